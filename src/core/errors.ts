@@ -1,0 +1,61 @@
+/** The one error of the project: a literal code to act on, a message that says what survived, a hint with the remedy. */
+export type ErrorCode =
+  | 'bad-spec'
+  | 'bad-ticket'
+  | 'bad-request'
+  | 'not-found'
+  | 'not-member'
+  | 'conflict'
+  | 'data-busy'
+  | 'data-newer'
+  | 'data-unusable'
+  | 'daemon-away'
+  | 'denied'
+  | 'engine-away'
+  | 'image-missing'
+  | 'port-taken'
+  | 'start-failed'
+  | 'build-failed'
+  | 'timeout'
+  | 'internal';
+
+export class OscaError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+
+  constructor(code: ErrorCode, message: string, hint = '', cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'OscaError';
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** Where a spec is wrong. Lines and columns count from 1. */
+export interface SpecProblem {
+  file: string;
+  line: number;
+  column: number;
+  key: string;
+  message: string;
+  hint: string;
+}
+
+export class SpecError extends OscaError {
+  readonly problems: SpecProblem[];
+
+  constructor(problems: SpecProblem[]) {
+    super('bad-spec', problems.map(problemText).join('\n'), 'Nothing was changed. Mend the file and deploy it again.');
+    this.problems = problems;
+  }
+}
+
+export function problemText(problem: SpecProblem): string {
+  const hint = problem.hint === '' ? '' : `\n  ${problem.hint}`;
+  return `${problem.file}:${problem.line}:${problem.column}: ${problem.key}: ${problem.message}${hint}`;
+}
+
+/** The message of anything thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

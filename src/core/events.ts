@@ -1,0 +1,107 @@
+/**
+ * The two unions through which a cell meets the world. An Event says what happened; an Effect says what to do. Both
+ * are plain values: a run is a list of them, and the same list gives the same run.
+ */
+import type { AppSpec, CellFacts, CellId, Load, LogEvent, ServiceSpec } from './model.ts';
+
+export type TimerName = 'tick' | 'settle';
+
+/** What a runtime driver sees of one replica. */
+export interface Observed {
+  /** app/service/index */
+  replica: string;
+  hash: string;
+  /** The driver's own handle: container id, process folder. */
+  handle: string;
+  running: boolean;
+  startedAtMs: number;
+  exitCode?: number;
+  oom?: boolean;
+  ports: number[];
+  driver: ServiceSpec['driver'];
+}
+
+/** A replica to run: everything a driver needs. */
+export interface UnitSpec {
+  replica: string;
+  app: string;
+  index: string;
+  hash: string;
+  service: ServiceSpec;
+}
+
+/** What people ask for; answered by one `reply` effect with the same `id`. */
+export type Request =
+  | { op: 'deploy'; spec: AppSpec; by: string; note: string; acks: number }
+  | { op: 'remove'; app: string }
+  | { op: 'stop'; app: string; service?: string; stopped: boolean }
+  | { op: 'restart'; app: string; service?: string }
+  | { op: 'scale'; app: string; service: string; replicas: number; by: string }
+  | { op: 'cell.set'; cell: CellId; name?: string; labels?: Record<string, string | null>; drain?: boolean }
+  | { op: 'cell.rm'; cell: CellId }
+  | { op: 'cell.approve'; cell: CellId }
+  | { op: 'ticket.create'; uses: number; expiresInMs: number; seed: string }
+  | { op: 'ticket.revoke'; ticket: string }
+  | { op: 'found'; seed: string }
+  | { op: 'join'; ticket: string }
+  | { op: 'leave' };
+
+export type RequestOf<Op extends Request['op']> = Request & { op: Op };
+
+export type Reply =
+  | { ok: true; value: Record<string, unknown>; warning?: string }
+  | { ok: false; code: 'bad-request' | 'not-found' | 'not-member' | 'bad-ticket' | 'conflict'; message: string; hint: string };
+
+export type Event =
+  /** First event after a start: what the disk remembers. `incarnation` was already raised and stored. */
+  | { type: 'boot'; incarnation: number; founder?: string; updates: Uint8Array[]; clientId: number; ticket?: string }
+  | { type: 'timer'; name: TimerName; epoch: number }
+  /** A frame from an authenticated peer; `sealed` frames came by gossip or were passed on. */
+  | { type: 'frame'; from: CellId; text: string; sealed: boolean }
+  | { type: 'peer.found'; peer: CellId }
+  | { type: 'peer.connected'; peer: CellId }
+  | { type: 'peer.disconnected'; peer: CellId }
+  /** A dial failed for certain (refused): nobody listens there. */
+  | { type: 'peer.refused'; peer: CellId }
+  /** Wall clock minus the monotonic `nowMs`, in ms. */
+  | { type: 'clock'; offsetMs: number }
+  | { type: 'facts'; name: string; facts: CellFacts; addrs: string[] }
+  | { type: 'load'; load: Load }
+  | { type: 'units.observed'; driver: ServiceSpec['driver']; units: Observed[] }
+  | { type: 'unit.started'; key: string; observed: Observed }
+  | { type: 'unit.progress'; key: string; text: string }
+  | { type: 'unit.failed'; key: string; code: string; message: string }
+  | { type: 'unit.exited'; key: string; exitCode: number; oom: boolean }
+  | { type: 'unit.stopped'; key: string }
+  | { type: 'unit.probed'; key: string; ok: boolean; output: string }
+  | { type: 'persisted'; token: number }
+  | { type: 'request'; id: number; request: Request };
+
+export type Effect =
+  | { type: 'timer'; name: TimerName; epoch: number; afterMs: number }
+  /** To one peer, over the direct channel. Lost silently where there is no way. */
+  | { type: 'send'; to: CellId; text: string }
+  /** To every member, by gossip. `text` is sealed. */
+  | { type: 'publish'; text: string }
+  /** Look for members at these multiaddrs. */
+  | { type: 'reach'; addrs: string[] }
+  /** No longer a member: close what is open to it. It may still knock. */
+  | { type: 'expel'; peer: CellId }
+  /** This cell now belongs to an appliance: open its protocols. */
+  | { type: 'appliance'; id: string; founder: string; seed?: string; ticket?: string }
+  /** Append to the document's log, fsync, then event `persisted`. */
+  | { type: 'persist'; update: Uint8Array; token: number }
+  | { type: 'unit.start'; key: string; unit: UnitSpec }
+  | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number }
+  | { type: 'unit.probe'; key: string; handle: string; driver: ServiceSpec['driver']; test: string[]; timeoutMs: number }
+  | { type: 'reply'; id: number; reply: Reply }
+  | { type: 'event'; event: Omit<LogEvent, 'seq' | 'atMs'> }
+  /** Something that the API shows has changed. */
+  | { type: 'changed' };
+
+/** Where a machine puts what should be done; `Cell.handle` hands it on. */
+export interface Outbox {
+  push(effect: Effect): void;
+}
+
+export const unitKey = (replica: string, hash: string): string => `${replica}@${hash}`;

@@ -1,0 +1,32 @@
+/** A limit on everything that can grow, each with its why. Sizes in bytes, times in ms. */
+export const limits = {
+  /** One frame on the wire: a record of 500 replicas is 100 KB; ten times that is an attack or a bug. */
+  frameBytes: 1_048_576,
+  /** A document snapshot in a welcome or a sync answer: 10 revisions of a few hundred apps are below 8 MB. */
+  documentBytes: 16_777_216,
+  /** Frames that wait for one slow peer. Beyond it the oldest is dropped: digests repair what is lost. */
+  sendQueueFrames: 512,
+  /** Strangers that may wait for approval: a screenful. More are refused until one is approved or gone. */
+  pendingJoins: 32,
+  /** Join frames a stranger may send per second; more are dropped and counted. */
+  joinFramesPerSecond: 5,
+  /** Members of one appliance: the next power of two above the size we prove. */
+  members: 2_048,
+  /** Entries in the trust log: every admission and revocation ever made. */
+  trustEntries: 10_000,
+  /** Revisions kept per app. */
+  revisions: 10,
+  /** Apps per appliance, services per app, replicas per service: far above a small cloud, far below a full heap. */
+  apps: 2_000,
+  services: 200,
+  replicas: 1_000,
+  /** One spec file, and what YAML aliases may expand it to. */
+  specBytes: 1_048_576,
+  specAliases: 1_000,
+  /** Events kept for `osca events`. */
+  events: 1_000,
+  /** A name (app, service, cell): a DNS label. */
+  nameLength: 63,
+  /** One log line handed on; the rest is cut. */
+  logLineBytes: 65_536,
+} as const;

@@ -1,0 +1,256 @@
+/**
+ * The vocabulary: what is wanted (apps, services), what is (members, units), and the view that joins them. Plain,
+ * immutable JSON values, the same in frames, in the document, in the API and in the tests.
+ */
+
+/** A libp2p peer id of an Ed25519 key: it contains the public key. */
+export type CellId = string;
+
+export interface Port {
+  target: number;
+  /** Absent: the runtime picks a free one. */
+  published?: number;
+  protocol: 'tcp' | 'udp';
+  hostIp?: string;
+}
+
+export interface Mount {
+  kind: 'volume' | 'bind' | 'tmpfs';
+  /** Volume name or absolute host path; absent for tmpfs and anonymous volumes. */
+  source?: string;
+  target: string;
+  readOnly?: boolean;
+  sizeBytes?: number;
+  /** Bind only: make the folder where it is missing (the short form of Compose does). */
+  createPath?: boolean;
+}
+
+export interface Healthcheck {
+  /** ['CMD', ...argv] or ['CMD-SHELL', line]. */
+  test: string[];
+  intervalMs: number;
+  timeoutMs: number;
+  retries: number;
+  startPeriodMs: number;
+  startIntervalMs: number;
+}
+
+export interface RestartPolicy {
+  condition: 'none' | 'on-failure' | 'any';
+  maxAttempts?: number;
+  delayMs?: number;
+  windowMs?: number;
+}
+
+export interface Resources {
+  reserveCpuMilli?: number;
+  reserveMemoryBytes?: number;
+  limitCpuMilli?: number;
+  limitMemoryBytes?: number;
+  limitPids?: number;
+}
+
+/** `node.labels.zone == attic`, parsed. */
+export interface Constraint {
+  key: string;
+  op: '==' | '!=';
+  value: string;
+}
+
+export type DriverKind = 'docker' | 'process';
+
+/** One service of an app, normalised: every default filled in, every path absolute, every duration in ms. */
+export interface ServiceSpec {
+  name: string;
+  driver: DriverKind;
+  image?: string;
+  /** Set where the image was built by OSCA: the cell that has it for certain. */
+  builtOn?: CellId;
+  command?: string[];
+  entrypoint?: string[];
+  environment: Record<string, string>;
+  workingDir?: string;
+  user?: string;
+  ports: Port[];
+  mounts: Mount[];
+  labels: Record<string, string>;
+  restart: RestartPolicy;
+  healthcheck?: Healthcheck;
+  init?: boolean;
+  capAdd?: string[];
+  capDrop?: string[];
+  readOnly?: boolean;
+  ulimits?: Record<string, { soft: number; hard: number }>;
+  stopSignal?: string;
+  stopGraceMs: number;
+  mode: 'replicated' | 'global';
+  replicas: number;
+  resources: Resources;
+  constraints: Constraint[];
+}
+
+export interface AppSpec {
+  name: string;
+  services: ServiceSpec[];
+}
+
+export interface Revision {
+  /** Content hash of the normalised app. */
+  id: string;
+  /** Position in the app's history, from 1. */
+  seq: number;
+  parent?: string;
+  atMs: number;
+  by: string;
+  /** What made it: 'deploy compose.yaml', 'scale web=3'. */
+  note: string;
+  spec: AppSpec;
+}
+
+/** What people want of one app now. */
+export interface AppState {
+  name: string;
+  revision: Revision;
+  history: Revision[];
+  stopped: boolean;
+  /** Services stopped one by one. */
+  stoppedServices: string[];
+  /** service -> how often a restart was asked for. */
+  restarts: Record<string, number>;
+}
+
+export interface CellSettings {
+  name?: string;
+  labels: Record<string, string>;
+  drain: boolean;
+}
+
+/** What a cell says about its machine. Slow facts; load is apart. */
+export interface CellFacts {
+  version: string;
+  os: string;
+  arch: string;
+  cpuMilli: number;
+  memoryBytes: number;
+  /** 'Docker 26.1.5', 'Podman 4.3.1', or '' without an engine. */
+  engine: string;
+  hostname: string;
+}
+
+export interface Load {
+  cpuPercent: number;
+  memoryUsedBytes: number;
+}
+
+export type UnitState = 'pulling' | 'starting' | 'running' | 'ready' | 'backoff' | 'exited' | 'stopping';
+
+/** One replica on one cell, as its cell tells it. */
+export interface UnitStatus {
+  /** app/service/index */
+  replica: string;
+  /** Hash of the service spec it runs. */
+  hash: string;
+  state: UnitState;
+  sinceMs: number;
+  restarts: number;
+  /** host ports in the order of the spec's ports */
+  ports: number[];
+  /** In words, where there is something to say: 'exit code 1', 'image pull 40 %'. */
+  reason?: string;
+}
+
+/** "I can't run this service, and why": placement looks elsewhere until it ends. */
+export interface Veto {
+  service: string;
+  hash: string;
+  reason: string;
+}
+
+export type MemberState = 'alive' | 'suspect' | 'down' | 'left';
+
+/** What a cell publishes about itself, whole, whenever it changes. */
+export interface MemberRecord {
+  name: string;
+  addrs: string[];
+  facts: CellFacts;
+  load: Load;
+  units: UnitStatus[];
+  vetoes: Veto[];
+  /** 0, or the epoch in which it stepped up as a master. */
+  master: number;
+  left: boolean;
+}
+
+export interface MemberView extends MemberRecord {
+  id: CellId;
+  self: boolean;
+  state: MemberState;
+  incarnation: number;
+  labels: Record<string, string>;
+  drain: boolean;
+  /** Smoothed round trip, in ms, where this cell observes it. */
+  rttMs?: number;
+  sinceMs: number;
+}
+
+/** Where a replica should run, or why it can't. */
+export interface Assignment {
+  replica: string;
+  app: string;
+  service: string;
+  index: string;
+  hash: string;
+  cell?: CellId;
+  /** The verdict of every cell that does not fit. */
+  verdicts: Verdict[];
+}
+
+export interface Verdict {
+  cell: CellId;
+  name: string;
+  fits: boolean;
+  reason: string;
+}
+
+export interface TicketView {
+  id: string;
+  uses: number;
+  used: number;
+  expiresMs: number;
+  state: 'valid' | 'expired' | 'used up' | 'revoked';
+}
+
+export interface PendingCell {
+  id: CellId;
+  name: string;
+  code: string;
+  sinceMs: number;
+}
+
+export interface LogEvent {
+  seq: number;
+  atMs: number;
+  level: 'info' | 'warn' | 'error';
+  kind: string;
+  message: string;
+}
+
+export type Phase = 'fresh' | 'listening' | 'joining' | 'waiting' | 'member' | 'revoked';
+
+/** What one cell believes now. */
+export interface ClusterView {
+  phase: Phase;
+  self: CellId;
+  appliance: string;
+  members: MemberView[];
+  apps: AppState[];
+  assignments: Assignment[];
+  masters: CellId[];
+  pending: PendingCell[];
+  tickets: TicketView[];
+  /** Where a join stands: the short code to compare, or why it was refused. */
+  join?: { code?: string; appliance?: string; refused?: string };
+  counters: Record<string, number>;
+}
+
+export const replicaId = (app: string, service: string, index: string): string => `${app}/${service}/${index}`;

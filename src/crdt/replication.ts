@@ -1,0 +1,135 @@
+/**
+ * Spreading the document. A change is written to this disk, told to everybody by gossip, and pushed to a few cells that
+ * answer when it is on theirs: only then is the writer told that it is safe. Whoever missed it catches up when notes are
+ * compared (gossip/antientropy.ts).
+ */
+import { fromBase64, toBase64 } from '../core/base64.ts';
+import type { Outbox, Reply } from '../core/events.ts';
+import type { Frame, Sealed } from '../core/frames.ts';
+import { encodeFrame } from '../core/frames.ts';
+import type { CellId } from '../core/model.ts';
+import type { WantedDocument } from './document.ts';
+
+interface Write {
+  request: number;
+  value: Record<string, unknown>;
+  ack: number;
+  token: number;
+  onDisk: boolean;
+  acks: Set<CellId>;
+  needed: number;
+  deadlineMs: number;
+}
+
+export interface ReplicationDeps {
+  out: Outbox;
+  document: WantedDocument;
+  seal(frame: Frame): Sealed;
+  /** Members that may be asked for a receipt, nearest first. */
+  peers(): CellId[];
+  /** The document changed, here or elsewhere. */
+  onChange(): void;
+}
+
+export class Replication {
+  readonly #deps: ReplicationDeps;
+  readonly #ackWithinMs: number;
+  #token = 0;
+  #ack = 0;
+  #stored = 0;
+  #writes: Write[] = [];
+  #receipts: { token: number; to: CellId; ack: number }[] = [];
+
+  constructor(deps: ReplicationDeps, ackWithinMs = 3_000) {
+    this.#deps = deps;
+    this.#ackWithinMs = ackWithinMs;
+  }
+
+  /** Changes the document and answers `request` once it is safe on this disk and on `acks` others (if there are). */
+  write(edit: () => void, request: { id: number; value: Record<string, unknown>; acks: number }, now: number): void {
+    const update = this.#deps.document.change(edit)!;
+    const token = this.#persist(update);
+    const peers = this.#deps.peers();
+    const needed = Math.min(request.acks, peers.length);
+    const ack = ++this.#ack;
+    const deadlineMs = now + this.#ackWithinMs;
+    const { id, value } = request;
+    this.#writes.push({ request: id, value, ack, token, onDisk: false, acks: new Set(), needed, deadlineMs });
+    const u = toBase64(update);
+    for (const peer of peers.slice(0, needed + 1)) this.#send(peer, { t: 'push', u, ack });
+    this.#deps.out.push({ type: 'publish', text: this.#deps.seal({ t: 'doc', u }).text });
+    this.#deps.onChange();
+  }
+
+  /** A change that nobody waits for: an admission, a founding. */
+  note(edit: () => void): void {
+    const update = this.#deps.document.change(edit)!;
+    this.#persist(update);
+    this.#deps.out.push({ type: 'publish', text: this.#deps.seal({ t: 'doc', u: toBase64(update) }).text });
+    this.#deps.onChange();
+  }
+
+  #persist(update: Uint8Array): number {
+    const token = ++this.#token;
+    this.#deps.out.push({ type: 'persist', update, token });
+    return token;
+  }
+
+  /** Takes an update in; false where it is malformed. */
+  receive(text: string, receipt?: { to: CellId; ack: number }): boolean {
+    const bytes = fromBase64(text);
+    if (bytes === undefined) return false;
+    const applied = this.#deps.document.apply(bytes);
+    if (applied === 'malformed') return false;
+    if (applied !== undefined) {
+      this.#persist(applied);
+      this.#deps.onChange();
+    }
+    if (receipt !== undefined) {
+      this.#receipts.push({ token: this.#token, ...receipt });
+      this.#giveReceipts();
+    }
+    return true;
+  }
+
+  onPersisted(token: number): void {
+    this.#stored = Math.max(this.#stored, token);
+    for (const write of this.#writes) if (write.token <= this.#stored) write.onDisk = true;
+    this.#giveReceipts();
+    this.#settle(undefined);
+  }
+
+  #giveReceipts(): void {
+    for (const { token, to, ack } of this.#receipts) if (token <= this.#stored) this.#send(to, { t: 'ack', ack });
+    this.#receipts = this.#receipts.filter(({ token }) => token > this.#stored);
+  }
+
+  onAck(from: CellId, ack: number): void {
+    for (const write of this.#writes) if (write.ack === ack) write.acks.add(from);
+    this.#settle(undefined);
+  }
+
+  tick(now: number): void {
+    this.#settle(now);
+  }
+
+  #settle(now: number | undefined): void {
+    this.#writes = this.#writes.filter((write) => {
+      const safe = write.onDisk && write.acks.size >= write.needed;
+      const late = now !== undefined && write.onDisk && now >= write.deadlineMs;
+      if (!safe && !late) return true;
+      const value = { ...write.value, acks: write.acks.size };
+      const reply: Reply = safe ? { ok: true, value } : { ok: true, value, warning: lateWarning(write) };
+      this.#deps.out.push({ type: 'reply', id: write.request, reply });
+      return false;
+    });
+  }
+
+  #send(to: CellId, frame: Frame): void {
+    this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
+  }
+}
+
+function lateWarning({ acks, needed }: Write): string {
+  return `on this cell's disk, but only ${acks.size} of ${needed} other cells confirmed in time; it spreads when they answer`;
+}

@@ -1,0 +1,285 @@
+/**
+ * The door. A stranger knocks and shows its chain of introductions; whoever opens checks it, writes the name into the trust
+ * log, and hands over everything a newcomer needs. A stranger without a chain waits on the step until somebody who lives
+ * here says its name, and both sides see the same short code. At the door nothing else is spoken.
+ */
+import type { Outbox } from '../core/events.ts';
+import type { Frame, Link, Sealer } from '../core/frames.ts';
+import { encodeFrame } from '../core/frames.ts';
+import { limits } from '../core/limits.ts';
+import type { CellId, PendingCell, Phase } from '../core/model.ts';
+import type { Ticket, TrustEntry } from './trust.ts';
+import { applianceId, redeem, shortCode, signLink, Trust } from './trust.ts';
+
+export interface AdmissionDeps {
+  self: CellId;
+  sealer: Sealer;
+  out: Outbox;
+  name(): string;
+  wallMs(now: number): number;
+  /** The replicated trust log and document. */
+  log(): string[];
+  append(entry: TrustEntry): void;
+  document(): string;
+  mergeDocument(doc: string): boolean;
+  records(): string[];
+  mergeRecords(sealed: readonly string[], now: number): void;
+}
+
+const knockEveryMs = 1_000;
+const knockRefusedEveryMs = 30_000;
+const pendingLifeMs = 10_000;
+
+export class Admission {
+  readonly #deps: AdmissionDeps;
+  readonly #strangers = new Map<CellId, { nextMs: number }>();
+  readonly #pending = new Map<CellId, PendingCell>();
+  readonly #rate = new Map<CellId, { windowMs: number; count: number }>();
+  phase: Phase = 'fresh';
+  trust: Trust | undefined;
+  join: { code?: string; appliance?: string; refused?: string } = {};
+  /** Grows with every change of what the view shows. */
+  version = 0;
+
+  constructor(deps: AdmissionDeps) {
+    this.#deps = deps;
+  }
+
+  get appliance(): string {
+    return this.trust === undefined ? '' : applianceId(this.trust.founder);
+  }
+
+  isAdmitted(cell: CellId): boolean {
+    return this.trust?.isAdmitted(cell) ?? false;
+  }
+
+  admitted(): CellId[] {
+    return this.trust?.admitted() ?? [];
+  }
+
+  pending(): PendingCell[] {
+    return [...this.#pending.values()];
+  }
+
+  // -- becoming a member -------------------------------------------------------------------------------------------
+
+  listen(): void {
+    this.#to('listening');
+  }
+
+  /** The disk remembers an appliance. */
+  resume(founder: string): void {
+    this.trust = new Trust(this.#deps.sealer, founder);
+    this.refresh();
+    if (this.phase === 'fresh') this.#to('joining');
+  }
+
+  found(seed: string, now: number): boolean {
+    const founding = this.#deps.sealer.derive(seed);
+    if (founding === undefined) return false;
+    this.trust = new Trust(this.#deps.sealer, founding.id);
+    const at = Math.round(this.#deps.wallMs(now));
+    const body = { kind: 'cell', app: this.appliance, sub: this.#deps.self, name: this.#deps.name(), at } as const;
+    this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: founding.id, seed });
+    this.#deps.append({ kind: 'admit', chain: [signLink(founding, body)] });
+    return true;
+  }
+
+  /** Self-admission by a ticket. The reason, where it can't be. */
+  redeem(ticket: Ticket, text: string, now: number): string | undefined {
+    const wallMs = this.#deps.wallMs(now);
+    const chain = redeem(this.#deps.sealer, ticket, this.#deps.self, this.#deps.name(), wallMs);
+    const trust = new Trust(this.#deps.sealer, ticket.founder);
+    trust.update(this.#deps.log());
+    const verdict = trust.judge(chain, wallMs);
+    if (!verdict.ok) return verdict.reason;
+    this.trust = trust;
+    this.join = {};
+    this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: ticket.founder, ticket: text });
+    this.#deps.append({ kind: 'admit', chain });
+    this.#deps.out.push({ type: 'reach', addrs: ticket.addrs });
+    this.#to('joining');
+    return undefined;
+  }
+
+  /** Reads the trust log again after the document changed; the cells that lost their place. */
+  refresh(): CellId[] {
+    if (this.trust === undefined) return [];
+    const before = this.trust.admitted();
+    this.trust.update(this.#deps.log());
+    for (const id of this.#pending.keys()) if (this.isAdmitted(id)) this.#pending.delete(id);
+    this.version++;
+    const { self } = this.#deps;
+    if (this.isAdmitted(self)) {
+      if (this.phase !== 'joining' && this.phase !== 'member') this.#to('member');
+      if (this.phase === 'joining' && this.trust.admitted().length > 1) this.#to('member');
+      if (this.phase === 'joining' && this.trust.chainOf(self)?.length === 1) this.#to('member');
+    } else if (this.phase === 'member' || this.phase === 'joining') {
+      this.join = { refused: this.trust.isRevoked(self) ? 'this cell was removed from the appliance' : 'the ticket is used up' };
+      this.#to('revoked');
+    }
+    return before.filter((id) => !this.isAdmitted(id));
+  }
+
+  #to(phase: Phase): void {
+    if (this.phase === phase) return;
+    this.phase = phase;
+    this.version++;
+    if (phase === 'revoked') {
+      const message = `${this.join.refused}; its replicas stop here. To join again: osca join TICKET`;
+      this.#deps.out.push({ type: 'event', event: { level: 'error', kind: 'cell.revoked', message } });
+    }
+  }
+
+  // -- knocking ----------------------------------------------------------------------------------------------------
+
+  /** Somebody is within reach. */
+  met(peer: CellId, now: number): void {
+    if (this.isAdmitted(peer)) return;
+    if (this.trust?.isRevoked(peer)) {
+      this.#send(peer, { t: 'refuse', app: this.appliance, reason: 'this cell was removed from the appliance' });
+    }
+    if (this.#strangers.size < limits.members && !this.#strangers.has(peer)) this.#strangers.set(peer, { nextMs: now });
+    this.tick(now);
+  }
+
+  tick(now: number): void {
+    for (const [id, { sinceMs }] of this.#pending) {
+      if (now - sinceMs > pendingLifeMs && this.#pending.delete(id)) this.version++;
+    }
+    if (this.phase === 'fresh' || this.phase === 'revoked') return;
+    for (const [peer, stranger] of this.#strangers) {
+      if (this.isAdmitted(peer)) this.#strangers.delete(peer);
+      else if (now >= stranger.nextMs) {
+        stranger.nextMs = now + knockEveryMs;
+        this.#knock(peer);
+      }
+    }
+  }
+
+  #knock(peer: CellId): void {
+    const chain = this.trust?.chainOf(this.#deps.self);
+    const name = this.#deps.name();
+    if (this.trust === undefined) this.#send(peer, { t: 'knock', name });
+    else if (chain !== undefined) this.#send(peer, { t: 'knock', name, app: this.appliance, chain });
+  }
+
+  // -- at the door -------------------------------------------------------------------------------------------------
+
+  onFrame(from: CellId, frame: Frame, now: number): void {
+    if (!this.#mayspeak(from, now)) return;
+    if (frame.t === 'knock') this.#onKnock(from, frame, now);
+    else if (frame.t === 'welcome') this.#onWelcome(from, frame, now);
+    else if (frame.t === 'wait') this.#onWait(from, frame);
+    else if (frame.t === 'refuse') this.#onRefuse(from, frame, now);
+  }
+
+  #mayspeak(from: CellId, now: number): boolean {
+    const rate = this.#rate.get(from);
+    if (rate === undefined || now - rate.windowMs >= 1_000) {
+      if (this.#rate.size > limits.members) this.#rate.clear();
+      this.#rate.set(from, { windowMs: now, count: 1 });
+      return true;
+    }
+    return ++rate.count <= limits.joinFramesPerSecond;
+  }
+
+  #onKnock(from: CellId, frame: Frame & { t: 'knock' }, now: number): void {
+    if (this.trust === undefined || this.phase === 'revoked') return;
+    if (frame.app !== undefined && frame.app !== this.appliance) {
+      this.#send(from, { t: 'refuse', app: this.appliance, reason: `this is appliance ${this.appliance}, not ${frame.app}` });
+    } else if (this.isAdmitted(from)) this.#welcome(from);
+    else if (frame.chain === undefined) this.#toStep(from, frame.name, now);
+    else this.#admit(from, frame.chain, now);
+  }
+
+  #admit(from: CellId, chain: Link[], now: number): void {
+    const verdict = this.trust!.judge(chain, this.#deps.wallMs(now));
+    if (chain.at(-1)?.sub !== from || !verdict.ok) {
+      const reason = verdict.ok ? 'the chain admits another cell' : verdict.reason;
+      this.#send(from, { t: 'refuse', app: this.appliance, reason });
+      return;
+    }
+    this.#deps.append({ kind: 'admit', chain });
+    this.#welcome(from);
+  }
+
+  #toStep(from: CellId, name: string, now: number): void {
+    const code = shortCode(this.appliance, from);
+    const known = this.#pending.has(from);
+    if (!known && this.#pending.size >= limits.pendingJoins) return;
+    this.#pending.set(from, { id: from, name: name.slice(0, limits.nameLength), code, sinceMs: now });
+    this.#send(from, { t: 'wait', app: this.appliance, code });
+    if (known) return;
+    this.version++;
+    const message = `${name} asks to join; if it shows the code ${code}: osca cell approve ${name}`;
+    this.#deps.out.push({ type: 'event', event: { level: 'info', kind: 'cell.waiting', message } });
+  }
+
+  /** A person vouches for a waiting cell. */
+  approve(cell: CellId, now: number): boolean {
+    const pending = this.#pending.get(cell);
+    const mine = this.trust?.chainOf(this.#deps.self);
+    if (pending === undefined || mine === undefined) return false;
+    const at = Math.round(this.#deps.wallMs(now));
+    const body = { kind: 'cell', app: this.appliance, sub: cell, name: pending.name, at } as const;
+    this.#deps.append({ kind: 'admit', chain: [...mine, signLink(this.#deps.sealer, body)] });
+    this.#welcome(cell);
+    return true;
+  }
+
+  #welcome(to: CellId): void {
+    const trust = this.trust!;
+    const chain = trust.chainOf(this.#deps.self) ?? [];
+    const doc = this.#deps.document();
+    const sealed = this.#deps.records();
+    this.#send(to, { t: 'welcome', app: this.appliance, founder: trust.founder, chain, doc, sealed });
+  }
+
+  #onWelcome(from: CellId, frame: Frame & { t: 'welcome' }, now: number): void {
+    const expected = this.phase === 'listening' || this.phase === 'waiting' || this.phase === 'joining' || this.phase === 'member';
+    if (!expected || (this.trust !== undefined && this.trust.founder !== frame.founder)) return;
+    const trust = this.trust ?? new Trust(this.#deps.sealer, frame.founder);
+    if (frame.chain.at(-1)?.sub !== from || !trust.judge(frame.chain).ok) return;
+    if (!this.#deps.mergeDocument(frame.doc)) return;
+    if (this.trust === undefined) {
+      this.trust = trust;
+      this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: frame.founder });
+    }
+    this.join = {};
+    this.refresh();
+    this.#deps.mergeRecords(frame.sealed, now);
+    if (this.isAdmitted(this.#deps.self)) this.#to('member');
+  }
+
+  #onWait(from: CellId, frame: Frame & { t: 'wait' }): void {
+    if (this.trust !== undefined) return;
+    if (frame.code !== shortCode(frame.app, this.#deps.self)) return;
+    if (this.join.code !== frame.code) {
+      this.join = { code: frame.code, appliance: frame.app };
+      const message = `heard appliance ${frame.app}; approve this cell there, code ${frame.code}: osca cell approve ${this.#deps.name()}`;
+      this.#deps.out.push({ type: 'event', event: { level: 'info', kind: 'cell.waiting', message } });
+    }
+    if (!this.#strangers.has(from)) this.#strangers.set(from, { nextMs: 0 });
+    this.#to('waiting');
+  }
+
+  #onRefuse(from: CellId, frame: Frame & { t: 'refuse' }, now: number): void {
+    const stranger = this.#strangers.get(from);
+    if (stranger !== undefined) stranger.nextMs = now + knockRefusedEveryMs;
+    if (frame.app !== this.appliance) return;
+    if (this.isAdmitted(from)) {
+      this.join = { refused: frame.reason };
+      this.#to('revoked');
+    } else if (this.phase === 'joining' && this.join.refused !== frame.reason) {
+      this.join = { refused: frame.reason };
+      this.version++;
+      const message = `appliance ${frame.app} refused this cell: ${frame.reason}`;
+      this.#deps.out.push({ type: 'event', event: { level: 'error', kind: 'cell.refused', message } });
+    }
+  }
+
+  #send(to: CellId, frame: Frame): void {
+    this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
+  }
+}

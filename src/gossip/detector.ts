@@ -1,0 +1,202 @@
+/**
+ * The failure detector of one cell: it knocks at the doors it watches and remembers who did not answer.
+ *
+ * Think of neighbours who look in on each other. One missed knock means little; three in a row, with others knocking
+ * too and hearing nothing, and I tell the street. Before that I ask whether it is me who has gone deaf
+ * (Lifeguard, Dadgar et al., arXiv 1707.00788): if nobody answers me at all, or I was asleep, I wait.
+ *
+ * The time a door is given follows its measured round trip (Jacobson, SIGCOMM '88), so a slow radio is not a dead one.
+ */
+import type { CellId } from '../core/model.ts';
+
+export interface DetectorOptions {
+  /** From one answered probe to the next. */
+  probeEveryMs: number;
+  /** Bounds of the adaptive time-out. */
+  timeoutMinMs: number;
+  timeoutMaxMs: number;
+  /** Missed probes in a row before an alert. */
+  missesToAlert: number;
+  /** Probes of a member that is already down. */
+  probeDownEveryMs: number;
+}
+
+export const detectorDefaults: DetectorOptions = {
+  probeEveryMs: 300,
+  timeoutMinMs: 250,
+  timeoutMaxMs: 1_000,
+  missesToAlert: 3,
+  probeDownEveryMs: 2_000,
+};
+
+interface Watch {
+  subject: CellId;
+  down: boolean;
+  /** Watched because somebody said it is down, to see for myself. */
+  hearsay: boolean;
+  probe: number;
+  sentMs: number | undefined;
+  nextMs: number;
+  misses: number;
+  alerted: boolean;
+  rttMs: number;
+  rttVarMs: number;
+}
+
+export type Verdict = { kind: 'probe'; subject: CellId; probe: number } | { kind: 'ask'; subject: CellId; probe: number } | { kind: 'lost' | 'back'; subject: CellId; hearsay: boolean };
+
+export class Detector {
+  readonly #options: DetectorOptions;
+  readonly #watches = new Map<CellId, Watch>();
+  #probe = 0;
+
+  constructor(options: DetectorOptions) {
+    this.#options = options;
+  }
+
+  watches(subject: CellId): boolean {
+    return this.#watches.has(subject);
+  }
+
+  rttOf(subject: CellId): number | undefined {
+    const rtt = this.#watches.get(subject)?.rttMs;
+    return rtt === undefined || rtt < 0 ? undefined : rtt;
+  }
+
+  /** Sets who is watched. Whoever stays keeps its history. `firstMs` staggers the first probes. */
+  retarget(subjects: readonly CellId[], firstMs: (subject: CellId) => number): void {
+    const wanted = new Set(subjects);
+    for (const [subject, watch] of this.#watches) {
+      if (wanted.has(subject)) watch.hearsay = false;
+      else if (!watch.hearsay) this.#watches.delete(subject);
+    }
+    for (const subject of subjects) if (!this.#watches.has(subject)) this.#add(subject, firstMs(subject), false);
+  }
+
+  /** See for myself whether this member is really down. */
+  verify(subject: CellId, now: number): void {
+    if (!this.#watches.has(subject)) this.#add(subject, now, true);
+  }
+
+  forget(subject: CellId): void {
+    this.#watches.delete(subject);
+  }
+
+  #add(subject: CellId, nextMs: number, hearsay: boolean): void {
+    const fresh = { down: false, probe: 0, sentMs: undefined, misses: 0, alerted: false, rttMs: -1, rttVarMs: 0 };
+    this.#watches.set(subject, { subject, hearsay, nextMs, ...fresh });
+  }
+
+  setDown(subject: CellId, down: boolean): void {
+    const watch = this.#watches.get(subject);
+    if (watch === undefined || watch.down === down) return;
+    watch.down = down;
+    if (!down) Object.assign(watch, { misses: 0, alerted: false, sentMs: undefined });
+  }
+
+  /** The loop was held up: nothing that seems late is anybody's fault but mine. */
+  stalled(now: number): void {
+    for (const watch of this.#watches.values()) {
+      watch.sentMs = undefined;
+      watch.nextMs = now;
+      if (!watch.alerted) watch.misses = 0;
+    }
+  }
+
+  /** Counts what is late, and says what to send. */
+  tick(now: number): Verdict[] {
+    const verdicts: Verdict[] = [];
+    const deaf = this.#isDeaf();
+    for (const watch of this.#watches.values()) {
+      if (watch.sentMs !== undefined && now - watch.sentMs >= this.#timeout(watch)) {
+        this.#miss(watch, now, deaf, verdicts);
+      }
+      if (watch.sentMs === undefined && now >= watch.nextMs) verdicts.push(this.#knock(watch, now));
+    }
+    return verdicts;
+  }
+
+  #knock(watch: Watch, now: number): Verdict {
+    watch.probe = ++this.#probe;
+    watch.sentMs = now;
+    return { kind: 'probe', subject: watch.subject, probe: watch.probe };
+  }
+
+  #miss(watch: Watch, now: number, deaf: boolean, verdicts: Verdict[]): void {
+    watch.misses++;
+    watch.sentMs = undefined;
+    watch.nextMs = watch.down ? now + this.#options.probeDownEveryMs : now;
+    if (watch.down) return;
+    const needed = this.#options.missesToAlert * (deaf ? 2 : 1);
+    if (watch.misses < needed && !watch.hearsay) verdicts.push({ kind: 'ask', subject: watch.subject, probe: watch.probe });
+    if (watch.misses >= needed) this.#lose(watch, verdicts);
+  }
+
+  #lose(watch: Watch, verdicts: Verdict[]): void {
+    if (watch.alerted) return;
+    watch.alerted = true;
+    verdicts.push({ kind: 'lost', subject: watch.subject, hearsay: watch.hearsay });
+    if (watch.hearsay) this.#watches.delete(watch.subject);
+  }
+
+  /** The kernel closed the connection: look at once. */
+  suspectNow(subject: CellId, now: number): void {
+    const watch = this.#watches.get(subject);
+    if (watch === undefined || watch.down) return;
+    watch.sentMs = undefined;
+    watch.nextMs = now;
+  }
+
+  /** Nobody listens at its addresses: no need to knock three times. */
+  refused(subject: CellId): Verdict[] {
+    const watch = this.#watches.get(subject);
+    const verdicts: Verdict[] = [];
+    if (watch === undefined || watch.down) return verdicts;
+    watch.misses = Math.max(watch.misses, this.#options.missesToAlert);
+    this.#lose(watch, verdicts);
+    return verdicts;
+  }
+
+  /** An answer, direct or through another cell. */
+  answered(subject: CellId, probe: number, now: number, direct: boolean): Verdict[] {
+    const watch = this.#watches.get(subject);
+    if (watch === undefined) return [];
+    if (direct && watch.probe === probe && watch.sentMs !== undefined) this.#measure(watch, now - watch.sentMs);
+    if (direct || watch.probe - probe <= 1) watch.sentMs = undefined;
+    const back = watch.alerted || watch.down;
+    watch.misses = 0;
+    watch.alerted = false;
+    watch.nextMs = now + (watch.down ? this.#options.probeDownEveryMs : this.#options.probeEveryMs);
+    const hearsay = watch.hearsay;
+    if (hearsay) this.#watches.delete(subject);
+    return back ? [{ kind: 'back', subject, hearsay }] : [];
+  }
+
+  #measure(watch: Watch, rttMs: number): void {
+    if (watch.rttMs < 0) {
+      watch.rttMs = rttMs;
+      watch.rttVarMs = rttMs / 2;
+      return;
+    }
+    watch.rttVarMs += (Math.abs(rttMs - watch.rttMs) - watch.rttVarMs) / 4;
+    watch.rttMs += (rttMs - watch.rttMs) / 8;
+  }
+
+  #timeout(watch: Watch): number {
+    const { timeoutMinMs, timeoutMaxMs } = this.#options;
+    if (watch.rttMs < 0) return Math.min(timeoutMaxMs, timeoutMinMs * 2);
+    return Math.min(timeoutMaxMs, Math.max(timeoutMinMs, watch.rttMs * 2 + watch.rttVarMs * 4));
+  }
+
+  /** Nobody of several answers: more likely me than all of them. */
+  #isDeaf(): boolean {
+    let silent = 0;
+    let watched = 0;
+    for (const watch of this.#watches.values()) {
+      if (watch.down) continue;
+      watched++;
+      if (watch.misses > 0) silent++;
+    }
+    return watched >= 2 && silent === watched;
+  }
+}

@@ -1,0 +1,374 @@
+/**
+ * Who is here. Every cell publishes one record about itself; its observers say when it no longer answers; a majority of
+ * them makes it down; and whoever hears of its own death says, one incarnation higher, that it lives (SWIM, Das et
+ * al., DSN '02; the majority of observers follows Rapid, Suresh et al., USENIX ATC '18).
+ *
+ * Nothing here depends on a single frame arriving: alerts are repeated while they hold, and records are compared by
+ * digest (antientropy.ts). Hearsay of a death is checked by knocking myself.
+ */
+import type { Frame, Sealed } from '../core/frames.ts';
+import { encodeFrame } from '../core/frames.ts';
+import type { Outbox } from '../core/events.ts';
+import { compare, hash32 } from '../core/hash.ts';
+import { limits } from '../core/limits.ts';
+import type { CellId, MemberRecord, MemberState } from '../core/model.ts';
+import type { Random } from '../core/random.ts';
+import type { DetectorOptions, Verdict } from './detector.ts';
+import { Detector, detectorDefaults } from './detector.ts';
+import { Observers } from './observers.ts';
+import type { Voice } from './voice.ts';
+
+export interface MembershipOptions {
+  observers: number;
+  detector: DetectorOptions;
+  /** An alert not repeated for this long counts no more. */
+  alertLifeMs: number;
+  alertEveryMs: number;
+  /** A suspect is no longer counted as a live observer after this long, so that a minority can go on alone. */
+  suspectFitMs: number;
+  /** Other cells that are asked to knock where I heard nothing. */
+  indirect: number;
+}
+
+export const membershipDefaults: MembershipOptions = {
+  observers: 5,
+  detector: detectorDefaults,
+  alertLifeMs: 3_500,
+  alertEveryMs: 1_000,
+  suspectFitMs: 5_000,
+  indirect: 2,
+};
+
+export interface Member {
+  id: CellId;
+  record: MemberRecord;
+  /** The record as its origin sealed it, to pass on. */
+  sealed: string;
+  inc: number;
+  seq: number;
+  state: MemberState;
+  sinceMs: number;
+  suspectMs: number | undefined;
+}
+
+interface Alert {
+  inc: number;
+  atMs: number;
+}
+
+export interface MembershipDeps {
+  self: CellId;
+  voice: Voice;
+  out: Outbox;
+  random: Random;
+  isAdmitted(id: CellId): boolean;
+}
+
+export class Membership {
+  readonly #deps: MembershipDeps;
+  readonly #options: MembershipOptions;
+  readonly #members = new Map<CellId, Member>();
+  readonly #alerts = new Map<CellId, Map<CellId, Alert>>();
+  readonly #mine = new Map<CellId, number>();
+  readonly #asks = new Map<string, CellId[]>();
+  readonly #observers: Observers;
+  readonly #detector: Detector;
+  #retarget = true;
+  #lastTickMs: number | undefined;
+  /** Grows with every change of what the view shows. */
+  version = 0;
+
+  constructor(deps: MembershipDeps, options: MembershipOptions = membershipDefaults) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#observers = new Observers(options.observers);
+    this.#detector = new Detector(options.detector);
+  }
+
+  members(): Member[] {
+    return [...this.#members.values()].sort((a, b) => compare(a.id, b.id));
+  }
+
+  get(id: CellId): Member | undefined {
+    return this.#members.get(id);
+  }
+
+  rttOf(id: CellId): number | undefined {
+    return this.#detector.rttOf(id);
+  }
+
+  observersOf(id: CellId): CellId[] {
+    return this.#observers.of(id);
+  }
+
+  /** Members that are here and not me, sorted. */
+  peers(): CellId[] {
+    return this.members()
+      .filter(({ id, state }) => id !== this.#deps.self && (state === 'alive' || state === 'suspect'))
+      .map(({ id }) => id);
+  }
+
+  /** Publishes my record, to everybody. */
+  speak(record: MemberRecord, now: number): void {
+    const sealed = this.#deps.voice.seal({ t: 'rec', rec: record });
+    this.accept(sealed, now);
+    this.#deps.out.push({ type: 'publish', text: sealed.text });
+  }
+
+  /** Takes a record in, wherever it came from. True where it was news. */
+  accept(sealed: Sealed, now: number): boolean {
+    if (sealed.frame.t !== 'rec' || !this.#deps.isAdmitted(sealed.origin)) return false;
+    const { origin: id, inc, seq, text } = sealed;
+    const known = this.#members.get(id);
+    if (known !== undefined && !isNewer(inc, seq, known)) return false;
+    if (id === this.#deps.self && inc > this.#deps.voice.incarnation) {
+      this.#refute(inc);
+      return false;
+    }
+    if (known === undefined && this.#members.size >= limits.members) return false;
+    const record = sealed.frame.rec;
+    const revived = known === undefined || inc > known.inc || (known.state === 'left') !== record.left;
+    const state = record.left ? 'left' : revived ? 'alive' : known.state;
+    this.#members.set(id, {
+      ...{ id, record, sealed: text, inc, seq, state },
+      sinceMs: known?.state === state ? known.sinceMs : now,
+      suspectMs: state === 'suspect' ? known?.suspectMs : undefined,
+    });
+    if (known?.state !== state) this.#moved(id, known?.state, state);
+    if (revived) this.#clearAlerts(id);
+    this.version++;
+    return true;
+  }
+
+  /** A cell that was removed from the appliance: forget it. */
+  expel(id: CellId): void {
+    if (!this.#members.delete(id)) return;
+    this.#observers.setFit(id, false);
+    this.#observers.removeSubject(id);
+    this.#detector.forget(id);
+    this.#alerts.delete(id);
+    this.#mine.delete(id);
+    this.#deps.voice.forget(id);
+    this.#retarget = true;
+    this.version++;
+  }
+
+  #refute(inc: number): void {
+    this.#deps.voice.raise(inc + 1);
+    const mine = this.#members.get(this.#deps.self);
+    if (mine !== undefined) this.speak(mine.record, mine.sinceMs);
+  }
+
+  #moved(id: CellId, from: MemberState | undefined, to: MemberState): void {
+    const present = to === 'alive' || to === 'suspect';
+    if (to === 'left') this.#observers.removeSubject(id);
+    else if (id !== this.#deps.self) this.#observers.addSubject(id);
+    this.#observers.setFit(id, present);
+    this.#detector.setDown(id, to === 'down');
+    this.#retarget = true;
+    if (id === this.#deps.self || from === to) return;
+    if ((from === 'suspect' && to === 'alive') || to === 'suspect') return;
+    const name = this.#members.get(id)?.record.name ?? id;
+    const words = { alive: from === undefined ? 'is a member' : 'is back', down: 'is down', left: 'left', suspect: '' };
+    const level = to === 'down' ? 'warn' : 'info';
+    this.#deps.out.push({ type: 'event', event: { level, kind: `cell.${to}`, message: `${name} ${words[to]}` } });
+  }
+
+  #setState(member: Member, state: MemberState, now: number): void {
+    if (member.state === state) return;
+    const from = member.state;
+    const suspectMs = state === 'suspect' ? now : undefined;
+    this.#members.set(member.id, { ...member, state, sinceMs: now, suspectMs });
+    this.version++;
+    this.#moved(member.id, from, state);
+  }
+
+  // -- time ------------------------------------------------------------------------------------------------------
+
+  tick(now: number, everyMs: number): void {
+    const last = this.#lastTickMs;
+    this.#lastTickMs = now;
+    if (last !== undefined && now - last > everyMs * 3) this.#detector.stalled(now);
+    this.#expireSuspects(now);
+    if (this.#retarget) this.#aim(now);
+    this.#obey(this.#detector.tick(now), now);
+    this.#repeatAlerts(now);
+    if (this.#asks.size > 1_000) this.#asks.clear();
+  }
+
+  #aim(now: number): void {
+    this.#retarget = false;
+    const subjects = this.#observers.subjectsOf(this.#deps.self);
+    const spread = this.#options.detector.probeEveryMs;
+    this.#detector.retarget(subjects, (subject) => now + (hash32(subject + this.#deps.self) % spread));
+    for (const subject of subjects) this.#detector.setDown(subject, this.#members.get(subject)?.state === 'down');
+    for (const subject of [...this.#mine.keys()]) if (!this.#detector.watches(subject)) this.#mine.delete(subject);
+  }
+
+  #expireSuspects(now: number): void {
+    for (const [subject, alerts] of this.#alerts) {
+      for (const [observer, { atMs }] of alerts) if (now - atMs > this.#options.alertLifeMs) alerts.delete(observer);
+      this.#judge(subject, now);
+    }
+    for (const member of this.#members.values()) {
+      if (member.suspectMs === undefined || now - member.suspectMs < this.#options.suspectFitMs) continue;
+      if (this.#observers.setFit(member.id, false)) this.#retarget = true;
+    }
+  }
+
+  #repeatAlerts(now: number): void {
+    for (const [subject, lastMs] of this.#mine) {
+      const member = this.#members.get(subject);
+      if (member === undefined) continue;
+      const everyMs = this.#options.alertEveryMs * (member.state === 'down' ? 10 : 1);
+      if (now - lastMs >= everyMs) this.#raiseAlert(member, now);
+    }
+  }
+
+  // -- verdicts of the detector ------------------------------------------------------------------------------------
+
+  #obey(verdicts: Verdict[], now: number): void {
+    for (const verdict of verdicts) {
+      const member = this.#members.get(verdict.subject);
+      if (member === undefined) continue;
+      if (verdict.kind === 'probe') {
+        this.#send(verdict.subject, { t: 'ping', q: verdict.probe, inc: this.#deps.voice.incarnation });
+      } else if (verdict.kind === 'ask') {
+        const helpers = this.#deps.random.shuffle(this.peers().filter((id) => id !== verdict.subject));
+        for (const helper of helpers.slice(0, this.#options.indirect)) {
+          this.#send(helper, { t: 'ask', q: verdict.probe, who: verdict.subject });
+        }
+      } else if (verdict.kind === 'back') this.#back(member, now);
+      else if (verdict.hearsay) this.#setState(member, 'down', now);
+      else this.#raiseAlert(member, now);
+    }
+  }
+
+  #back(member: Member, now: number): void {
+    if (this.#mine.delete(member.id)) this.#sayAlert(member, false, now);
+    if (member.state === 'down') this.#send(member.id, { t: 'dispute', inc: member.inc });
+  }
+
+  #raiseAlert(member: Member, now: number): void {
+    this.#mine.set(member.id, now);
+    this.#sayAlert(member, true, now);
+  }
+
+  #sayAlert({ id, inc }: Member, on: boolean, now: number): void {
+    const sealed = this.#deps.voice.seal({ t: 'alert', who: id, inc, on });
+    this.#deps.out.push({ type: 'publish', text: sealed.text });
+    this.#onAlert(this.#deps.self, id, inc, on, now);
+  }
+
+  // -- alerts ------------------------------------------------------------------------------------------------------
+
+  #onAlert(observer: CellId, who: CellId, inc: number, on: boolean, now: number): void {
+    if (who === this.#deps.self) {
+      if (on && inc >= this.#deps.voice.incarnation) this.#refute(inc);
+      return;
+    }
+    const member = this.#members.get(who);
+    if (member === undefined || inc < member.inc || member.state === 'left') return;
+    const alerts = this.#alerts.get(who) ?? new Map<CellId, Alert>();
+    if (on) alerts.set(observer, { inc, atMs: now });
+    else alerts.delete(observer);
+    this.#alerts.set(who, alerts);
+    this.#judge(who, now);
+  }
+
+  /** Down by a majority of the live observers; suspect by fewer. */
+  #judge(who: CellId, now: number): void {
+    const member = this.#members.get(who);
+    const alerts = this.#alerts.get(who);
+    if (member === undefined || alerts === undefined) return;
+    if (member.state === 'down' || member.state === 'left') return;
+    const observers = this.#observers.of(who);
+    const count = observers.filter((id) => alerts.has(id)).length;
+    if (observers.length > 0 && count >= Math.floor(observers.length / 2) + 1) this.#setState(member, 'down', now);
+    else if (alerts.size > 0) this.#setState(member, 'suspect', now);
+    else {
+      this.#alerts.delete(who);
+      this.#setState(member, 'alive', now);
+    }
+  }
+
+  #clearAlerts(id: CellId): void {
+    this.#alerts.delete(id);
+    this.#mine.delete(id);
+    this.#detector.setDown(id, true);
+    this.#detector.setDown(id, false);
+  }
+
+  // -- frames ------------------------------------------------------------------------------------------------------
+
+  onSealed(sealed: Sealed, now: number): boolean {
+    const { frame, origin } = sealed;
+    if (frame.t === 'rec') return this.accept(sealed, now);
+    if (frame.t === 'alert') this.#onAlert(origin, frame.who, frame.inc, frame.on, now);
+    return false;
+  }
+
+  onFrame(from: CellId, frame: Frame, now: number): void {
+    if (frame.t === 'ping') this.#onPing(from, frame.q, frame.inc);
+    else if (frame.t === 'pong') this.#onPong(from, frame.q, frame.inc, now);
+    else if (frame.t === 'ask') this.#onAsk(from, frame.q, frame.who);
+    else if (frame.t === 'told') this.#obey(this.#detector.answered(frame.who, frame.q, now, false), now);
+    else if (frame.t === 'dispute' && frame.inc >= this.#deps.voice.incarnation) this.#refute(frame.inc);
+  }
+
+  #onPing(from: CellId, q: number, inc: number): void {
+    this.#send(from, { t: 'pong', q, inc: this.#deps.voice.incarnation });
+    const member = this.#members.get(from);
+    if (member?.state === 'down' && inc <= member.inc) this.#send(from, { t: 'dispute', inc: member.inc });
+  }
+
+  #onPong(from: CellId, q: number, inc: number, now: number): void {
+    const member = this.#members.get(from);
+    if (member?.state === 'down' && inc <= member.inc) this.#send(from, { t: 'dispute', inc: member.inc });
+    const askers = this.#asks.get(`${from} ${q}`);
+    if (askers !== undefined) {
+      this.#asks.delete(`${from} ${q}`);
+      for (const asker of askers) this.#send(asker, { t: 'told', q: q - helperOffset, who: from });
+      return;
+    }
+    this.#obey(this.#detector.answered(from, q, now, true), now);
+  }
+
+  #onAsk(from: CellId, q: number, who: CellId): void {
+    if (!this.#members.has(who)) return;
+    const key = `${who} ${q + helperOffset}`;
+    const askers = this.#asks.get(key);
+    if (askers !== undefined) askers.push(from);
+    else {
+      this.#asks.set(key, [from]);
+      this.#send(who, { t: 'ping', q: q + helperOffset, inc: this.#deps.voice.incarnation });
+    }
+  }
+
+  onDisconnected(peer: CellId, now: number): void {
+    this.#detector.suspectNow(peer, now);
+    this.#obey(this.#detector.tick(now), now);
+  }
+
+  onRefused(peer: CellId, now: number): void {
+    this.#obey(this.#detector.refused(peer), now);
+  }
+
+  /** Somebody holds this member down: see for myself. */
+  onHearsay(id: CellId, inc: number, now: number): void {
+    const member = this.#members.get(id);
+    if (member === undefined || member.inc !== inc || id === this.#deps.self) return;
+    if (member.state === 'alive' || member.state === 'suspect') this.#detector.verify(id, now);
+  }
+
+  #send(to: CellId, frame: Frame): void {
+    this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
+  }
+}
+
+/** Probe numbers of pings that I send for others, so that they never meet my own. */
+const helperOffset = 1_000_000_000_000;
+
+function isNewer(inc: number, seq: number, known: Member): boolean {
+  return inc > known.inc || (inc === known.inc && seq > known.seq);
+}

@@ -1,0 +1,264 @@
+/**
+ * Who belongs. Think of a guest list to which any guest may add, but each new name carries the whole line of
+ * introductions back to the host of the party, every one signed. Anybody can check the line without asking anyone.
+ *
+ * A *link* says "`iss` vouches for `sub`". A *chain* of links starts at the founding key and ends at a cell. A
+ * *ticket* is a link to a fresh key whose seed travels with it, so whoever holds the ticket can sign the last link itself.
+ *
+ * The *trust log* is the list of chains and revocations in the replicated document. All cells read the same list
+ * in the same order, so that over-used, expired and revoked tickets admit nobody, decided alike everywhere.
+ */
+import { fromBase64, toBase64 } from '../core/base64.ts';
+import type { Link, Sealer, Signer } from '../core/frames.ts';
+import { compare, hash32 } from '../core/hash.ts';
+import { limits } from '../core/limits.ts';
+import type { CellId, TicketView } from '../core/model.ts';
+
+/** One entry of the trust log. */
+export type TrustEntry =
+  | { kind: 'admit'; chain: Link[] }
+  | { kind: 'ticket'; chain: Link[] }
+  | { kind: 'revoke'; sub: string; by: CellId };
+
+export interface Ticket {
+  founder: string;
+  /** From the founding key to the ticket's key. */
+  chain: Link[];
+  /** base64 of the ticket key's 32-byte seed. */
+  seed: string;
+  /** Multiaddrs where a member may be found. */
+  addrs: string[];
+}
+
+type LinkBody = Omit<Link, 'sig'>;
+
+/** The appliance's id: the short form of its founding key. */
+export const applianceId = (founder: string): string => founder.slice(-12).toLowerCase();
+
+/** Ten letters that two people can compare over a shoulder. */
+export function shortCode(appliance: string, cell: CellId): string {
+  const alphabet = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789';
+  const code = [1, 2].map((seed) => hash32(`${appliance}:${cell}`, seed));
+  const letters = code.flatMap((word) => [0, 5, 10, 15].map((shift) => alphabet[(word >>> shift) & 31]));
+  return `${letters.slice(0, 4).join('')}-${letters.slice(4).join('')}`;
+}
+
+const bodyText = (link: LinkBody): string =>
+  JSON.stringify([link.kind, link.app, link.sub, link.iss, link.at, link.name ?? '', link.uses ?? 0, link.exp ?? 0]);
+
+export function signLink(signer: Signer, body: Omit<LinkBody, 'iss'>): Link {
+  const whole: LinkBody = { ...body, iss: signer.id };
+  return { ...whole, sig: signer.sign(bodyText(whole)) };
+}
+
+export type ChainVerdict = { ok: true } | { ok: false; reason: string };
+
+/** Is every link signed, in line, and rooted in the founding key? Says nothing of revocation, uses or the clock. */
+export function verifyChain(sealer: Sealer, founder: string, chain: readonly Link[]): ChainVerdict {
+  const app = applianceId(founder);
+  let issuer = founder;
+  let ticket: Link | undefined;
+  if (chain.length === 0) return { ok: false, reason: 'the chain of admission is empty' };
+  for (const link of chain) {
+    if (link.app !== app) return { ok: false, reason: `it is for appliance ${link.app}, this is ${app}` };
+    if (link.iss !== issuer) return { ok: false, reason: 'a link of the chain of admission is missing' };
+    if (!sealer.verify(link.iss, bodyText(link), link.sig)) return { ok: false, reason: 'a signature does not match' };
+    if (ticket !== undefined && link.kind !== 'cell') return { ok: false, reason: 'a ticket can only admit a cell' };
+    if (ticket?.exp !== undefined && link.at > ticket.exp) return { ok: false, reason: 'the ticket had expired' };
+    ticket = link.kind === 'ticket' ? link : undefined;
+    issuer = link.sub;
+  }
+  return { ok: true };
+}
+
+/** `osca1-<base64 of JSON>-<checksum>`: one line to copy. */
+export function encodeTicket(ticket: Ticket): string {
+  const packed = { f: ticket.founder, k: ticket.seed, a: ticket.addrs, c: ticket.chain };
+  const body = toBase64(new TextEncoder().encode(JSON.stringify(packed)));
+  return `osca1-${body}-${checksum(body)}`;
+}
+
+const checksum = (body: string): string => hash32(body, 7).toString(36).padStart(7, '0');
+
+/** A ticket from text, or in words what is wrong with it. Does not ask the clock. */
+export function decodeTicket(sealer: Sealer, text: string): { ok: true; ticket: Ticket } | { ok: false; reason: string } {
+  const match = /^osca1-([A-Za-z0-9_-]+)-([0-9a-z]{7})$/.exec(text.trim());
+  if (match === null) return { ok: false, reason: 'it is not whole: a ticket starts with osca1- and has no spaces' };
+  const [, body, sum] = match as unknown as [string, string, string];
+  if (checksum(body) !== sum) return { ok: false, reason: 'its checksum does not match: a letter was changed or lost' };
+  const bytes = fromBase64(body);
+  try {
+    const packed = JSON.parse(new TextDecoder().decode(bytes)) as { f: string; k: string; a: string[]; c: Link[] };
+    const ticket: Ticket = { founder: packed.f, seed: packed.k, addrs: packed.a, chain: packed.c };
+    const verdict = verifyChain(sealer, ticket.founder, ticket.chain);
+    if (!verdict.ok) return { ok: false, reason: verdict.reason };
+    if (sealer.derive(ticket.seed)?.id !== ticket.chain.at(-1)?.sub) return { ok: false, reason: 'its key does not fit it' };
+    return { ok: true, ticket };
+  } catch {
+    return { ok: false, reason: 'its content cannot be read' };
+  }
+}
+
+/** The chain with which the holder of a ticket admits itself. */
+export function redeem(sealer: Sealer, ticket: Ticket, cell: CellId, name: string, atMs: number): Link[] {
+  const signer = sealer.derive(ticket.seed)!;
+  const app = applianceId(ticket.founder);
+  return [...ticket.chain, signLink(signer, { kind: 'cell', app, sub: cell, name, at: Math.round(atMs) })];
+}
+
+interface TicketUse {
+  link: Link;
+  users: Set<CellId>;
+  revoked: boolean;
+}
+
+/** The trust log, read from its first entry to its last. Rebuilt only when the log grew in any other place than its end. */
+export class Trust {
+  readonly #sealer: Sealer;
+  readonly #founder: string;
+  readonly #admitted = new Map<CellId, Link[]>();
+  readonly #revoked = new Set<string>();
+  readonly #spent = new Map<CellId, Set<string>>();
+  readonly #tickets = new Map<string, TicketUse>();
+  readonly #verified = new Map<string, ChainVerdict>();
+  #read: string[] = [];
+
+  constructor(sealer: Sealer, founder: string) {
+    this.#sealer = sealer;
+    this.#founder = founder;
+  }
+
+  get founder(): string {
+    return this.#founder;
+  }
+
+  /** Brings the derived state up to `log` (JSON texts of TrustEntry, in document order). */
+  update(log: readonly string[]): void {
+    const entries = log.slice(0, limits.trustEntries);
+    const grown = entries.length >= this.#read.length && this.#read.every((text, i) => text === entries[i]);
+    if (!grown) this.#reset();
+    for (const text of entries.slice(this.#read.length)) this.#apply(text);
+    this.#read = entries;
+  }
+
+  #reset(): void {
+    this.#read = [];
+    for (const map of [this.#admitted, this.#spent, this.#tickets]) map.clear();
+    this.#revoked.clear();
+  }
+
+  #apply(text: string): void {
+    let entry: TrustEntry;
+    try {
+      entry = JSON.parse(text) as TrustEntry;
+    } catch {
+      return;
+    }
+    if (entry.kind === 'revoke') this.#revoke(entry.sub);
+    else if (entry.kind === 'ticket') this.#noteTickets(entry.chain);
+    else if (this.judge(entry.chain).ok) this.#admit(entry.chain);
+  }
+
+  #revoke(sub: string): void {
+    this.#revoked.add(sub);
+    this.#admitted.delete(sub);
+    const ticket = this.#tickets.get(sub);
+    if (ticket !== undefined) ticket.revoked = true;
+  }
+
+  #noteTickets(chain: readonly Link[]): void {
+    if (!this.#verify(chain).ok) return;
+    for (const link of chain) {
+      if (link.kind === 'ticket' && !this.#tickets.has(link.sub)) {
+        this.#tickets.set(link.sub, { link, users: new Set(), revoked: this.#revoked.has(link.sub) });
+      }
+    }
+  }
+
+  #admit(chain: readonly Link[]): void {
+    this.#noteTickets(chain);
+    const cell = chain.at(-1)!.sub;
+    const via = chain.at(-1)!.iss;
+    this.#tickets.get(via)?.users.add(cell);
+    this.#admitted.set(cell, [...chain]);
+    this.#revoked.delete(cell);
+    const spent = this.#spent.get(cell) ?? new Set();
+    this.#spent.set(cell, spent.add(spendKey(chain)));
+  }
+
+  #verify(chain: readonly Link[]): ChainVerdict {
+    const key = chain.map((link) => link.sig).join();
+    let verdict = this.#verified.get(key);
+    if (verdict === undefined) {
+      verdict = verifyChain(this.#sealer, this.#founder, chain);
+      this.#verified.set(key, verdict);
+    }
+    return verdict;
+  }
+
+  /** Would this chain admit its cell if it stood next in the log? `nowMs` (wall clock) is given where a stranger asks. */
+  judge(chain: readonly Link[], nowMs?: number): ChainVerdict {
+    const verdict = this.#verify(chain);
+    if (!verdict.ok) return verdict;
+    const last = chain.at(-1)!;
+    if (last.kind !== 'cell') return { ok: false, reason: 'the chain does not end at a cell' };
+    for (const link of chain.slice(0, -1)) {
+      if (this.#revoked.has(link.sub)) return { ok: false, reason: `the ${link.kind} that vouches for it was revoked` };
+    }
+    const ticket = chain.at(-2)?.kind === 'ticket' ? chain.at(-2)! : undefined;
+    if (ticket !== undefined) {
+      if (nowMs !== undefined && ticket.exp !== undefined && nowMs > ticket.exp) {
+        return { ok: false, reason: 'the ticket has expired; make a new one with: osca ticket create' };
+      }
+      const users = this.#tickets.get(ticket.sub)?.users ?? new Set();
+      if (!users.has(last.sub) && users.size >= (ticket.uses ?? 1)) {
+        return { ok: false, reason: 'the ticket is used up; make a new one with: osca ticket create' };
+      }
+    }
+    if (this.#revoked.has(last.sub) && this.#spent.get(last.sub)?.has(spendKey(chain))) {
+      return { ok: false, reason: 'this cell was removed; it needs a new ticket: osca ticket create' };
+    }
+    return { ok: true };
+  }
+
+  isAdmitted(cell: CellId): boolean {
+    return this.#admitted.has(cell);
+  }
+
+  isRevoked(sub: string): boolean {
+    return this.#revoked.has(sub);
+  }
+
+  admitted(): CellId[] {
+    return [...this.#admitted.keys()].sort(compare);
+  }
+
+  chainOf(cell: CellId): Link[] | undefined {
+    return this.#admitted.get(cell);
+  }
+
+  /** The name that a cell was admitted with. */
+  nameOf(cell: CellId): string {
+    return this.#admitted.get(cell)?.at(-1)?.name ?? cell.slice(-6);
+  }
+
+  tickets(wallMs: number): TicketView[] {
+    const views = [...this.#tickets.values()].map(({ link, users, revoked }): TicketView => {
+      const uses = link.uses ?? 1;
+      const expiresMs = link.exp ?? Number.MAX_SAFE_INTEGER;
+      const state = revoked ? 'revoked' : users.size >= uses ? 'used up' : wallMs > expiresMs ? 'expired' : 'valid';
+      return { id: link.sub.slice(-8), uses, used: users.size, expiresMs, state };
+    });
+    return views.sort((a, b) => compare(a.id, b.id));
+  }
+
+  /** The full key of a ticket shown by its last eight letters. */
+  ticketKey(shortId: string): string | undefined {
+    return [...this.#tickets.keys()].find((key) => key === shortId || key.slice(-8) === shortId);
+  }
+}
+
+/** What a revoked cell can't use again: the ticket, or the very signature of an approval. */
+function spendKey(chain: readonly Link[]): string {
+  return chain.at(-2)?.kind === 'ticket' ? chain.at(-2)!.sub : chain.at(-1)!.sig;
+}

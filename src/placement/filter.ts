@@ -1,0 +1,123 @@
+/**
+ * Can this cell run this service? Each question answers with a verdict in words, the same words that `osca why`,
+ * `osca plan` and the events show.
+ */
+import type { CellFacts, CellId, Constraint, ServiceSpec, Verdict } from '../core/model.ts';
+
+export interface PlacementCell {
+  id: CellId;
+  name: string;
+  facts: CellFacts;
+  labels: Record<string, string>;
+  drain: boolean;
+  /** Here now. A cell that is down keeps its home share, but gets no replica. */
+  up: boolean;
+  /** `app/service@hash` -> why this cell can't start it. */
+  vetoes: ReadonlyMap<string, string>;
+  weight: number;
+}
+
+export interface PlacementService {
+  app: string;
+  spec: ServiceSpec;
+  hash: string;
+}
+
+export interface PlacementInput {
+  cells: readonly PlacementCell[];
+  services: readonly PlacementService[];
+  /** replica -> cells that run it now, from their records. */
+  running: ReadonlyMap<string, readonly CellId[]>;
+}
+
+/** What is taken on one cell while replicas are laid out. */
+export interface Ledger {
+  cpuMilli: number;
+  memoryBytes: number;
+  /** 'tcp/8080' -> the replica that has it. */
+  ports: Map<string, string>;
+  /** app/service -> replicas of it here. */
+  services: Map<string, number>;
+  replicas: number;
+}
+
+export const emptyLedger = (): Ledger => ({ cpuMilli: 0, memoryBytes: 0, ports: new Map(), services: new Map(), replicas: 0 });
+
+const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`;
+const cores = (milli: number): string => `${milli / 1_000} cores`;
+
+export const weightOf = ({ cpuMilli, memoryBytes }: CellFacts): number =>
+  Math.max(1, Math.round(cpuMilli / 250) + Math.round(memoryBytes / 268_435_456));
+
+/** Everything that does not change by itself: architecture, labels, size of the machine, ports of other replicas. */
+export function refusal(service: ServiceSpec, cell: PlacementCell, ledger: Ledger): string | undefined {
+  return labelRefusal(service.constraints, cell) ?? resourceRefusal(service, cell, ledger) ?? portRefusal(service, ledger);
+}
+
+/** What may pass: down, drained, vetoed, no engine. */
+export function absence(service: ServiceSpec, key: string, cell: PlacementCell): string | undefined {
+  if (!cell.up) return 'the cell is down';
+  if (cell.drain) return `the cell is drained; take it back with: osca cell resume ${cell.name}`;
+  if (service.driver === 'docker' && cell.facts.engine === '') {
+    return `no container engine answers here, and the service needs image ${service.image ?? ''}`;
+  }
+  const veto = cell.vetoes.get(key);
+  return veto === undefined ? undefined : `could not start it: ${veto}`;
+}
+
+function labelRefusal(constraints: readonly Constraint[], cell: PlacementCell): string | undefined {
+  for (const { key, op, value } of constraints) {
+    const actual = constraintValue(key, cell);
+    if ((actual === value) !== (op === '==')) {
+      return `constraint ${key} ${op} ${value}: it has ${actual === undefined ? 'no such label' : `'${actual}'`}`;
+    }
+  }
+  return undefined;
+}
+
+function constraintValue(key: string, { id, name, facts, labels }: PlacementCell): string | undefined {
+  if (key === 'node.id') return id;
+  if (key === 'node.hostname') return name;
+  if (key === 'node.platform.os') return facts.os;
+  if (key === 'node.platform.arch') return facts.arch;
+  return labels[key.replace(/^node\.labels\./, '')];
+}
+
+function resourceRefusal({ resources }: ServiceSpec, { facts }: PlacementCell, ledger: Ledger): string | undefined {
+  const cpu = resources.reserveCpuMilli ?? 0;
+  const memory = resources.reserveMemoryBytes ?? 0;
+  const freeCpu = facts.cpuMilli - ledger.cpuMilli;
+  const freeMemory = facts.memoryBytes - ledger.memoryBytes;
+  if (cpu > 0 && cpu > freeCpu) return `CPU: needs ${cores(cpu)}, has ${cores(Math.max(0, freeCpu))} unreserved`;
+  if (memory > 0 && memory > freeMemory) {
+    return `memory: needs ${mebibytes(memory)}, has ${mebibytes(Math.max(0, freeMemory))} unreserved`;
+  }
+  return undefined;
+}
+
+function portRefusal({ ports }: ServiceSpec, ledger: Ledger): string | undefined {
+  for (const port of hostPorts(ports)) {
+    const holder = ledger.ports.get(port);
+    if (holder !== undefined) return `host port ${port} is taken by ${holder}`;
+  }
+  return undefined;
+}
+
+export function hostPorts(ports: ServiceSpec['ports']): string[] {
+  return ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));
+}
+
+export function take(ledger: Ledger, service: ServiceSpec, serviceKey: string, replica: string): void {
+  ledger.cpuMilli += service.resources.reserveCpuMilli ?? 0;
+  ledger.memoryBytes += service.resources.reserveMemoryBytes ?? 0;
+  for (const port of hostPorts(service.ports)) ledger.ports.set(port, replica);
+  ledger.services.set(serviceKey, (ledger.services.get(serviceKey) ?? 0) + 1);
+  ledger.replicas++;
+}
+
+export const fit = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({
+  cell: id,
+  name,
+  fits: reason === undefined,
+  reason: reason ?? 'fits',
+});

@@ -1,0 +1,108 @@
+/**
+ * What to do about the difference between what this cell should run and what it runs. Pure: two lists in, steps out.
+ *
+ * Make before break: a replica that moves away is kept until its new cell says it is ready, and one that changes is
+ * kept until its successor is ready, unless both would want the same host port or volume. Changes go through a service
+ * one replica at a time, in index order, and each waits until the ones before it are ready in their new form.
+ */
+import type { UnitSpec } from '../core/events.ts';
+import { unitKey } from '../core/events.ts';
+import { compare } from '../core/hash.ts';
+import type { Assignment, CellId, ServiceSpec, UnitState } from '../core/model.ts';
+
+/** A unit that exists on this cell. */
+export interface Held {
+  key: string;
+  replica: string;
+  hash: string;
+  state: UnitState;
+}
+
+/** A unit that any cell, this one too, says it has. */
+export interface Told {
+  cell: CellId;
+  replica: string;
+  hash: string;
+  state: UnitState;
+}
+
+export interface Picture {
+  self: CellId;
+  /** What this cell should run, by replica. */
+  wanted: ReadonlyMap<string, UnitSpec>;
+  /** Where every replica of the appliance should be. */
+  assigned: ReadonlyMap<string, Assignment>;
+  /** replica -> units told of it, from records of cells that are up. */
+  told: ReadonlyMap<string, readonly Told[]>;
+}
+
+export interface Steps {
+  start: UnitSpec[];
+  stop: { key: string; why: string }[];
+}
+
+export function reconcile(picture: Picture, held: readonly Held[]): Steps {
+  const steps: Steps = { start: [], stop: [] };
+  const byReplica = new Map<string, Held[]>();
+  for (const unit of held) byReplica.set(unit.replica, [...(byReplica.get(unit.replica) ?? []), unit]);
+  for (const [replica, unit] of [...picture.wanted].sort(([a], [b]) => compare(a, b))) {
+    replace(picture, unit, byReplica.get(replica) ?? [], steps);
+    byReplica.delete(replica);
+  }
+  for (const units of byReplica.values()) for (const unit of units) release(picture, unit, steps);
+  return steps;
+}
+
+/** A replica that belongs here: start it, and let go of its former forms. */
+function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps: Steps): void {
+  const key = unitKey(unit.replica, unit.hash);
+  const current = held.find((other) => other.key === key);
+  const former = held.filter((other) => other.key !== key && other.state !== 'stopping');
+  const alive = former.filter(({ state }) => state === 'ready' || state === 'running');
+  if (current !== undefined) {
+    if (current.state === 'ready') for (const { key: old } of former) steps.stop.push({ key: old, why: 'replaced' });
+    return;
+  }
+  if (alive.length > 0 && !isTurn(picture, unit)) return;
+  const blocked = held.filter((other) => other.key !== key && needsStopFirst(unit.service));
+  for (const { key: old, state } of blocked) if (state !== 'stopping') steps.stop.push({ key: old, why: 'replaced' });
+  if (blocked.length === 0) steps.start.push(unit);
+}
+
+/** Two forms of it can't stand side by side. */
+export function needsStopFirst({ ports, mounts }: ServiceSpec): boolean {
+  return ports.some(({ published }) => published !== undefined) || mounts.some(({ kind }) => kind === 'volume');
+}
+
+/** Is every earlier replica of the service ready in its new form, or not there in an old one? */
+function isTurn(picture: Picture, unit: UnitSpec): boolean {
+  const number = Number(unit.index);
+  if (Number.isNaN(number)) return true;
+  for (let index = 1; index < number; index++) {
+    const earlier = `${unit.app}/${unit.service.name}/${index}`;
+    const told = picture.told.get(earlier) ?? [];
+    if (told.some(({ hash, state }) => hash === unit.hash && state === 'ready')) continue;
+    if (told.some(({ hash, state }) => hash !== unit.hash || state !== 'ready')) return false;
+  }
+  return true;
+}
+
+/** A replica that does not belong here: stop it as soon as nobody misses it. */
+function release(picture: Picture, unit: Held, steps: Steps): void {
+  if (unit.state === 'stopping') return;
+  const assignment = picture.assigned.get(unit.replica);
+  if (assignment === undefined) {
+    steps.stop.push({ key: unit.key, why: 'no longer wanted' });
+    return;
+  }
+  const home = assignment.cell;
+  if (home === picture.self) return;
+  if (unit.state !== 'ready' && unit.state !== 'running') {
+    steps.stop.push({ key: unit.key, why: 'belongs to another cell' });
+    return;
+  }
+  if (home === undefined) return;
+  const told = picture.told.get(unit.replica) ?? [];
+  const ready = told.some(({ cell, hash, state }) => cell === home && hash === assignment.hash && state === 'ready');
+  if (ready) steps.stop.push({ key: unit.key, why: 'runs on another cell now' });
+}

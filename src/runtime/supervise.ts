@@ -1,0 +1,371 @@
+/**
+ * The night nurse of one cell: it knows every unit here, starts what should run, wakes what fell, with longer and longer
+ * pauses for what keeps falling, feels the pulse where the spec says how, and writes all of it in the cell's record.
+ *
+ * Drivers do the work; here are only states, deadlines and reasons.
+ */
+import type { Observed, Outbox, UnitSpec } from '../core/events.ts';
+import { unitKey } from '../core/events.ts';
+import { compare } from '../core/hash.ts';
+import type { ServiceSpec, UnitState, UnitStatus, Veto } from '../core/model.ts';
+import type { Picture } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
+
+export interface SuperviseOptions {
+  backoffMinMs: number;
+  backoffMaxMs: number;
+  /** A unit that ran this long has its back-off forgotten. */
+  steadyMs: number;
+  vetoMinMs: number;
+  vetoMaxMs: number;
+  /** Failed starts in a row before a veto, where the failure may pass. */
+  failuresToVeto: number;
+  /** A stop that the driver did not confirm is asked again after this long. */
+  stopAgainMs: number;
+}
+
+export const superviseDefaults: SuperviseOptions = {
+  backoffMinMs: 500,
+  backoffMaxMs: 60_000,
+  steadyMs: 10_000,
+  vetoMinMs: 30_000,
+  vetoMaxMs: 600_000,
+  failuresToVeto: 3,
+  stopAgainMs: 30_000,
+};
+
+interface Health {
+  nextMs: number;
+  failing: number;
+  inFlight: boolean;
+}
+
+interface Unit {
+  key: string;
+  replica: string;
+  hash: string;
+  driver: ServiceSpec['driver'];
+  handle: string;
+  state: UnitState;
+  sinceMs: number;
+  startedMs: number;
+  restarts: number;
+  failures: number;
+  ports: number[];
+  reason: string | undefined;
+  retryMs: number | undefined;
+  /** Stop, then start again (unhealthy). */
+  again: boolean;
+  spec: UnitSpec | undefined;
+  health: Health;
+}
+
+interface HeldVeto extends Veto {
+  untilMs: number;
+  count: number;
+}
+
+/** Failures that another try here will not mend soon. */
+const lasting = new Set(['image-missing', 'port-taken', 'bad-spec', 'engine-away']);
+
+export class Supervisor {
+  readonly #out: Outbox;
+  readonly #options: SuperviseOptions;
+  readonly #units = new Map<string, Unit>();
+  readonly #vetoes = new Map<string, HeldVeto>();
+  #picture: Picture | undefined;
+  /** Drivers whose first list has come: before it, nothing is started that may already run. */
+  readonly #listed = new Set<ServiceSpec['driver']>();
+  #version = 0;
+
+  constructor(out: Outbox, options: SuperviseOptions = superviseDefaults) {
+    this.#out = out;
+    this.#options = options;
+  }
+
+  /** Grows when what the record tells has changed. */
+  get version(): number {
+    return this.#version;
+  }
+
+  statuses(): UnitStatus[] {
+    return [...this.#units.values()]
+      .sort((a, b) => compare(a.key, b.key))
+      .map(({ replica, hash, state, sinceMs, restarts, ports, reason }) => ({
+        ...{ replica, hash, state, sinceMs: Math.round(sinceMs), restarts, ports },
+        ...(reason === undefined ? {} : { reason }),
+      }));
+  }
+
+  vetoes(): Veto[] {
+    return [...this.#vetoes.values()]
+      .filter(({ untilMs }) => untilMs > 0)
+      .map(({ service, hash, reason }) => ({ service, hash, reason }))
+      .sort((a, b) => compare(a.service, b.service));
+  }
+
+  handleOf(key: string): { handle: string; driver: ServiceSpec['driver'] } | undefined {
+    const unit = this.#units.get(key);
+    return unit === undefined || unit.handle === '' ? undefined : { handle: unit.handle, driver: unit.driver };
+  }
+
+  // -- what should be ----------------------------------------------------------------------------------------------
+
+  want(picture: Picture, now: number): void {
+    this.#picture = picture;
+    for (const unit of this.#units.values()) {
+      const spec = picture.wanted.get(unit.replica);
+      if (spec !== undefined && spec.hash === unit.hash) unit.spec = spec;
+    }
+    this.#reconcile(now);
+  }
+
+  #reconcile(now: number): void {
+    if (this.#picture === undefined) return;
+    const steps = reconcile(this.#picture, [...this.#units.values()]);
+    for (const { key, why } of steps.stop) this.#stop(this.#units.get(key)!, why, now);
+    for (const spec of steps.start) if (this.#listed.has(spec.service.driver)) this.#begin(spec, now);
+  }
+
+  #begin(spec: UnitSpec, now: number): void {
+    const key = unitKey(spec.replica, spec.hash);
+    const health = { nextMs: 0, failing: 0, inFlight: false };
+    this.#units.set(key, {
+      ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
+      ...{ sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
+      ...{ again: false, spec, health },
+    });
+    this.#version++;
+    this.#out.push({ type: 'unit.start', key, unit: spec });
+  }
+
+  #stop(unit: Unit, why: string, now: number): void {
+    const inFlight = unit.state === 'starting' || unit.state === 'pulling';
+    this.#set(unit, 'stopping', now, why);
+    unit.retryMs = now + this.#options.stopAgainMs;
+    // A start under way ends in started() or failed(), and both look at the state again.
+    if (inFlight) return;
+    if (unit.handle === '') {
+      this.#drop(unit, now);
+      return;
+    }
+    const graceMs = unit.spec?.service.stopGraceMs ?? 10_000;
+    this.#out.push({ type: 'unit.stop', key: unit.key, handle: unit.handle, driver: unit.driver, graceMs });
+  }
+
+  #drop(unit: Unit, now: number): void {
+    this.#units.delete(unit.key);
+    this.#version++;
+    this.#reconcile(now);
+  }
+
+  #set(unit: Unit, state: UnitState, now: number, reason?: string): void {
+    if (unit.state === state && unit.reason === reason) return;
+    if (unit.state !== state) unit.sinceMs = now;
+    unit.state = state;
+    unit.reason = reason;
+    this.#version++;
+  }
+
+  // -- what is -----------------------------------------------------------------------------------------------------
+
+  /** The whole list of one driver: adopts what runs, notices what is gone. */
+  observed(driver: ServiceSpec['driver'], list: readonly Observed[], now: number): void {
+    this.#listed.add(driver);
+    const seen = new Set<string>();
+    for (const observed of [...list].sort((a, b) => compare(a.handle, b.handle))) {
+      const key = unitKey(observed.replica, observed.hash);
+      seen.add(key);
+      const unit = this.#units.get(key);
+      if (unit === undefined) this.#adopt(key, observed, now);
+      else if (unit.state === 'starting' || unit.state === 'pulling') continue;
+      else if (observed.running && (unit.state === 'backoff' || unit.state === 'exited')) this.started(key, observed, now);
+      else if (!observed.running && isUp(unit)) this.exited(key, observed.exitCode ?? 0, observed.oom ?? false, now);
+      else unit.handle = observed.handle;
+    }
+    for (const unit of [...this.#units.values()]) {
+      if (unit.driver !== driver || seen.has(unit.key)) continue;
+      if (unit.state === 'stopping' && unit.handle !== '') this.#drop(unit, now);
+      else if (isUp(unit)) this.#fell(unit, 'it was removed behind the daemon', true, now);
+    }
+    this.#reconcile(now);
+  }
+
+  #adopt(key: string, observed: Observed, now: number): void {
+    const { replica, hash, driver, handle, running, ports } = observed;
+    const wanted = this.#picture?.wanted.get(replica);
+    const spec = wanted?.hash === hash ? wanted : undefined;
+    const state = running ? (hasPulse(spec) ? 'running' : 'ready') : 'backoff';
+    const reason = running ? undefined : exitWords(observed.exitCode ?? 0, observed.oom ?? false);
+    this.#units.set(key, {
+      ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports },
+      ...{ reason, retryMs: running ? undefined : now, again: false, spec },
+      health: { nextMs: now, failing: 0, inFlight: false },
+    });
+    this.#version++;
+  }
+
+  /** The engine does not answer: what it runs can't be told. */
+  engineAway(now: number): void {
+    this.#listed.delete('docker');
+    for (const unit of this.#units.values()) {
+      if (unit.driver === 'docker' && unit.state !== 'stopping') this.#set(unit, 'exited', now, 'the container engine does not answer');
+    }
+  }
+
+  progress(key: string, text: string, now: number): void {
+    const unit = this.#units.get(key);
+    if (unit !== undefined && (unit.state === 'starting' || unit.state === 'pulling')) this.#set(unit, 'pulling', now, text);
+  }
+
+  started(key: string, observed: Observed, now: number): void {
+    const unit = this.#units.get(key);
+    if (unit === undefined) return;
+    unit.handle = observed.handle;
+    unit.ports = observed.ports;
+    unit.startedMs = now;
+    unit.retryMs = undefined;
+    unit.failures = 0;
+    if (unit.state === 'stopping') {
+      this.#stop(unit, unit.reason ?? '', now);
+      return;
+    }
+    const check = unit.spec?.service.healthcheck;
+    unit.health = { nextMs: now + Math.min(check?.startIntervalMs ?? 0, check?.intervalMs ?? 0), failing: 0, inFlight: false };
+    this.#set(unit, hasPulse(unit.spec) ? 'running' : 'ready', now, hasPulse(unit.spec) ? 'waiting for its health check' : undefined);
+    this.#reconcile(now);
+  }
+
+  failed(key: string, code: string, message: string, now: number): void {
+    const unit = this.#units.get(key);
+    if (unit === undefined) return;
+    unit.failures++;
+    unit.handle = '';
+    if (unit.state === 'stopping') {
+      this.#drop(unit, now);
+      return;
+    }
+    if (lasting.has(code) || unit.failures >= this.#options.failuresToVeto) this.#veto(unit, message, now);
+    this.#set(unit, 'backoff', now, message);
+    unit.retryMs = now + this.#backoff(unit.failures);
+    this.#out.push({ type: 'event', event: { level: 'error', kind: 'unit.failed', message: `${unit.replica}: ${message}` } });
+  }
+
+  exited(key: string, exitCode: number, oom: boolean, now: number): void {
+    const unit = this.#units.get(key);
+    if (unit === undefined || !isUp(unit)) return;
+    this.#fell(unit, exitWords(exitCode, oom), exitCode !== 0 || oom, now);
+  }
+
+  #fell(unit: Unit, reason: string, failure: boolean, now: number): void {
+    const policy = unit.spec?.service.restart ?? { condition: 'any' };
+    if (now - unit.startedMs >= (policy.windowMs ?? this.#options.steadyMs)) unit.restarts = 0;
+    const level = failure ? 'warn' : 'info';
+    this.#out.push({ type: 'event', event: { level, kind: 'unit.exited', message: `${unit.replica}: ${reason}` } });
+    const again = policy.condition === 'any' || (policy.condition === 'on-failure' && failure);
+    const spent = policy.maxAttempts !== undefined && unit.restarts >= policy.maxAttempts;
+    if (!again || spent) {
+      this.#set(unit, 'exited', now, spent ? `${reason}; gave up after ${unit.restarts} restarts` : reason);
+    } else {
+      unit.restarts++;
+      unit.retryMs = now + (policy.delayMs ?? this.#backoff(unit.restarts));
+      this.#set(unit, 'backoff', now, reason);
+    }
+    this.#reconcile(now);
+  }
+
+  stopped(key: string, now: number): void {
+    const unit = this.#units.get(key);
+    if (unit === undefined) return;
+    if (unit.again && this.#picture?.wanted.get(unit.replica)?.hash === unit.hash) {
+      unit.again = false;
+      unit.restarts++;
+      unit.handle = '';
+      unit.retryMs = now + this.#backoff(unit.restarts);
+      this.#set(unit, 'backoff', now, 'it was unhealthy');
+    } else this.#drop(unit, now);
+  }
+
+  #backoff(times: number): number {
+    return Math.min(this.#options.backoffMaxMs, this.#options.backoffMinMs * 2 ** Math.min(16, times - 1));
+  }
+
+  #veto(unit: Unit, reason: string, now: number): void {
+    const service = unit.replica.split('/').slice(0, 2).join('/');
+    const key = `${service}@${unit.hash}`;
+    const count = (this.#vetoes.get(key)?.count ?? 0) + 1;
+    const untilMs = now + Math.min(this.#options.vetoMaxMs, this.#options.vetoMinMs * 2 ** (count - 1));
+    this.#vetoes.set(key, { service, hash: unit.hash, reason, untilMs, count });
+    this.#version++;
+  }
+
+  // -- time --------------------------------------------------------------------------------------------------------
+
+  tick(now: number): void {
+    for (const unit of [...this.#units.values()]) {
+      if (unit.state === 'stopping') {
+        if (unit.retryMs !== undefined && now >= unit.retryMs) this.#stop(unit, unit.reason ?? '', now);
+      } else if (unit.state === 'backoff') this.#retry(unit, now);
+      else if (isUp(unit)) this.#feelPulse(unit, now);
+    }
+    for (const veto of this.#vetoes.values()) {
+      if (veto.untilMs === 0 || now < veto.untilMs) continue;
+      veto.untilMs = 0;
+      this.#version++;
+    }
+  }
+
+  #retry(unit: Unit, now: number): void {
+    if (unit.retryMs === undefined || now < unit.retryMs) return;
+    const wanted = this.#picture?.wanted.get(unit.replica);
+    if (wanted === undefined || wanted.hash !== unit.hash) {
+      if (this.#picture !== undefined) this.#stop(unit, 'no longer wanted', now);
+      return;
+    }
+    unit.retryMs = undefined;
+    this.#set(unit, 'starting', now, unit.reason);
+    this.#out.push({ type: 'unit.start', key: unit.key, unit: wanted });
+  }
+
+  #feelPulse(unit: Unit, now: number): void {
+    const check = unit.spec?.service.healthcheck;
+    if (check === undefined || unit.health.inFlight || now < unit.health.nextMs) return;
+    unit.health.inFlight = true;
+    const { key, handle, driver } = unit;
+    this.#out.push({ type: 'unit.probe', key, handle, driver, test: check.test, timeoutMs: check.timeoutMs });
+  }
+
+  probed(key: string, ok: boolean, output: string, now: number): void {
+    const unit = this.#units.get(key);
+    const check = unit?.spec?.service.healthcheck;
+    if (unit === undefined || check === undefined || !isUp(unit)) return;
+    const inStart = now - unit.startedMs < check.startPeriodMs;
+    unit.health.inFlight = false;
+    unit.health.nextMs = now + (unit.state !== 'ready' && inStart ? check.startIntervalMs : check.intervalMs);
+    if (ok) {
+      unit.health.failing = 0;
+      this.#set(unit, 'ready', now);
+      this.#reconcile(now);
+      return;
+    }
+    if (unit.state === 'running') this.#set(unit, 'running', now, `health check fails: ${output}`);
+    if (inStart && unit.state !== 'ready') return;
+    if (++unit.health.failing < check.retries) return;
+    const message = `${unit.replica}: unhealthy, ${unit.health.failing} failed checks: ${output}`;
+    this.#out.push({ type: 'event', event: { level: 'warn', kind: 'unit.unhealthy', message } });
+    unit.again = true;
+    this.#stop(unit, `unhealthy: ${output}`, now);
+  }
+}
+
+const isUp = ({ state }: Unit): boolean => state === 'running' || state === 'ready';
+const hasPulse = (spec: UnitSpec | undefined): boolean => spec?.service.healthcheck !== undefined;
+
+/** An exit in words. 137 and 143 are signals; 125 to 127 are the engine's and the shell's own. */
+export function exitWords(code: number, oom: boolean): string {
+  if (oom) return 'out of memory: the kernel killed it; raise deploy.resources.limits.memory';
+  if (code > 128 && code < 160) return `ended by signal ${code - 128} (exit code ${code})`;
+  if (code === 127) return 'exit code 127: command not found';
+  if (code === 126) return 'exit code 126: command is not executable';
+  return `exit code ${code}`;
+}

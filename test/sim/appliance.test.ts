@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import type { Request } from '../../src/core/events.ts';
+import { aliveIn, allSee, appliance, simService, World } from './world.ts';
+import { rough } from './network.ts';
+
+const deploy = (name: string, replicas: number, image = 'busybox', by = 'test'): Request => {
+  const spec = { name, services: [simService('web', replicas, { image })] };
+  return { op: 'deploy', spec, by, note: 'test', acks: 1 };
+};
+
+describe('an appliance in World', () => {
+  it('replays a seed bit for bit', () => {
+    const run = (seed: string) => {
+      const world = appliance(5, { seed, network: rough });
+      world.get('h2', deploy('shop', 4));
+      world.crash('h3');
+      world.run(5_000);
+      return { digest: world.digest, steps: world.steps, running: world.running() };
+    };
+    expect(run('alpha')).toEqual(run('alpha'));
+    expect(run('alpha').digest).not.toBe(run('beta').digest);
+  });
+
+  it('joins by ticket, without the founder: boards of one image admit themselves', () => {
+    const world = new World({ seed: 'flash' });
+    for (const name of ['f', 'a', 'b', 'c']) world.addHost(name);
+    world.start('f');
+    world.get('f', { op: 'found', seed: 'founding' });
+    const { ticket } = world.get('f', { op: 'ticket.create', uses: 3, expiresInMs: 60_000, seed: 't' });
+    world.crash('f');
+    for (const name of ['a', 'b', 'c']) world.start(name, String(ticket));
+    world.until(() => world.up().every(({ name }) => ['a', 'b', 'c'].every((n) => aliveIn(world, name).includes(n))), 10_000, 'a, b and c see each other');
+    world.start('f');
+    world.until(() => allSee(world, 4), 10_000, 'the founder is back among them');
+  });
+
+  it('spreads replicas, and moves only those of a board that dies; they return with it', () => {
+    const world = appliance(3, { seed: 'spread' });
+    world.get('h2', deploy('shop', 3));
+    world.until(() => world.running().length === 3, 5_000, '3 replicas run');
+    const before = world.running();
+    expect(new Set(before.map((one) => one.split('@')[1])).size).toBe(3);
+    world.powerOff('h3');
+    const took = world.until(() => world.running().length === 3, 10_000, '3 replicas run on 2 boards');
+    expect(took).toBeLessThanOrEqual(2_500);
+    const survivors = before.filter((one) => !one.endsWith('@h3'));
+    for (const one of survivors) expect(world.running()).toContain(one);
+    world.network.heal();
+    world.start('h3');
+    world.until(() => allSee(world, 3) && world.running().join() === before.join(), 20_000, 'as before');
+  });
+
+  it('a crashed daemon is found at once, adopts its containers and restarts nothing', () => {
+    const world = appliance(3, { seed: 'crash' });
+    world.get('h1', deploy('shop', 3));
+    world.until(() => world.running().length === 3, 5_000, 'running');
+    world.run(3_000);
+    const handles = [...world.hosts.get('h2')!.containers.keys()];
+    world.crash('h2');
+    const took = world.until(() => aliveIn(world, 'h1').length === 2, 5_000, 'h1 knows');
+    expect(took).toBeLessThan(300);
+    world.run(1_000);
+    world.start('h2');
+    world.until(() => allSee(world, 3) && world.running().length === 3, 20_000, 'no duplicates left');
+    expect([...world.hosts.get('h2')!.containers.keys()]).toEqual(handles);
+  });
+
+  it('a partition serves on both sides, and converges after it heals with an event for the loser', () => {
+    const world = appliance(5, { seed: 'split' });
+    world.get('h1', deploy('shop', 3));
+    world.until(() => world.running().length === 3, 5_000, 'running');
+    world.run(2_000);
+    world.partition([['h1', 'h2', 'h3'], ['h4', 'h5']]);
+    world.until(() => aliveIn(world, 'h1').length === 3 && aliveIn(world, 'h4').length === 2, 30_000, 'both sides know');
+    world.get('h1', deploy('shop', 3, 'image-a', 'ann'));
+    world.get('h4', deploy('shop', 3, 'image-b', 'bob'));
+    world.run(5_000);
+    world.heal();
+    world.until(() => allSee(world, 5), 20_000, 'one appliance again');
+    world.until(() => new Set(world.up().map(({ name }) => world.view(name).apps[0]!.revision.id)).size === 1, 10_000, 'one revision');
+    world.until(() => world.running().length === 3, 20_000, '3 replicas once each');
+    const [app] = world.view('h1').apps;
+    expect(app!.history.map(({ by }) => by).sort()).toEqual(['ann', 'bob', 'test']);
+    expect(world.events.some(({ kind }) => kind === 'app.conflict')).toBe(true);
+  });
+
+  it('a removed cell is out everywhere, stops its replicas, and needs a new ticket', () => {
+    const world = appliance(3, { seed: 'revoke' });
+    world.get('h1', deploy('shop', 3));
+    world.until(() => world.running().length === 3, 5_000, 'running');
+    world.get('h1', { op: 'cell.rm', cell: world.hosts.get('h3')!.id });
+    world.until(() => world.running().length === 3 && world.running().every((one) => !one.endsWith('@h3')), 10_000, 'moved');
+    expect(world.view('h3').phase).toBe('revoked');
+    expect(world.view('h2').members.map(({ name }) => name).sort()).toEqual(['h1', 'h2']);
+    world.crash('h3');
+    world.start('h3');
+    world.run(3_000);
+    expect(world.view('h2').members).toHaveLength(2);
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 60_000, seed: 'second' });
+    world.get('h3', { op: 'join', ticket: String(ticket) });
+    world.until(() => allSee(world, 3), 10_000, 'back with a new ticket');
+  });
+
+  it('a stranger waits with a short code until it is approved', () => {
+    const world = new World({ seed: 'approve' });
+    for (const name of ['h1', 'h2', 'h3']) world.addHost(name);
+    world.start('h1');
+    world.get('h1', { op: 'found', seed: 'founding' });
+    world.start('h2');
+    world.until(() => world.view('h1').pending.length === 1 && world.view('h2').phase === 'waiting', 5_000, 'h2 waits');
+    expect(world.view('h2').join?.code).toBe(world.view('h1').pending[0]!.code);
+    expect(world.view('h1').members).toHaveLength(1);
+    world.get('h1', { op: 'cell.approve', cell: world.hosts.get('h2')!.id });
+    world.until(() => allSee(world, 2), 5_000, 'h2 is a member');
+  });
+
+  it('over-used tickets admit nobody more, the same everywhere', () => {
+    const world = new World({ seed: 'overuse' });
+    for (const name of ['h1', 'h2', 'h3', 'h4']) world.addHost(name);
+    world.start('h1');
+    world.get('h1', { op: 'found', seed: 'founding' });
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 2, expiresInMs: 60_000, seed: 't' });
+    for (const name of ['h2', 'h3', 'h4']) world.start(name, String(ticket));
+    world.run(10_000);
+    const members = world.view('h1').members.map(({ name }) => name);
+    expect(members).toHaveLength(3);
+    for (const name of members) expect(world.view(name).members.map((member) => member.name)).toEqual(members);
+    const out = ['h2', 'h3', 'h4'].find((name) => !members.includes(name))!;
+    expect(world.view(out).join?.refused).toContain('used up');
+  });
+
+  it('a cell that can start nothing is vetoed, and the replica runs elsewhere', () => {
+    const world = appliance(3, { seed: 'veto' });
+    for (const { broken } of world.hosts.values()) broken.set('nosuch', 'no such image: nosuch');
+    world.hosts.get('h2')!.broken.delete('nosuch');
+    world.get('h1', deploy('shop', 2, 'nosuch'));
+    world.until(() => world.running().length === 2, 10_000, 'both on h2');
+    expect(world.running().every((one) => one.endsWith('@h2'))).toBe(true);
+  });
+
+  it('masters step up below the threshold and down above the maximum', () => {
+    const world = appliance(7, { seed: 'masters' });
+    world.until(() => world.view('h1').masters.length === 2, 10_000, 'two masters');
+    const nameOf = new Map([...world.hosts.values()].map(({ id, name }) => [id, name]));
+    const masters = world.view('h1').masters.map((id) => nameOf.get(id)!);
+    for (const master of masters) world.powerOff(master);
+    const witness = world.up()[0]!.name;
+    world.until(() => world.view(witness).masters.length === 2, 15_000, 'two new masters');
+  });
+
+  it('an acknowledged deploy survives the loss of the cell that took it', () => {
+    const world = appliance(3, { seed: 'durable', network: rough });
+    world.get('h2', deploy('shop', 1));
+    world.powerOff('h2');
+    world.loseDisk('h2');
+    world.run(5_000);
+    expect(world.view('h1').apps.map(({ name }) => name)).toEqual(['shop']);
+  });
+
+  it('does no work while nothing changes', () => {
+    const world = appliance(5, { seed: 'calm' });
+    world.get('h1', deploy('shop', 5));
+    world.run(10_000);
+    const events = world.events.length;
+    const published = world.frames.published;
+    const running = world.running();
+    world.run(60_000);
+    expect(world.events.length).toBe(events);
+    expect(world.frames.published).toBe(published);
+    expect(world.running()).toEqual(running);
+  });
+});

@@ -1,0 +1,380 @@
+/**
+ * A whole appliance in one process and in no time: up to a thousand real Cells, one agenda of things to happen, a virtual
+ * clock, a network that misbehaves to order. The seed decides everything: the same seed replays bit for bit
+ * (`World.digest`). Real libp2p, disks and engines stay outside; contract, lab and e2e suites hold those.
+ */
+import type { Effect, Event, Reply, Request } from '../../src/core/events.ts';
+import { hash32 } from '../../src/core/hash.ts';
+import type { ClusterView, LogEvent, ServiceSpec } from '../../src/core/model.ts';
+import { Random } from '../../src/core/random.ts';
+import type { CellOptions } from '../../src/node/cell.ts';
+import { Cell, cellDefaults } from '../../src/node/cell.ts';
+import { Agenda } from './heap.ts';
+import type { SimHost } from './host.ts';
+import { observedOf, simSealer } from './host.ts';
+import type { NetworkOptions } from './network.ts';
+import { lan, Network } from './network.ts';
+
+export interface WorldOptions {
+  seed: string;
+  network?: NetworkOptions;
+  cell?: CellOptions;
+  /** How many peers a starting cell hears of by itself; all where absent. */
+  hears?: number;
+  startMs?: [number, number];
+  fsyncMs?: [number, number];
+}
+
+type Happening =
+  | { kind: 'event'; host: string; life: number; event: Event }
+  | { kind: 'act'; run: () => void };
+
+export class World {
+  readonly hosts = new Map<string, SimHost>();
+  readonly network: Network;
+  readonly events: (Omit<LogEvent, 'seq'> & { host: string })[] = [];
+  readonly replies = new Map<number, Reply>();
+  readonly random: Random;
+  readonly #options: WorldOptions;
+  readonly #agenda = new Agenda<Happening>();
+  readonly #work: Random;
+  readonly frames = { sent: 0, published: 0, bytes: 0 };
+  nowMs = 0;
+  digest = 0;
+  steps = 0;
+  #request = 0;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.random = new Random(options.seed);
+    this.#work = this.random.fork('work');
+    this.network = new Network(this.random.fork('network'), options.network ?? lan);
+  }
+
+  // -- machines ----------------------------------------------------------------------------------------------------
+
+  addHost(name: string, facts: { cpuMilli?: number; engine?: string } = {}): SimHost {
+    const id = `cell-${name}-${hash32(this.#options.seed + name).toString(36)}`;
+    const host: SimHost = {
+      ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [] } },
+      ...{ containers: new Map(), engine: facts.engine ?? 'Docker', cpuMilli: facts.cpuMilli ?? 4_000 },
+      ...{ broken: new Map(), pausedUntilMs: 0, connected: new Set<string>() },
+    };
+    this.hosts.set(name, host);
+    return host;
+  }
+
+  start(name: string, ticket?: string): void {
+    const host = this.hosts.get(name)!;
+    host.life++;
+    const random = this.random.fork(`cell/${name}/${host.life}`);
+    const clientId = random.next();
+    host.cell = new Cell({ sealer: simSealer(host.id), random }, this.#options.cell ?? cellDefaults);
+    const { disk, engine, cpuMilli } = host;
+    disk.incarnation++;
+    const facts = { version: 'sim', os: 'linux', arch: 'amd64', cpuMilli, memoryBytes: 4 * 2 ** 30, engine, hostname: name };
+    this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
+    this.give(name, { type: 'facts', name, facts, addrs: [`/sim/${name}`] });
+    const remembered = disk.founder === undefined ? {} : { founder: disk.founder };
+    const boot = { incarnation: disk.incarnation, updates: [...disk.updates], clientId, ...remembered };
+    this.give(name, { type: 'boot', ...boot, ...(ticket === undefined ? {} : { ticket }) });
+    this.give(name, { type: 'units.observed', driver: 'docker', units: [...host.containers.values()] });
+    this.give(name, { type: 'units.observed', driver: 'process', units: [] });
+    this.#discover(host);
+  }
+
+  /** mDNS: those who are there hear of the newcomer and it of them, a little later. */
+  #discover(host: SimHost): void {
+    const others = [...this.hosts.values()].filter((other) => other !== host && other.cell !== undefined);
+    const heard = this.#options.hears === undefined ? others : this.#work.shuffle(others).slice(0, this.#options.hears);
+    for (const other of heard) {
+      const delay = this.#work.between(20, 200);
+      this.after(delay, () => this.connect(host.name, other.name));
+    }
+  }
+
+  connect(a: string, b: string): void {
+    const [one, two] = [this.hosts.get(a)!, this.hosts.get(b)!];
+    if (one.cell === undefined || two.cell === undefined || !this.network.reaches(a, b)) return;
+    one.connected.add(b);
+    two.connected.add(a);
+    this.give(a, { type: 'peer.connected', peer: two.id });
+    this.give(b, { type: 'peer.connected', peer: one.id });
+  }
+
+  /** kill -9 of the daemon: connections close, containers live on. */
+  crash(name: string): void {
+    const host = this.hosts.get(name)!;
+    host.cell = undefined;
+    host.life++;
+    for (const peer of host.connected) {
+      this.hosts.get(peer)?.connected.delete(name);
+      if (!this.network.reaches(name, peer)) continue;
+      this.after(2, () => this.give(peer, { type: 'peer.disconnected', peer: host.id }));
+    }
+    host.connected.clear();
+  }
+
+  /** The power goes: daemon and containers die at once, and nobody hears a word. */
+  powerOff(name: string): void {
+    const host = this.hosts.get(name)!;
+    host.cell = undefined;
+    host.life++;
+    host.containers.clear();
+    for (const peer of host.connected) this.hosts.get(peer)?.connected.delete(name);
+    host.connected.clear();
+    this.network.cut(name);
+  }
+
+  loseDisk(name: string): void {
+    this.hosts.get(name)!.disk = { incarnation: 0, founder: undefined, updates: [] };
+  }
+
+  pause(name: string, forMs: number): void {
+    this.hosts.get(name)!.pausedUntilMs = this.nowMs + forMs;
+  }
+
+  partition(islands: string[][]): void {
+    this.network.partition(islands);
+  }
+
+  /** Cables back in. Known members find each other again. */
+  heal(): void {
+    this.network.heal();
+    const up = [...this.hosts.values()].filter(({ cell }) => cell !== undefined);
+    for (const host of up) {
+      for (const other of this.#work.shuffle(up.filter((one) => one !== host)).slice(0, 3)) {
+        this.after(this.#work.between(50, 1_000), () => this.connect(host.name, other.name));
+      }
+    }
+  }
+
+  // -- people ------------------------------------------------------------------------------------------------------
+
+  /** Asks a cell; the reply comes while time goes on. */
+  ask(name: string, request: Request): () => Reply | undefined {
+    const id = ++this.#request;
+    this.give(name, { type: 'request', id, request });
+    return () => this.replies.get(id);
+  }
+
+  /** Asks, lets time go on, and returns the reply's value. Throws on a refusal or after `withinMs`. */
+  get(name: string, request: Request, withinMs = 10_000): Record<string, unknown> {
+    const answer = this.ask(name, request);
+    this.until(() => answer() !== undefined, withinMs, `a reply to ${request.op}`);
+    const reply = answer()!;
+    if (!reply.ok) throw new Error(`${request.op}: ${reply.message} (${reply.hint})`);
+    return reply.value;
+  }
+
+  view(name: string): ClusterView {
+    const view = this.hosts.get(name)?.cell?.view(this.nowMs);
+    if (view === undefined) throw new Error(`${name} is not up`);
+    return view;
+  }
+
+  up(): SimHost[] {
+    return [...this.hosts.values()].filter(({ cell }) => cell !== undefined);
+  }
+
+  // -- time --------------------------------------------------------------------------------------------------------
+
+  after(delayMs: number, run: () => void): void {
+    this.#agenda.push(this.nowMs + delayMs, { kind: 'act', run });
+  }
+
+  run(forMs: number): void {
+    const endMs = this.nowMs + forMs;
+    for (let next = this.#agenda.peekMs(); next !== undefined && next <= endMs; next = this.#agenda.peekMs()) this.step();
+    this.nowMs = endMs;
+  }
+
+  /** Lets time go on until `done`; throws after `withinMs` with the seed. */
+  until(done: () => boolean, withinMs: number, what: string): number {
+    const startMs = this.nowMs;
+    const endMs = startMs + withinMs;
+    let checkedMs = Number.NEGATIVE_INFINITY;
+    for (;;) {
+      if (this.nowMs - checkedMs >= 5) {
+        checkedMs = this.nowMs;
+        if (done()) return this.nowMs - startMs;
+      }
+      const next = this.#agenda.peekMs();
+      if (next === undefined || next > endMs) {
+        this.nowMs = endMs;
+        if (done()) return withinMs;
+        throw new Error(`seed ${this.#options.seed}, step ${this.steps}, ${this.nowMs} ms: not within ${withinMs} ms: ${what}`);
+      }
+      this.step();
+    }
+  }
+
+  step(): void {
+    const due = this.#agenda.pop();
+    if (due === undefined) return;
+    this.nowMs = due.atMs;
+    this.steps++;
+    if (due.what.kind === 'act') {
+      due.what.run();
+      return;
+    }
+    const { host: name, life, event } = due.what;
+    const host = this.hosts.get(name)!;
+    if (host.life !== life || host.cell === undefined) return;
+    if (host.pausedUntilMs > this.nowMs) {
+      this.#agenda.push(host.pausedUntilMs, due.what);
+      return;
+    }
+    this.#handle(host, event);
+  }
+
+  /** Hands an event to a cell at once. */
+  give(name: string, event: Event): void {
+    const host = this.hosts.get(name)!;
+    if (host.cell === undefined) return;
+    if (host.pausedUntilMs > this.nowMs) this.#later(host, event, host.pausedUntilMs - this.nowMs);
+    else this.#handle(host, event);
+  }
+
+  #later(host: SimHost, event: Event, delayMs: number): void {
+    this.#agenda.push(this.nowMs + delayMs, { kind: 'event', host: host.name, life: host.life, event });
+  }
+
+  #handle(host: SimHost, event: Event): void {
+    this.digest = hash32(`${this.nowMs} ${host.name} ${event.type} ${event.type === 'frame' ? event.text : ''}`, this.digest);
+    for (const effect of host.cell!.handle(event, this.nowMs)) this.#perform(host, effect);
+  }
+
+  // -- effects -----------------------------------------------------------------------------------------------------
+
+  #perform(host: SimHost, effect: Effect): void {
+    const draw = ([low, high]: [number, number]) => this.#work.between(low, high);
+    switch (effect.type) {
+      case 'timer':
+        return this.#later(host, { type: 'timer', name: effect.name, epoch: effect.epoch }, effect.afterMs);
+      case 'send':
+        return this.#send(host, effect.to, effect.text);
+      case 'publish':
+        return this.#publish(host, effect.text);
+      case 'appliance':
+        host.disk.founder = effect.founder;
+        return;
+      case 'persist': {
+        const life = host.life;
+        return this.after(draw(this.#options.fsyncMs ?? [1, 8]), () => {
+          if (host.life !== life) return;
+          host.disk.updates.push(effect.update);
+          this.give(host.name, { type: 'persisted', token: effect.token });
+        });
+      }
+      case 'unit.start':
+        return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]));
+      case 'unit.stop':
+        return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
+      case 'unit.probe':
+        return this.#later(host, { type: 'unit.probed', key: effect.key, ok: true, output: '' }, 5);
+      case 'reply':
+        this.replies.set(effect.id, effect.reply);
+        return;
+      case 'event':
+        this.events.push({ host: host.name, atMs: this.nowMs, ...effect.event });
+        return;
+      case 'expel':
+      case 'reach':
+      case 'changed':
+        return;
+    }
+  }
+
+  #send(host: SimHost, to: string, text: string): void {
+    this.frames.sent++;
+    this.frames.bytes += text.length;
+    const target = this.#hostOf(to);
+    if (target === undefined) return;
+    for (const delay of this.network.deliveries(host.name, target.name)) {
+      if (target.cell === undefined) this.#later(host, { type: 'peer.refused', peer: to }, delay);
+      else this.#later(target, { type: 'frame', from: host.id, text, sealed: false }, delay);
+    }
+  }
+
+  #publish(host: SimHost, text: string): void {
+    for (const target of this.hosts.values()) {
+      if (target === host || target.cell === undefined) continue;
+      this.frames.published++;
+      this.frames.bytes += text.length;
+      const hops = this.hosts.size <= 8 ? 1 : this.#work.between(1, 4);
+      for (const delay of this.network.deliveries(host.name, target.name, hops)) {
+        this.#later(target, { type: 'frame', from: host.id, text, sealed: true }, delay);
+      }
+    }
+  }
+
+  readonly #byId = new Map<string, SimHost>();
+
+  #hostOf(id: string): SimHost | undefined {
+    if (this.#byId.size !== this.hosts.size) for (const host of this.hosts.values()) this.#byId.set(host.id, host);
+    return this.#byId.get(id);
+  }
+
+  #startUnit(host: SimHost, effect: Effect & { type: 'unit.start' }, delayMs: number): void {
+    const life = host.life;
+    this.after(delayMs, () => {
+      const image = effect.unit.service.image ?? '';
+      const message = host.broken.get(image);
+      if (message !== undefined) {
+        if (host.life === life) this.give(host.name, { type: 'unit.failed', key: effect.key, code: 'image-missing', message });
+        return;
+      }
+      if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
+        const observed = observedOf(effect.unit, this.nowMs);
+        host.containers.set(observed.handle, observed);
+        if (host.life === life) this.give(host.name, { type: 'unit.started', key: effect.key, observed });
+      }
+    });
+  }
+
+  #stopUnit(host: SimHost, handle: string): number {
+    host.containers.delete(handle);
+    return this.#work.between(5, 50);
+  }
+
+  /** Everything that runs anywhere, as `replica@host`, sorted. */
+  running(): string[] {
+    return [...this.hosts.values()]
+      .flatMap(({ name, containers }) => [...containers.values()].map(({ replica }) => `${replica}@${name}`))
+      .sort();
+  }
+}
+
+/** A service as the spec reader would hand it over. */
+export function simService(name: string, replicas: number, more: Partial<ServiceSpec> = {}): ServiceSpec {
+  return {
+    ...{ name, driver: 'docker', image: 'busybox', environment: {}, ports: [], mounts: [], labels: {} },
+    ...{ restart: { condition: 'any' }, stopGraceMs: 10_000, mode: 'replicated', replicas, resources: {}, constraints: [] },
+    ...more,
+  };
+}
+
+/** An appliance of `count` cells, founded by h1 and joined by ticket, all in all views. */
+export function appliance(count: number, options: WorldOptions): World {
+  const world = new World(options);
+  for (let i = 1; i <= count; i++) world.addHost(`h${i}`);
+  world.start('h1');
+  world.get('h1', { op: 'found', seed: `founding ${options.seed}` });
+  const { ticket } = world.get('h1', { op: 'ticket.create', uses: count, expiresInMs: 3_600_000, seed: 'ticket' });
+  for (let i = 2; i <= count; i++) world.start(`h${i}`, String(ticket));
+  world.until(() => allSee(world, count), 30_000, `all ${count} cells see each other`);
+  return world;
+}
+
+export function allSee(world: World, count: number): boolean {
+  return world.up().every((host) => aliveIn(world, host.name).length === count);
+}
+
+export function aliveIn(world: World, name: string): string[] {
+  return world
+    .view(name)
+    .members.filter(({ state }) => state === 'alive')
+    .map((member) => member.name)
+    .sort();
+}
