@@ -121,7 +121,8 @@ export class Membership {
     const { origin: id, inc, seq, text } = sealed;
     const known = this.#members.get(id);
     if (known !== undefined && !isNewer(inc, seq, known)) return false;
-    if (id === this.#deps.self && inc > this.#deps.voice.incarnation) {
+    if (id === this.#deps.self && !this.#deps.voice.said(inc, seq)) {
+      // A record of an earlier life of mine that counts as newer than what I say now.
       this.#refute(inc);
       return false;
     }

@@ -8,7 +8,7 @@ import { rough } from './network.ts';
 import { allSee, appliance, simService } from './world.ts';
 import type { World } from './world.ts';
 
-const seeds = process.env.OSCA_SEEDS?.split(',') ?? Array.from({ length: 25 }, (_, i) => `fault-${i}`);
+const seeds = process.env.OSCA_SEEDS?.split(',') ?? Array.from({ length: 40 }, (_, i) => `fault-${i}`);
 
 function disturb(world: World, random: Random, names: string[]): void {
   const up = world.up().map(({ name }) => name);
