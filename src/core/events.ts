@@ -79,8 +79,8 @@ export type Event =
 
 export type Effect =
   | { type: 'timer'; name: TimerName; epoch: number; afterMs: number }
-  /** To one peer, over the direct channel. Lost silently where there is no way. */
-  | { type: 'send'; to: CellId; text: string }
+  /** To one peer, over the direct channel, or at the door where it may be a stranger. Lost silently where there is no way. */
+  | { type: 'send'; to: CellId; text: string; door?: true }
   /** To every member, by gossip. `text` is sealed. */
   | { type: 'publish'; text: string }
   /** Look for members at these multiaddrs. */

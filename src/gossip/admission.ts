@@ -35,6 +35,7 @@ export class Admission {
   readonly #strangers = new Map<CellId, { nextMs: number }>();
   readonly #pending = new Map<CellId, PendingCell>();
   readonly #rate = new Map<CellId, { windowMs: number; count: number }>();
+  #elderMs = Number.NEGATIVE_INFINITY;
   phase: Phase = 'fresh';
   trust: Trust | undefined;
   join: { code?: string; appliance?: string; refused?: string } = {};
@@ -72,6 +73,11 @@ export class Admission {
     this.trust = new Trust(this.#deps.sealer, founder);
     this.refresh();
     if (this.phase === 'fresh') this.#to('joining');
+  }
+
+  /** Of several fresh cells that hear each other the first by id founds; the others wait for it. */
+  defers(now: number): boolean {
+    return this.phase === 'waiting' || now - this.#elderMs < pendingLifeMs;
   }
 
   found(seed: string, now: number): boolean {
@@ -185,6 +191,7 @@ export class Admission {
   }
 
   #onKnock(from: CellId, frame: Frame & { t: 'knock' }, now: number): void {
+    if (this.trust === undefined && from < this.#deps.self) this.#elderMs = now;
     if (this.trust === undefined || this.phase === 'revoked') return;
     if (frame.app !== undefined && frame.app !== this.appliance) {
       this.#send(from, { t: 'refuse', app: this.appliance, reason: `this is appliance ${this.appliance}, not ${frame.app}` });
@@ -280,6 +287,6 @@ export class Admission {
   }
 
   #send(to: CellId, frame: Frame): void {
-    this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
+    this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame), door: true });
   }
 }

@@ -420,6 +420,11 @@ export class Cell {
     return this.#supervisor.handleOf(key);
   }
 
+  /** Should a fresh cell leave founding to another? */
+  defers(now: number): boolean {
+    return this.#admission.defers(now);
+  }
+
   isAdmitted(id: CellId): boolean {
     return this.#admission.isAdmitted(id);
   }

@@ -1,0 +1,106 @@
+/**
+ * The HTTP API on two doors. A Unix socket in the data folder (mode 0600): whoever may open it is the owner. And
+ * 127.0.0.1 with a bearer token: Host and Origin are checked as well, so that a web page in the user's browser, which can
+ * reach 127.0.0.1 too, can do nothing. Requests of other cells come over libp2p and are authenticated there.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { chmodSync, rmSync } from 'node:fs';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import fastify from 'fastify';
+import { OscaError, reasonOf, SpecError } from '../core/errors.ts';
+import type { ApiDeps } from './context.ts';
+import { handleExec } from './exec.ts';
+import { addRoutes } from './routes.ts';
+
+export interface ApiServer {
+  url: string;
+  /** Speaks HTTP with a member over a stream. */
+  serve(stream: Duplex): void;
+  stop(): Promise<void>;
+}
+
+const statusOf: Record<string, number> = { 'not-found': 404, denied: 401, conflict: 409, internal: 500, timeout: 504, 'daemon-away': 502, 'engine-away': 503, 'data-unusable': 507 };
+
+async function build(deps: ApiDeps): Promise<FastifyInstance> {
+  const app = fastify({ bodyLimit: 4_194_304, forceCloseConnections: true });
+  await app.register(swagger, {
+    openapi: { info: { title: 'OSCA', version: deps.version, description: 'The API of one cell of an OSCA appliance' }, components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } },
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    const known = error instanceof OscaError;
+    const invalid = (error as { validation?: unknown }).validation !== undefined;
+    const code = known ? error.code : invalid ? 'bad-request' : 'internal';
+    const problems = error instanceof SpecError ? { problems: error.problems } : {};
+    const given = (error as { statusCode?: number }).statusCode;
+    const status = known ? (statusOf[code] ?? 400) : invalid ? 400 : (given ?? 500);
+    void reply.code(status).send({ code, message: reasonOf(error), hint: known ? error.hint : '', ...problems });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    void reply.code(404).send({ code: 'not-found', message: `there is no ${request.method} ${request.url}`, hint: 'GET /v1/openapi.json lists every route' });
+  });
+  await app.register(async (scope) => {
+    addRoutes(scope, deps);
+    scope.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  });
+  return app;
+}
+
+/** Refuses whoever has no token, and every web page. The reason, or undefined for fine. */
+export function denial(request: IncomingMessage, token: string, port: number): string | undefined {
+  const { host, origin, authorization } = request.headers;
+  const hosts = ['127.0.0.1', 'localhost'].map((name) => `${name}:${port}`);
+  if (host === undefined || !hosts.includes(host)) return `Host '${host ?? ''}' is not this cell; use http://127.0.0.1:${port}`;
+  if (origin !== undefined && !hosts.some((name) => origin === `http://${name}`)) return `Origin '${origin}' may not use this API`;
+  const given = Buffer.from(authorization?.replace(/^Bearer /, '') ?? '');
+  const wanted = Buffer.from(token);
+  if (given.length === wanted.length && timingSafeEqual(given, wanted)) return undefined;
+  return 'the token is missing or wrong; send Authorization: Bearer with the content of the file token in the data folder';
+}
+
+export async function startApi(deps: ApiDeps, listen: { socket: string; port: number }): Promise<ApiServer> {
+  const local = await build(deps);
+  const network = await build(deps);
+  let port = listen.port;
+  network.addHook('onRequest', async (request) => {
+    const reason = denial(request.raw, deps.token, port);
+    if (reason !== undefined) throw new OscaError('denied', reason, 'the token is in the data folder');
+  });
+  upgrades(local.server, deps, () => undefined);
+  upgrades(network.server, deps, (request) => denial(request, deps.token, port));
+  rmSync(listen.socket, { force: true });
+  await local.listen({ path: listen.socket });
+  chmodSync(listen.socket, 0o600);
+  port = await listenTcp(network, listen.port, deps);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    serve: (stream) => void local.server.emit('connection', stream),
+    stop: async () => {
+      await Promise.all([local.close(), network.close()]);
+      rmSync(listen.socket, { force: true });
+    },
+  };
+}
+
+/** The usual port, or where another daemon has it any free one: the socket is what the CLI uses. */
+async function listenTcp(app: FastifyInstance, port: number, deps: ApiDeps): Promise<number> {
+  try {
+    await app.listen({ host: '127.0.0.1', port });
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
+    deps.host.tell({ level: 'warn', kind: 'network', message: `port ${port} is taken; the API is on a free one (osca status shows it)` });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+  }
+  return (app.server.address() as { port: number }).port;
+}
+
+function upgrades(server: Server, deps: ApiDeps, denied: (request: IncomingMessage) => string | undefined): void {
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    const reason = denied(request);
+    const isExec = request.url?.startsWith('/v1/exec?') ?? false;
+    if (reason === undefined && isExec) void handleExec(deps, request, socket);
+    else socket.end(`HTTP/1.1 ${reason === undefined ? '404 Not Found' : '401 Unauthorized'}\r\nconnection: close\r\n\r\n`);
+  });
+}

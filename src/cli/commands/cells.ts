@@ -1,0 +1,125 @@
+/** Cells and tickets. */
+import type { Command } from 'commander';
+import { OscaError } from '../../core/errors.ts';
+import type { PendingCell, TicketView } from '../../core/model.ts';
+import type { CellRow } from '../../api/rows.ts';
+import { ago, bold, bytes, dim, say, span, stateColour, table, warn, yellow } from '../render.ts';
+import type { Changed } from '../shared.ts';
+import { cellPath, clientOf, duration, show, wholeNumber } from '../shared.ts';
+
+export function addCellCommands(osca: Command): void {
+  addCells(osca.command('cell').description('cells of the appliance'));
+  addTickets(osca.command('ticket').description('tickets: what lets new cells in'));
+}
+
+function addCells(cell: Command): void {
+  cell
+    .command('ls')
+    .description('list the cells, and those that wait for approval')
+    .option('--json', 'print JSON')
+    .action(async (_options: unknown, command: Command) => {
+      const all = await clientOf(command).call<{ cells: CellRow[]; pending: PendingCell[] }>('GET', '/v1/cells');
+      show(command, all, () => cellsText(all.cells, all.pending));
+    });
+  const change = (name: string, description: string, body: object, done: string): void => {
+    cell
+      .command(`${name} <cell>`)
+      .description(description)
+      .option('--json', 'print JSON')
+      .action(async (given: string, _options: unknown, command: Command) => {
+        const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), body);
+        show(command, changed, () => `${given} ${done}`);
+      });
+  };
+  change('drain', 'move its replicas to other cells and give it none', { drain: true }, 'is drained; its replicas move to other cells (osca ps shows them go)');
+  change('resume', 'give it replicas again', { drain: false }, 'takes replicas again');
+  cell
+    .command('approve <cell>')
+    .description('let a waiting cell in; compare the code that both sides show')
+    .option('--json', 'print JSON')
+    .action(async (given: string, _options: unknown, command: Command) => {
+      const changed = await clientOf(command).call<Changed>('POST', `${cellPath(given)}/approve`, {});
+      show(command, changed, () => `${given} is admitted`);
+    });
+  cell
+    .command('rm <cell>')
+    .description('remove a cell for good; it needs a new ticket to come back')
+    .option('--json', 'print JSON')
+    .action(async (given: string, _options: unknown, command: Command) => {
+      const changed = await clientOf(command).call<Changed>('DELETE', cellPath(given));
+      show(command, changed, () => `${given} is removed; its replicas move to other cells`);
+    });
+  cell
+    .command('label <cell> [labels...]')
+    .description('set labels: zone=attic; take one off: zone-; name=NEW renames the cell')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  osca cell label pi-2 zone=attic disk=ssd')
+    .action(async (given: string, labels: string[], _options: unknown, command: Command) => {
+      const body = labelsOf(labels);
+      const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), body);
+      show(command, changed, () => `${given} labelled ${labels.join(' ')}`);
+    });
+}
+
+function labelsOf(words: readonly string[]): { name?: string; labels: Record<string, string | null> } {
+  const labels: Record<string, string | null> = {};
+  let name: string | undefined;
+  if (words.length === 0) throw new OscaError('bad-request', 'no label was given', 'osca cell label CELL zone=attic');
+  for (const word of words) {
+    const set = /^([A-Za-z0-9_.-]+)=(.*)$/.exec(word);
+    const off = /^([A-Za-z0-9_.-]+)-$/.exec(word);
+    if (set !== null && set[1] === 'name') name = set[2]!;
+    else if (set !== null) labels[set[1]!] = set[2]!;
+    else if (off !== null) labels[off[1]!] = null;
+    else throw new OscaError('bad-request', `'${word}' is no label`, 'write NAME=VALUE, or NAME- to take it off');
+  }
+  return name === undefined ? { labels } : { name, labels };
+}
+
+function cellsText(cells: readonly CellRow[], pending: readonly PendingCell[]): string {
+  const rows = cells.map((cell) => [
+    `${bold(cell.name)}${cell.self ? dim(' (here)') : ''}`,
+    ...[`${stateColour(cell.state)}${cell.drain ? yellow(' drained') : ''}${cell.master ? dim(' master') : ''}`, String(cell.replicas)],
+    ...[`${cell.arch} ${cell.cpus} cores ${bytes(cell.memoryBytes)}`, `${cell.cpuPercent} % ${bytes(cell.memoryUsedBytes)}`],
+    ...[cell.engine === '' ? dim('processes only') : cell.engine, Object.entries(cell.labels).map(([key, value]) => `${key}=${value}`).join(' ')],
+  ]);
+  const waiting = pending.map(({ name, code }) => `${bold(name)} waits for approval, code ${bold(code)}: osca cell approve ${name}`);
+  const list = rows.length === 0 ? 'no cells: this one belongs to no appliance yet (osca status)' : table(['CELL', 'STATE', 'REPLICAS', 'MACHINE', 'LOAD', 'ENGINE', 'LABELS'], rows);
+  return [list, ...waiting].join('\n');
+}
+
+function addTickets(ticket: Command): void {
+  ticket
+    .command('create')
+    .description('make a ticket; whoever holds it can bring a cell in')
+    .option('--uses <n>', 'how many cells it admits', '1')
+    .option('--expires <time>', 'how long it is good for', '1h')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  osca ticket create --uses 5 --expires 1h')
+    .action(async (options: { uses: string; expires: string }, command: Command) => {
+      const body = { uses: wholeNumber(options.uses), expiresInMs: duration(options.expires) };
+      const changed = await clientOf(command).call<Changed>('POST', '/v1/tickets', body);
+      if (command.optsWithGlobals<{ json?: boolean }>().json === true) say(JSON.stringify(changed.value, null, 2));
+      else {
+        say(String(changed.value.ticket));
+        warn(dim(`admits ${body.uses} cell${body.uses === 1 ? '' : 's'} within ${span(body.expiresInMs)}; on a new machine: osca up --ticket TICKET`));
+      }
+    });
+  ticket
+    .command('ls')
+    .description('list the tickets')
+    .option('--json', 'print JSON')
+    .action(async (_options: unknown, command: Command) => {
+      const tickets = await clientOf(command).call<TicketView[]>('GET', '/v1/tickets');
+      const rows = tickets.map(({ id, state, used, uses, expiresMs }) => [id, stateColour(state), `${used} of ${uses}`, expiresMs > Date.now() ? `in ${span(expiresMs - Date.now())}` : ago(expiresMs)]);
+      show(command, tickets, () => (rows.length === 0 ? 'no tickets' : table(['TICKET', 'STATE', 'USED', 'EXPIRES'], rows)));
+    });
+  ticket
+    .command('revoke <ticket>')
+    .description('make a ticket worthless; cells that it let in stay')
+    .option('--json', 'print JSON')
+    .action(async (given: string, _options: unknown, command: Command) => {
+      const changed = await clientOf(command).call<Changed>('DELETE', `/v1/tickets/${encodeURIComponent(given)}`);
+      show(command, changed, () => `ticket ${String(changed.value.id)} is revoked`);
+    });
+}

@@ -1,0 +1,111 @@
+/** Starting things: up, join, demo. */
+import { spawn } from 'node:child_process';
+import { mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { OscaError } from '../../core/errors.ts';
+import { Client, dataFolder } from '../client.ts';
+import { runDemo } from '../demo.ts';
+import { dim, green, say } from '../render.ts';
+import type { Changed } from '../shared.ts';
+import { clientOf, show } from '../shared.ts';
+
+interface UpOptions {
+  ticket?: string;
+  name?: string;
+  listen: string[];
+  apiPort?: string;
+  engine?: string;
+  mdns: boolean;
+  found?: boolean;
+  detach?: boolean;
+  quiet?: boolean;
+  lifeline?: boolean;
+}
+
+/** The daemon stands in its own bundle, beside this one; from source it is src/node/main.ts. */
+const daemonUrl = (): string => new URL(import.meta.url.endsWith('.ts') ? '../../node/main.ts' : './daemon.js', import.meta.url).href;
+
+export function addDaemonCommands(osca: Command): void {
+  osca
+    .command('up')
+    .description('start this machine’s cell; it finds the others by itself')
+    .option('--ticket <ticket>', 'join the appliance that the ticket is for (or OSCA_TICKET)')
+    .option('--found', 'found an appliance at once, without listening for others')
+    .option('--name <name>', 'name of the cell; the host name where it is not given')
+    .option('--listen <multiaddr>', 'libp2p address to listen on, again for more', (value: string, before: string[]) => [...before, value], [] as string[])
+    .option('--api-port <port>', 'port of the HTTP API on 127.0.0.1; 0 for any free one (4477)')
+    .option('--engine <socket>', 'socket of Docker or Podman; none for plain processes only')
+    .option('--no-mdns', 'do not look for others on the local network')
+    .option('-d, --detach', 'start in the background, and return when it is up')
+    .option('-q, --quiet', 'log errors only')
+    .option('--lifeline', 'end, with everything that runs here as a process, when standard input closes')
+    .addHelpText('after', '\nExamples:\n  osca up                       the first cell: founds an appliance if it hears none\n  osca up --ticket osca1-…      a further cell, anywhere')
+    .action(async (options: UpOptions, command: Command) => {
+      const folder = dataFolder(command.optsWithGlobals<{ data?: string }>().data);
+      if (options.detach) return await detach(folder);
+      const { runDaemon } = (await import(daemonUrl())) as typeof import('../../node/main.ts');
+      await runDaemon({
+        ...{ dataDir: folder, mdns: options.mdns, found: options.found ?? false, lifeline: options.lifeline ?? false, quiet: options.quiet ?? false },
+        ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
+        ...(options.name === undefined ? {} : { name: options.name }),
+        ...(options.listen.length === 0 ? {} : { listen: options.listen }),
+        ...(options.apiPort === undefined ? {} : { apiPort: Number(options.apiPort) }),
+        ...(options.engine === undefined ? {} : { engine: options.engine === 'none' ? '' : options.engine }),
+      });
+    });
+  osca
+    .command('join <ticket>')
+    .description('bring this running cell into the appliance that the ticket is for')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  osca join osca1-…')
+    .action(async (ticket: string, _options: unknown, command: Command) => {
+      const client = clientOf(command);
+      const changed = await client.call<Changed>('POST', '/v1/join', { ticket });
+      await joined(client);
+      show(command, changed, () => green(`joined appliance ${String(changed.value.appliance)}`));
+    });
+  osca
+    .command('demo')
+    .description('three cells on this machine run a small web service; one is killed, its replica comes back')
+    .option('--exit', 'end when it is shown, for scripts')
+    .option('--json', 'print what was measured as JSON')
+    .action(async (options: { exit?: boolean; json?: boolean }) => {
+      process.exitCode = await runDemo({ exit: options.exit ?? false, json: options.json ?? false });
+    });
+}
+
+/** Until a member has welcomed it, or refused. */
+async function joined(client: Client, withinMs = 30_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (Date.now() < deadline) {
+    const { phase, join: state } = await client.call<{ phase: string; join?: { refused?: string } }>('GET', '/v1/status');
+    if (phase === 'member') return;
+    if (state?.refused !== undefined) throw new OscaError('bad-ticket', `refused: ${state.refused}`, 'make a new ticket on a member: osca ticket create');
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new OscaError('timeout', `no member of the appliance was heard within ${withinMs / 1_000} s`, 'it goes on looking; is one up and reachable? osca status shows when it has joined');
+}
+
+/** Starts the same command again in a session of its own, its words in a file. */
+async function detach(folder: string): Promise<void> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, 'daemon.log');
+  const log = openSync(path, 'a', 0o600);
+  const argv = process.argv.slice(1).filter((word) => word !== '-d' && word !== '--detach');
+  const child = spawn(process.execPath, [...process.execArgv, ...argv], { detached: true, stdio: ['ignore', log, log] });
+  let exited = false;
+  child.once('exit', () => (exited = true));
+  const client = new Client(folder);
+  for (let i = 0; i < 300; i++) {
+    const up = await client.call<{ pid: number }>('GET', '/v1/status').catch(() => undefined);
+    if (up?.pid === child.pid) {
+      say(`the cell is up (pid ${child.pid}) ${dim(`log: ${path}`)}`);
+      child.unref();
+      return;
+    }
+    if (exited) throw new OscaError('internal', 'the daemon ended at once', `its last words are in ${path}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new OscaError('timeout', 'the daemon did not come up within 30 s', `its words are in ${path}`);
+}

@@ -1,0 +1,61 @@
+/** `osca`: what people type. Every command talks to the API of the local daemon, and to nothing else. */
+import { Command, CommanderError } from 'commander';
+import { OscaError, reasonOf, SpecError } from '../core/errors.ts';
+import { version } from '../node/version.ts';
+import { addAppCommands } from './commands/apps.ts';
+import { addCellCommands } from './commands/cells.ts';
+import { addCompletion } from './commands/completion.ts';
+import { addDaemonCommands } from './commands/daemon.ts';
+import { addDeployCommands } from './commands/deploy.ts';
+import { addExec } from './commands/exec.ts';
+import { addLogCommands } from './commands/logs.ts';
+import { warn } from './render.ts';
+
+export const exitCodes = `
+Exit codes:
+  0  done                         2  wrong usage, spec or request
+  1  it failed; plan: changes     3  no daemon answers
+  exec ends with the exit code of its command.`;
+
+export function program(): Command {
+  const osca = new Command('osca')
+    .description('OSCA: a handful of small machines as one cloud that nobody has to run')
+    .version(version, '-V, --version')
+    .option('--data <dir>', 'data folder of the daemon (or OSCA_DATA)')
+    .showHelpAfterError('(osca COMMAND --help shows how)')
+    .addHelpText('after', exitCodes)
+    .enablePositionalOptions()
+    .exitOverride();
+  addDaemonCommands(osca);
+  addDeployCommands(osca);
+  addAppCommands(osca);
+  addLogCommands(osca);
+  addExec(osca);
+  addCellCommands(osca);
+  addCompletion(osca);
+  for (const command of osca.commands) for (const one of [command, ...command.commands]) one.exitOverride();
+  return osca;
+}
+
+/** What an error means for scripts. */
+function exitCodeOf(error: unknown): number {
+  if (!(error instanceof OscaError)) return 1;
+  if (error.code === 'daemon-away') return 3;
+  return ['bad-spec', 'bad-request', 'bad-ticket', 'not-found', 'conflict', 'not-member'].includes(error.code) ? 2 : 1;
+}
+
+async function main(): Promise<void> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
+    warn(`osca: ${reasonOf(error)}`);
+    const hint = error instanceof OscaError ? error.hint : '';
+    if (hint !== '') warn(error instanceof SpecError ? hint : `  ${hint}`);
+    if (!(error instanceof OscaError) && process.env.OSCA_DEBUG !== undefined) warn(String((error as Error).stack));
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+if (process.env.OSCA_CLI_LIBRARY === undefined) void main();

@@ -1,0 +1,58 @@
+/** The narrow doors through which Host reaches the outside: one contract suite per port, for every adapter. */
+import type { Observed, UnitSpec } from './events.ts';
+import type { DriverKind } from './model.ts';
+
+export interface LogQuery {
+  follow: boolean;
+  /** Last lines only; all where absent. */
+  tail?: number;
+  sinceMs?: number;
+  signal: AbortSignal;
+}
+
+export interface LogLine {
+  atMs: number;
+  stream: 'stdout' | 'stderr';
+  text: string;
+}
+
+export interface ExecQuery {
+  argv: string[];
+  tty: boolean;
+  stdin: boolean;
+  columns?: number;
+  rows?: number;
+}
+
+/** A running exec: bytes both ways; with a tty one stream, without it stderr apart. */
+export interface ExecSession {
+  input: NodeJS.WritableStream;
+  output: NodeJS.ReadableStream;
+  errors?: NodeJS.ReadableStream;
+  resize(columns: number, rows: number): Promise<void>;
+  /** Ends what runs. */
+  kill(): void;
+  exitCode: Promise<number>;
+}
+
+/** What runs replicas. Every rejected promise is an OscaError with a code that the supervisor understands. */
+export interface RuntimeDriver {
+  readonly kind: DriverKind;
+  /** 'Docker 26.1.5', or '' while it does not answer. */
+  version(): Promise<string>;
+  /** Every unit of this cell, running or not. */
+  list(): Promise<Observed[]>;
+  /** Starts it, or starts what stands here of it; `progress` gets words for long work. */
+  start(unit: UnitSpec, progress: (text: string) => void): Promise<Observed>;
+  /** Stops and removes it. Fine where it is gone already. */
+  stop(handle: string, graceMs: number): Promise<void>;
+  logs(handle: string, query: LogQuery): AsyncIterable<LogLine>;
+  exec(handle: string, query: ExecQuery): Promise<ExecSession>;
+  /** Calls back when a unit ended or the engine came or went; returns how to end that. */
+  watch(onChange: (change: DriverChange) => void): () => void;
+}
+
+export type DriverChange =
+  | { kind: 'exited'; replica: string; hash: string; exitCode: number; oom: boolean }
+  | { kind: 'gone' }
+  | { kind: 'back' };

@@ -1,0 +1,166 @@
+/**
+ * The disk of a cell: the document's log of updates, the incarnation, where members were last, and the latest events. One
+ * SQLite file, WAL, synchronous=FULL: what was acknowledged survives the plug. The exclusive lock on it also keeps a
+ * second daemon out of the folder, and dies with the process that holds it.
+ */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import * as Y from 'yjs';
+import { OscaError, reasonOf } from '../../core/errors.ts';
+import { limits } from '../../core/limits.ts';
+import type { CellId, LogEvent } from '../../core/model.ts';
+
+/** Raised when the tables change; a folder with a higher one is left alone. */
+const schemaVersion = 1;
+const compactAfter = 100;
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS updates (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS peers (id TEXT PRIMARY KEY, addrs TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, atMs INTEGER NOT NULL, level TEXT NOT NULL,
+    kind TEXT NOT NULL, message TEXT NOT NULL) STRICT;
+`;
+
+export class Store {
+  readonly #db: DatabaseSync;
+  readonly #folder: string;
+
+  private constructor(db: DatabaseSync, folder: string) {
+    this.#db = db;
+    this.#folder = folder;
+  }
+
+  /** Opens the folder's database. Throws OscaError data-busy, data-newer or data-unusable. */
+  static open(folder: string): Store {
+    const file = join(folder, 'osca.db');
+    try {
+      const db = new DatabaseSync(file);
+      db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      const version = Number(db.prepare('PRAGMA user_version').get()?.user_version);
+      if (version > schemaVersion) {
+        db.close();
+        throw new OscaError(
+          'data-newer',
+          `${folder} was written by a newer OSCA (format ${version}, this one knows ${schemaVersion}); nothing was changed`,
+          'run the newer version, or give another folder with --data DIR',
+        );
+      }
+      db.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`);
+      return new Store(db, folder);
+    } catch (error) {
+      throw openingError(folder, error);
+    }
+  }
+
+  #guard<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      throw writingError(this.#folder, error);
+    }
+  }
+
+  get(key: string): string | undefined {
+    const row = this.#db.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+    return row === undefined ? undefined : String(row.value);
+  }
+
+  set(key: string, value: string): void {
+    this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value));
+  }
+
+  /** The incarnation of this start: one more than any before it on this disk. */
+  nextIncarnation(): number {
+    const next = Number(this.get('incarnation') ?? 0) + 1;
+    this.set('incarnation', String(next));
+    return next;
+  }
+
+  // -- the document ------------------------------------------------------------------------------------------------
+
+  /** All updates, merged into one when there are many. */
+  updates(): Uint8Array[] {
+    const rows = this.#db.prepare('SELECT bytes FROM updates ORDER BY id').all();
+    const updates = rows.map(({ bytes }) => bytes as Uint8Array);
+    if (updates.length < compactAfter) return updates;
+    const merged = Y.mergeUpdates(updates);
+    this.#guard(() => {
+      this.#db.exec('BEGIN IMMEDIATE; DELETE FROM updates;');
+      this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)').run(merged);
+      this.#db.exec('COMMIT;');
+    });
+    return [merged];
+  }
+
+  /** Appends; returns when it is on the disk. */
+  append(updates: readonly Uint8Array[]): void {
+    this.#guard(() => {
+      this.#db.exec('BEGIN IMMEDIATE;');
+      try {
+        const insert = this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)');
+        for (const update of updates) insert.run(update);
+        this.#db.exec('COMMIT;');
+      } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK;');
+        throw error;
+      }
+    });
+  }
+
+  // -- peers and events --------------------------------------------------------------------------------------------
+
+  peers(): { id: CellId; addrs: string[] }[] {
+    const rows = this.#db.prepare('SELECT id, addrs FROM peers ORDER BY id').all();
+    return rows.map(({ id, addrs }) => ({ id: String(id), addrs: JSON.parse(String(addrs)) as string[] }));
+  }
+
+  rememberPeer(id: CellId, addrs: readonly string[]): void {
+    this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO peers VALUES (?, ?)').run(id, JSON.stringify(addrs)));
+  }
+
+  addEvent(event: Omit<LogEvent, 'seq'>): LogEvent {
+    const { atMs, level, kind, message } = event;
+    return this.#guard(() => {
+      const insert = this.#db.prepare('INSERT INTO events (atMs, level, kind, message) VALUES (?, ?, ?, ?)');
+      const seq = Number(insert.run(Math.round(atMs), level, kind, message).lastInsertRowid);
+      this.#db.prepare('DELETE FROM events WHERE seq <= ?').run(seq - limits.events);
+      return { ...event, seq };
+    });
+  }
+
+  events(): LogEvent[] {
+    return this.#db.prepare('SELECT seq, atMs, level, kind, message FROM events ORDER BY seq').all() as unknown as LogEvent[];
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function openingError(folder: string, error: unknown): OscaError {
+  if (error instanceof OscaError) return error;
+  const reason = reasonOf(error);
+  if (/locked|busy/i.test(reason)) {
+    return new OscaError(
+      'data-busy',
+      `another osca daemon uses ${folder}`,
+      'stop it first, or give this one a folder of its own with --data DIR',
+      error,
+    );
+  }
+  return writingError(folder, error);
+}
+
+function writingError(folder: string, error: unknown): OscaError {
+  const reason = reasonOf(error);
+  if (/readonly|read-only|unable to open|EROFS|EACCES/i.test(reason)) {
+    const hint = 'make it writable for this user, or give another folder with --data DIR';
+    return new OscaError('data-unusable', `${folder} can't be written: ${reason}`, hint, error);
+  }
+  if (/full|ENOSPC|disk I\/O/i.test(reason)) {
+    const hint = 'free some space; what was acknowledged before is safe';
+    return new OscaError('data-unusable', `the disk of ${folder} is full: ${reason}`, hint, error);
+  }
+  return new OscaError('data-unusable', `${folder} can't be used: ${reason}`, 'check the folder, or give another with --data DIR', error);
+}

@@ -1,0 +1,324 @@
+/**
+ * The real network of a cell: TCP, Noise, Yamux and identify; gossipsub for what everybody should hear; mDNS and a DHT
+ * of the appliance's own to find each other; and one long-lived stream per peer for the rest.
+ *
+ * Strangers may open the join protocol and nothing else. A peer that becomes a member is dialled anew, so that every
+ * protocol starts with it as a member.
+ */
+import { createHash } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
+import type { GossipSub } from '@libp2p/gossipsub';
+import { identify } from '@libp2p/identify';
+import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { mdns } from '@libp2p/mdns';
+import { noise } from '@libp2p/noise';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { multiaddr } from '@multiformats/multiaddr';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { limits } from '../../core/limits.ts';
+import type { CellId } from '../../core/model.ts';
+import { guarded } from './guard.ts';
+import { Link } from './link.ts';
+import { chunkOf, toDuplex, Unpacker } from './streams.ts';
+
+export interface TransportHandlers {
+  onFrame(from: CellId, text: string, sealed: boolean): void;
+  onFound(peer: CellId): void;
+  onConnected(peer: CellId): void;
+  onDisconnected(peer: CellId): void;
+  onRefused(peer: CellId): void;
+  onHttp(stream: Duplex): void;
+  isAdmitted(peer: CellId): boolean;
+  /** Joining still, so that a welcome with the whole document may come. */
+  isNewcomer(): boolean;
+}
+
+export interface TransportOptions {
+  seed: Uint8Array;
+  listen: string[];
+  /** Absent while the cell belongs to none: then only the join protocol is spoken. */
+  appliance?: string;
+  mdns: boolean;
+}
+
+type Services = { pubsub?: GossipSub };
+const joinProtocol = '/osca/join/1';
+const strangerFrameBytes = 65_536;
+const redialMs = { min: 1_000, max: 15_000 };
+
+interface Known {
+  addrs: Multiaddr[];
+  nextMs: number;
+  waitMs: number;
+}
+
+export class Transport {
+  readonly #node: Libp2p<Services>;
+  readonly #handlers: TransportHandlers;
+  readonly #links = new Map<string, Link>();
+  readonly #known = new Map<CellId, Known>();
+  readonly #dialling = new Set<CellId>();
+  /** Connected since before they were members. */
+  readonly #strangers = new Set<CellId>();
+  readonly #appliance: string | undefined;
+  #redial: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  private constructor(node: Libp2p<Services>, handlers: TransportHandlers, appliance: string | undefined) {
+    this.#node = node;
+    this.#handlers = handlers;
+    this.#appliance = appliance;
+  }
+
+  /** Listens and starts to look for others. Throws where no address can be listened on. */
+  static async open(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
+    const { appliance } = options;
+    const loopbackOnly = options.listen.every((addr) => addr.startsWith('/ip4/127.'));
+    const announceFilter = (addrs: Multiaddr[]): Multiaddr[] =>
+      loopbackOnly ? addrs : addrs.filter((addr) => !String(addr).startsWith('/ip4/127.') && !String(addr).startsWith('/ip6/::1'));
+    const node: Libp2p<Services> = await createLibp2p({
+      privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
+      nodeInfo: { name: 'osca', version: '1', userAgent: 'osca' },
+      addresses: { listen: options.listen, announceFilter },
+      transports: [tcp({ listenOpts: { noDelay: true }, dialOpts: { noDelay: true } })],
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+      connectionManager: {
+        ...{ maxConnections: 128, inboundConnectionThreshold: 50, maxIncomingPendingConnections: 32 },
+        ...{ dialTimeout: 3_000, addressDialTimeout: 2_000, connectionCloseTimeout: 500, reconnectRetries: 0 },
+      },
+      connectionMonitor: { enabled: false },
+      peerDiscovery: options.mdns ? [mdns({ serviceTag: '_osca._udp.local', interval: 20_000 })] : [],
+      services: {
+        identify: identify({ protocolPrefix: 'osca' }),
+        ping: ping({ protocolPrefix: 'osca' }),
+        ...(appliance === undefined ? {} : memberServices(appliance, handlers)),
+      },
+    });
+    const transport = new Transport(node, handlers, appliance);
+    await transport.#wire();
+    return transport;
+  }
+
+  async #wire(): Promise<void> {
+    const node = this.#node;
+    node.addEventListener('peer:discovery', ({ detail }) => {
+      this.#learn(detail.id.toString(), detail.multiaddrs);
+      void this.#dial(detail.id.toString());
+    });
+    node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail));
+    node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail));
+    const accept = (protocol: string, onStream: (stream: Stream, peer: CellId) => void, door = false) =>
+      node.handle(
+        protocol,
+        (stream, connection) => {
+          const peer = connection.remotePeer.toString();
+          if (door || this.#handlers.isAdmitted(peer)) onStream(stream, peer);
+          else stream.abort(new Error('not a member'));
+        },
+        { maxInboundStreams: door ? 2 : 256, maxOutboundStreams: 256 },
+      );
+    const strangerMax = (): number => (this.#handlers.isNewcomer() ? limits.documentBytes * 2 : strangerFrameBytes);
+    await accept(joinProtocol, (stream, peer) => this.#read(stream, peer, strangerMax), true);
+    if (this.#appliance !== undefined) {
+      await accept(this.#protocol('cell'), (stream, peer) => this.#read(stream, peer, () => limits.documentBytes * 2));
+      await accept(this.#protocol('http'), (stream) => this.#handlers.onHttp(toDuplex(stream)));
+      const { pubsub } = node.services;
+      pubsub?.addEventListener('gossipsub:message', ({ detail }) => {
+        const text = new TextDecoder().decode(detail.msg.data);
+        this.#handlers.onFrame(detail.propagationSource.toString(), text, true);
+      });
+      pubsub?.subscribe(this.#topic());
+    }
+    this.#redial = setInterval(() => this.#redialAll(), 500);
+  }
+
+  #protocol(kind: 'cell' | 'http'): string {
+    return `/osca/${this.#appliance}/${kind}/1`;
+  }
+
+  #topic(): string {
+    return `osca/${this.#appliance}`;
+  }
+
+  #read(stream: Stream, peer: CellId, maxBytes: () => number): void {
+    const unpacker = new Unpacker(maxBytes);
+    stream.addEventListener('message', (event) => {
+      try {
+        for (const text of unpacker.push(chunkOf(event))) this.#handlers.onFrame(peer, text, false);
+      } catch (error) {
+        stream.abort(error as Error);
+      }
+    });
+    stream.addEventListener('remoteCloseWrite', () => void stream.close().catch(() => {}));
+  }
+
+  // -- sending -----------------------------------------------------------------------------------------------------
+
+  send(to: CellId, text: string, door: boolean): void {
+    if (this.#stopped || (!door && this.#appliance === undefined)) return;
+    const protocol = door ? joinProtocol : this.#protocol('cell');
+    const key = `${to} ${protocol}`;
+    let link = this.#links.get(key);
+    if (link === undefined) {
+      link = new Link((signal) => this.#open(to, protocol, signal));
+      this.#links.set(key, link);
+    }
+    link.send(text);
+  }
+
+  async #open(to: CellId, protocol: string, signal: AbortSignal): Promise<Stream> {
+    const peer = peerIdFromString(to);
+    const connections = this.#node.getConnections(peer);
+    const newest = connections.reduce<Connection | undefined>(
+      (best, one) => (best === undefined || one.timeline.open > best.timeline.open ? one : best),
+      undefined,
+    );
+    const connection = newest ?? (await this.#connect(to));
+    return await connection.newStream(protocol, { signal, maxOutboundStreams: 256 });
+  }
+
+  async #connect(to: CellId): Promise<Connection> {
+    try {
+      const addrs = this.#known.get(to)?.addrs ?? [];
+      if (addrs.length > 0) await this.#node.peerStore.merge(peerIdFromString(to), { multiaddrs: addrs });
+      return await this.#node.dial(peerIdFromString(to), { signal: AbortSignal.timeout(3_000) });
+    } catch (error) {
+      if (isRefusal(error)) this.#handlers.onRefused(to);
+      throw error;
+    }
+  }
+
+  publish(text: string): void {
+    const { pubsub } = this.#node.services;
+    void pubsub?.publish(this.#topic(), new TextEncoder().encode(text)).catch(() => {});
+  }
+
+  /** An HTTP stream to a member's API. Throws where it can't be reached. */
+  async openHttp(to: CellId): Promise<Duplex> {
+    return toDuplex(await this.#open(to, this.#protocol('http'), AbortSignal.timeout(5_000)));
+  }
+
+  // -- who is there ------------------------------------------------------------------------------------------------
+
+  /** Where this cell can be reached, without its id. */
+  addrs(): string[] {
+    return this.#node.getMultiaddrs().map((addr) => String(addr).replace(/\/p2p\/.*$/, ''));
+  }
+
+  /** Members and where they were last: connections to them are kept, or made again. */
+  know(peer: CellId, addrs: readonly string[]): void {
+    this.#learn(peer, addrs.flatMap(parseAddr));
+  }
+
+  forget(peer: CellId): void {
+    this.#known.delete(peer);
+  }
+
+  #learn(peer: CellId, addrs: readonly Multiaddr[]): void {
+    if (peer === this.#node.peerId.toString()) return;
+    const known = this.#known.get(peer);
+    if (known !== undefined && known.addrs.map(String).join() === addrs.map(String).join()) return;
+    this.#known.set(peer, { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min });
+  }
+
+  /** Looks for members at addresses from a ticket. */
+  reach(addrs: readonly string[]): void {
+    for (const addr of addrs.flatMap(parseAddr)) void this.#node.dial(addr).catch(() => {});
+  }
+
+  /** Closes what is open to a peer at once, so that nothing waits on a dead line. */
+  drop(peer: CellId): void {
+    for (const [key, link] of this.#links) if (key.startsWith(`${peer} `)) link.reset();
+    for (const connection of this.#node.getConnections(peerIdFromString(peer))) {
+      connection.abort(new Error('dropped'));
+    }
+  }
+
+  /** It became a member: if it was a stranger when it connected, every protocol starts anew with it. */
+  renew(peer: CellId): void {
+    if (!this.#strangers.delete(peer)) return;
+    this.drop(peer);
+    const mineFirst = this.#node.peerId.toString() < peer;
+    setTimeout(() => void this.#dial(peer), mineFirst ? 0 : 700);
+  }
+
+  async #dial(peer: CellId): Promise<void> {
+    if (this.#stopped || this.#dialling.has(peer) || this.#node.getConnections(peerIdFromString(peer)).length > 0) return;
+    this.#dialling.add(peer);
+    await this.#connect(peer).catch(() => {});
+    this.#dialling.delete(peer);
+  }
+
+  #redialAll(): void {
+    const now = performance.now();
+    for (const [peer, known] of this.#known) {
+      if (now < known.nextMs || this.#node.getConnections(peerIdFromString(peer)).length > 0) continue;
+      known.nextMs = now + known.waitMs;
+      known.waitMs = Math.min(redialMs.max, known.waitMs * 1.5);
+      void this.#dial(peer);
+    }
+  }
+
+  #onOpen(connection: Connection): void {
+    const peer = connection.remotePeer.toString();
+    if (this.#handlers.isAdmitted(peer)) this.#strangers.delete(peer);
+    else this.#strangers.add(peer);
+    const known = this.#known.get(peer);
+    if (known !== undefined) Object.assign(known, { nextMs: 0, waitMs: redialMs.min });
+    for (const [key, link] of this.#links) if (key.startsWith(`${peer} `)) link.reset();
+    this.#handlers.onConnected(peer);
+  }
+
+  #onGone(peer: PeerId): void {
+    const id = peer.toString();
+    for (const [key, link] of this.#links) if (key.startsWith(`${id} `)) link.reset();
+    this.#strangers.delete(id);
+    if (!this.#stopped) this.#handlers.onDisconnected(id);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#redial);
+    await Promise.race([this.#node.stop(), new Promise((done) => setTimeout(done, 1_000))]);
+  }
+}
+
+function memberServices(appliance: string, handlers: TransportHandlers) {
+  const isAdmitted = (peer: string): boolean => handlers.isAdmitted(peer);
+  const pubsub = gossipsub({
+    globalSignaturePolicy: StrictNoSign,
+    msgIdFn: ({ data }) => createHash('sha256').update(data).digest(),
+    // Boards behind one router share an address; scoring by address would silence them.
+    scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyWeight: 0 },
+    ...{ allowPublishToZeroTopicPeers: true, ignoreDuplicatePublishError: true, emitSelf: false, floodPublish: true },
+    ...{ fallbackToFloodsub: false, doPX: false, maxInboundDataLength: limits.frameBytes * 2 },
+  });
+  const dht = kadDHT({ protocol: `/osca/${appliance}/kad/1.0.0`, clientMode: false, peerInfoMapper: passthroughMapper });
+  return {
+    pubsub: (components: Parameters<typeof pubsub>[0]) => pubsub(guarded(components, isAdmitted)) as GossipSub,
+    dht: (components: Parameters<typeof dht>[0]) => dht(guarded(components, isAdmitted)),
+  };
+}
+
+function parseAddr(text: string): Multiaddr[] {
+  try {
+    return [multiaddr(text)];
+  } catch {
+    return [];
+  }
+}
+
+/** Every address said that nobody listens: the daemon is gone, its machine is not. */
+function isRefusal(error: unknown): boolean {
+  const errors = error instanceof AggregateError ? error.errors : [error];
+  const words = errors.map((one) => (one instanceof Error ? one.message : String(one)));
+  return words.length > 0 && words.every((message) => message.includes('ECONNREFUSED'));
+}

@@ -1,0 +1,62 @@
+/** The settings of one daemon: defaults with small deltas, checked once, then frozen. */
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir, hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { OscaError } from '../core/errors.ts';
+
+export interface Config {
+  dataDir: string;
+  name: string;
+  /** libp2p addresses to listen on. */
+  listen: string[];
+  /** Port of the HTTP API on 127.0.0.1; 0 for any free one. */
+  apiPort: number;
+  mdns: boolean;
+  /** Engine socket; '' for none, undefined to look in the usual places. */
+  engine: string | undefined;
+  ticket: string | undefined;
+  /** Found an appliance at once, without listening for others. */
+  found: boolean;
+  /** How long a fresh cell listens before it founds one. */
+  listenMs: number;
+  /** Everything that this daemon starts ends with it, and it ends when its standard input closes. */
+  lifeline: boolean;
+}
+
+export const defaultPort = 4470;
+export const defaultApiPort = 4477;
+
+/** /var/lib/osca for root, ~/.local/share/osca for others; OSCA_DATA goes before both. */
+export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.OSCA_DATA !== undefined && env.OSCA_DATA !== '') return resolve(env.OSCA_DATA);
+  if (process.getuid?.() === 0) return '/var/lib/osca';
+  return join(env.XDG_DATA_HOME ?? join(homedir(), '.local/share'), 'osca');
+}
+
+/** A host name as a cell's name: a DNS label. */
+export function cellName(text: string = hostname()): string {
+  const name = text.toLowerCase().split('.')[0]!.replace(/[^a-z0-9-]/g, '-').replace(/^-+|-+$/g, '');
+  return name === '' ? 'cell' : name.slice(0, 63);
+}
+
+export function makeConfig(given: Partial<Config>): Config {
+  const dataDir = resolve(given.dataDir ?? defaultDataDir());
+  const config: Config = {
+    ...{ dataDir, name: cellName(given.name), listen: given.listen ?? [`/ip4/0.0.0.0/tcp/${defaultPort}`] },
+    ...{ apiPort: given.apiPort ?? defaultApiPort, mdns: given.mdns ?? true, engine: given.engine },
+    ...{ ticket: given.ticket ?? bakedTicket(dataDir), found: given.found ?? false, listenMs: given.listenMs ?? 3_000 },
+    lifeline: given.lifeline ?? false,
+  };
+  for (const port of [config.apiPort]) {
+    if (!Number.isSafeInteger(port) || port < 0 || port > 65_535) throw new OscaError('bad-request', `${port} is no port`, 'give 0 to 65535');
+  }
+  return Object.freeze(config);
+}
+
+/** A ticket from the environment, or from a file that an image brought along. */
+function bakedTicket(dataDir: string): string | undefined {
+  const env = process.env.OSCA_TICKET;
+  if (env !== undefined && env !== '') return env;
+  const file = join(dataDir, 'ticket');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}

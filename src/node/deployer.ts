@@ -1,0 +1,68 @@
+/** From a file to a deploy: read it, build what must be built, and hand the normalised app to the cell. */
+import { existsSync, statSync } from 'node:fs';
+import type { AppSpec } from '../core/model.ts';
+import { OscaError } from '../core/errors.ts';
+import type { ComposeRequest, ComposeResult } from '../specs/compose.ts';
+import { readCompose } from '../specs/compose.ts';
+import type { BuildSpec } from '../specs/normalise.ts';
+import type { Host } from './host.ts';
+
+export interface Builder {
+  /** Builds and returns the image's id; throws build-failed or engine-away. */
+  build(tag: string, build: BuildSpec, progress: (text: string) => void): Promise<string>;
+  tag(image: string, repo: string, tag: string): Promise<void>;
+}
+
+export interface DeployRequest extends ComposeRequest {
+  by: string;
+  acks: number;
+}
+
+export type Progress = (text: string) => void;
+
+export class Deployer {
+  readonly #host: Host;
+  readonly #builder: Builder;
+
+  constructor(host: Host, builder: Builder) {
+    this.#host = host;
+    this.#builder = builder;
+  }
+
+  read(request: ComposeRequest): ComposeResult {
+    const result = readCompose(request);
+    for (const [service, { context }] of Object.entries(result.builds)) {
+      if (existsSync(context) && statSync(context).isDirectory()) continue;
+      throw new OscaError('bad-spec', `${request.file}: services.${service}.build: there is no folder ${context}`, 'the context is relative to the file');
+    }
+    return result;
+  }
+
+  /** The app as it would be deployed; images are built first, so that equal contexts give equal revisions. */
+  async prepare(request: ComposeRequest, progress: Progress): Promise<{ app: AppSpec; warnings: string[] }> {
+    const { app, builds, warnings } = this.read(request);
+    const services = [];
+    for (const spec of app.services) {
+      const build = builds[spec.name];
+      if (build === undefined) services.push(spec);
+      else services.push({ ...spec, image: await this.#build(app.name, spec.name, build, progress), builtOn: this.#host.cell.id });
+    }
+    return { app: { ...app, services }, warnings };
+  }
+
+  /** An image's name says what is in it: the same bytes are the same image on every cell. */
+  async #build(app: string, service: string, build: BuildSpec, progress: Progress): Promise<string> {
+    const repo = `osca/${app}-${service}`;
+    const id = await this.#builder.build(`${repo}:latest`, build, (text) => progress(`build ${service}: ${text}`));
+    const tag = id.slice(0, 12);
+    await this.#builder.tag(`${repo}:latest`, repo, tag);
+    return `${repo}:${tag}`;
+  }
+
+  async deploy(request: DeployRequest, progress: Progress): Promise<{ app: AppSpec; revision: string; warnings: string[] }> {
+    const { app, warnings } = await this.prepare(request, progress);
+    const note = `deploy ${request.file.split('/').at(-1)}`;
+    const { value, warning } = await this.#host.ask({ op: 'deploy', spec: app, by: request.by, note, acks: request.acks });
+    return { app, revision: String(value.revision), warnings: warning === undefined ? warnings : [...warnings, warning] };
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * The real driver of a Cell: hands it what happens and does what it says. One queue, one event at a time; the clock is
+ * monotonic, so that a wall clock that jumps changes nothing but the times people read.
+ */
+import type { Effect, Event, Reply, Request } from '../core/events.ts';
+import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import type { DriverChange, RuntimeDriver } from '../core/ports.ts';
+import { unitKey } from '../core/events.ts';
+import type { Cell } from './cell.ts';
+
+/** The fewest verbs that Host asks of the network. */
+export interface HostTransport {
+  send(to: CellId, text: string, door: boolean): void;
+  publish(text: string): void;
+  reach(addrs: readonly string[]): void;
+  know(peer: CellId, addrs: readonly string[]): void;
+  forget(peer: CellId): void;
+  drop(peer: CellId): void;
+  renew(peer: CellId): void;
+}
+
+export interface HostStore {
+  append(updates: readonly Uint8Array[]): void;
+  addEvent(event: Omit<LogEvent, 'seq'>): LogEvent;
+  rememberPeer(id: CellId, addrs: readonly string[]): void;
+}
+
+export interface HostDeps {
+  cell: Cell;
+  store: HostStore;
+  drivers: ReadonlyMap<DriverKind, RuntimeDriver>;
+  /** This cell now belongs to an appliance: remember it and open its protocols. */
+  onAppliance(effect: Effect & { type: 'appliance' }): void;
+  log: { info(text: string): void; warn(text: string): void; error(text: string): void };
+  now?: () => number;
+}
+
+type Listener = () => void;
+
+export class Host {
+  readonly #deps: HostDeps;
+  readonly #now: () => number;
+  readonly #replies = new Map<number, (reply: Reply) => void>();
+  readonly #listeners = new Set<Listener>();
+  readonly #eventListeners = new Set<(event: LogEvent) => void>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #states = new Map<CellId, string>();
+  #transport: HostTransport | undefined;
+  #queue: Event[] = [];
+  #busy = false;
+  #request = 0;
+  #persist: { update: Uint8Array; token: number }[] = [];
+  #stopped = false;
+
+  constructor(deps: HostDeps) {
+    this.#deps = deps;
+    this.#now = deps.now ?? (() => performance.now());
+  }
+
+  get cell(): Cell {
+    return this.#deps.cell;
+  }
+
+  view(): ClusterView {
+    return this.#deps.cell.view(this.#now());
+  }
+
+  /** Wall clock of a time that the cell speaks of. */
+  wallMs(ms: number): number {
+    return Date.now() - this.#now() + ms;
+  }
+
+  setTransport(transport: HostTransport | undefined): void {
+    this.#transport = transport;
+    this.#states.clear();
+    if (transport !== undefined) this.#keepConnections();
+  }
+
+  // -- events in ---------------------------------------------------------------------------------------------------
+
+  give(event: Event): void {
+    if (this.#stopped) return;
+    this.#queue.push(event);
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        for (const effect of this.#deps.cell.handle(next, this.#now())) this.#perform(effect);
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Asks the cell; resolves with the reply's value, rejects with what it refused. */
+  async ask(request: Request): Promise<{ value: Record<string, unknown>; warning?: string }> {
+    const id = ++this.#request;
+    const reply = await new Promise<Reply>((resolve) => {
+      this.#replies.set(id, resolve);
+      this.give({ type: 'request', id, request });
+    });
+    if (reply.ok) return reply.warning === undefined ? { value: reply.value } : { value: reply.value, warning: reply.warning };
+    throw new OscaError(reply.code, reply.message, reply.hint);
+  }
+
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  onEvent(listener: (event: LogEvent) => void): () => void {
+    this.#eventListeners.add(listener);
+    return () => void this.#eventListeners.delete(listener);
+  }
+
+  /** Something happened that people should read. */
+  tell(event: Omit<LogEvent, 'seq' | 'atMs'>): void {
+    this.#deps.log[event.level](event.message);
+    try {
+      const stored = this.#deps.store.addEvent({ ...event, atMs: Date.now() });
+      for (const listener of this.#eventListeners) listener(stored);
+    } catch (error) {
+      this.#deps.log.error(reasonOf(error));
+    }
+  }
+
+  // -- effects out -------------------------------------------------------------------------------------------------
+
+  #perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'timer':
+        return this.#setTimer(effect);
+      case 'send':
+        return this.#transport?.send(effect.to, effect.text, effect.door ?? false);
+      case 'publish':
+        return this.#transport?.publish(effect.text);
+      case 'reach':
+        return this.#transport?.reach(effect.addrs);
+      case 'expel':
+        this.#transport?.forget(effect.peer);
+        return this.#transport?.drop(effect.peer);
+      case 'appliance':
+        return this.#deps.onAppliance(effect);
+      case 'persist':
+        return this.#store(effect);
+      case 'unit.start':
+        return void this.#start(effect);
+      case 'unit.stop':
+        return void this.#stop(effect);
+      case 'unit.probe':
+        return void this.#probe(effect);
+      case 'reply':
+        this.#replies.get(effect.id)?.(effect.reply);
+        return void this.#replies.delete(effect.id);
+      case 'event':
+        return this.tell(effect.event);
+      case 'changed':
+        return this.#changed();
+    }
+  }
+
+  #setTimer({ name, epoch, afterMs }: Effect & { type: 'timer' }): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.give({ type: 'timer', name, epoch });
+    }, afterMs);
+    this.#timers.add(timer);
+  }
+
+  /** Updates of one turn share one fsync. */
+  #store({ update, token }: Effect & { type: 'persist' }): void {
+    this.#persist.push({ update, token });
+    if (this.#persist.length > 1) return;
+    setImmediate(() => {
+      const batch = this.#persist.splice(0);
+      try {
+        this.#deps.store.append(batch.map((one) => one.update));
+        this.give({ type: 'persisted', token: batch.at(-1)!.token });
+      } catch (error) {
+        this.tell({ level: 'error', kind: 'disk', message: `${reasonOf(error)}; changes are kept in memory and tried again` });
+        const timer = setTimeout(() => {
+          this.#timers.delete(timer);
+          for (const one of batch) this.#store({ type: 'persist', ...one });
+        }, 2_000);
+        this.#timers.add(timer);
+      }
+    });
+  }
+
+  #driver(kind: DriverKind): RuntimeDriver {
+    const driver = this.#deps.drivers.get(kind);
+    if (driver === undefined) throw new OscaError('engine-away', `no ${kind} driver on this cell`, 'start a container engine');
+    return driver;
+  }
+
+  async #start({ key, unit }: Effect & { type: 'unit.start' }): Promise<void> {
+    try {
+      const progress = (text: string): void => this.give({ type: 'unit.progress', key, text });
+      const observed = await this.#driver(unit.service.driver).start(unit, progress);
+      this.give({ type: 'unit.started', key, observed });
+      if (!observed.running) this.give({ type: 'unit.exited', key, exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false });
+    } catch (error) {
+      const code = error instanceof OscaError ? error.code : 'start-failed';
+      const hint = error instanceof OscaError && error.hint !== '' ? ` (${error.hint})` : '';
+      this.give({ type: 'unit.failed', key, code, message: reasonOf(error) + hint });
+    }
+  }
+
+  async #stop({ key, handle, driver, graceMs }: Effect & { type: 'unit.stop' }): Promise<void> {
+    try {
+      await this.#driver(driver).stop(handle, graceMs);
+      this.give({ type: 'unit.stopped', key });
+    } catch (error) {
+      this.#deps.log.warn(`stop of ${key}: ${reasonOf(error)}; it is tried again`);
+    }
+  }
+
+  async #probe({ key, handle, driver, test, timeoutMs }: Effect & { type: 'unit.probe' }): Promise<void> {
+    const argv = test[0] === 'CMD' ? test.slice(1) : ['/bin/sh', '-c', test[1] ?? 'true'];
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const session = await this.#driver(driver).exec(handle, { argv, tty: false, stdin: false });
+      let output = '';
+      const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-500));
+      session.output.on('data', keep);
+      session.errors?.on('data', keep);
+      const late = new Promise<number>((resolve) => {
+        timer = setTimeout(() => {
+          session.kill();
+          output = `no answer within ${timeoutMs} ms`;
+          resolve(-1);
+        }, timeoutMs);
+      });
+      const code = await Promise.race([session.exitCode, late]);
+      const words = output.trim() === '' ? `exit code ${code}` : output.trim();
+      this.give({ type: 'unit.probed', key, ok: code === 0, output: words });
+    } catch (error) {
+      this.give({ type: 'unit.probed', key, ok: false, output: reasonOf(error) });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #changed(): void {
+    this.#keepConnections();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Members are known to the transport; a line to a dead one is cut, so that its return finds a fresh one. */
+  #keepConnections(): void {
+    if (this.#transport === undefined) return;
+    for (const { id, self, state, addrs } of this.view().members) {
+      if (self) continue;
+      const key = addrs.join();
+      const before = this.#states.get(id);
+      if (before === `${state} ${key}`) continue;
+      this.#states.set(id, `${state} ${key}`);
+      this.#transport.know(id, addrs);
+      if (before === undefined) this.#transport.renew(id);
+      if (state === 'down' || state === 'left') this.#transport.drop(id);
+      if (addrs.length > 0) this.#deps.store.rememberPeer(id, addrs);
+    }
+  }
+
+  // -- drivers -----------------------------------------------------------------------------------------------------
+
+  /** Watches a driver and hands on its list, now and whenever it comes back. */
+  async attach(driver: RuntimeDriver, onEngine: (up: boolean) => Promise<void>): Promise<() => void> {
+    const list = async (): Promise<void> => {
+      try {
+        this.give({ type: 'units.observed', driver: driver.kind, units: await driver.list() });
+      } catch (error) {
+        this.#deps.log.warn(reasonOf(error));
+      }
+    };
+    const unwatch = driver.watch((change: DriverChange) => {
+      if (change.kind === 'exited') {
+        const { replica, hash, exitCode, oom } = change;
+        this.give({ type: 'unit.exited', key: unitKey(replica, hash), exitCode, oom });
+      } else void onEngine(change.kind === 'back').then(change.kind === 'back' ? list : undefined);
+    });
+    if (driver.kind === 'process' || (await driver.version()) !== '') await list();
+    return unwatch;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+}

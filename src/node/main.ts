@@ -1,0 +1,49 @@
+/** The daemon's process: logs in lines of JSON (or for people on a terminal), signals, the lifeline, and its last words. */
+import pino from 'pino';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import type { Config } from './config.ts';
+import { makeConfig } from './config.ts';
+import type { DaemonLog } from './start.ts';
+import { startDaemon } from './start.ts';
+
+export interface DaemonOptions extends Partial<Config> {
+  quiet?: boolean;
+}
+
+function makeLog(quiet: boolean): DaemonLog {
+  if (!process.stdout.isTTY) return pino({ level: quiet ? 'error' : 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const line = (mark: string) => (text: string) => void process.stdout.write(`${new Date().toLocaleTimeString()} ${mark}${text}\n`);
+  return { info: line(''), warn: line('warning: '), error: line('error: ') };
+}
+
+/** Runs until a signal; exits the process. */
+export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<void> {
+  const log = makeLog(quiet ?? false);
+  // A socket of libp2p or of an engine that errs after its owner stopped to listen must not end the daemon.
+  process.on('uncaughtException', (error) => {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    log.error(`unexpected: ${error.stack ?? error.message}`);
+    if (code === undefined && syscall === undefined) process.exit(70);
+  });
+  process.on('unhandledRejection', (reason) => log.error(`unexpected: ${reason instanceof Error ? reason.stack : String(reason)}`));
+  try {
+    const config = makeConfig(given);
+    const daemon = await startDaemon(config, log);
+    log.info(`cell ${config.name} is up; API ${daemon.url}; data ${config.dataDir}`);
+    if (process.send !== undefined) process.send({ ready: true, url: daemon.url });
+    let stopping = false;
+    const stop = (): void => {
+      if (stopping) return;
+      stopping = true;
+      setTimeout(() => process.exit(0), 3_000).unref();
+      void daemon.stop().then(() => process.exit(0));
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+    if (config.lifeline) process.stdin.resume().once('end', () => process.exit(0)).once('error', () => process.exit(0));
+  } catch (error) {
+    const hint = error instanceof OscaError && error.hint !== '' ? `\n  ${error.hint}` : '';
+    process.stderr.write(`osca: ${reasonOf(error)}${hint}\n`);
+    process.exit(error instanceof OscaError ? 1 : 70);
+  }
+}

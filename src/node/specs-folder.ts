@@ -1,0 +1,140 @@
+/**
+ * The `specs/` folder: a file copied in is deployed, edited it is deployed again, deleted its app is removed. A file with a
+ * mistake changes nothing; what is wrong stands in an event and in a `.error` file beside it.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import type { LogEvent } from '../core/model.ts';
+
+export interface SpecsFolderDeps {
+  folder: string;
+  deploy(file: string): Promise<string>;
+  remove(app: string): Promise<void>;
+  tell(event: Omit<LogEvent, 'seq' | 'atMs'>): void;
+  /** What was deployed from here before, kept over restarts. */
+  load(): Record<string, Deployed>;
+  save(files: Record<string, Deployed>): void;
+}
+
+export interface Deployed {
+  app: string;
+  digest: string;
+}
+
+/** A file must have been left alone for this long: it may still be being copied. */
+const restMs = 200;
+
+export class SpecsFolder {
+  readonly #deps: SpecsFolderDeps;
+  #files: Record<string, Deployed>;
+  #failed = new Map<string, string>();
+  #watcher: ReturnType<typeof watch> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #scanning = false;
+  #again = false;
+
+  constructor(deps: SpecsFolderDeps) {
+    this.#deps = deps;
+    this.#files = deps.load();
+  }
+
+  start(): void {
+    this.#watcher = watch(this.#deps.folder, () => this.#soon());
+    this.#watcher.on('error', () => {});
+    this.#soon();
+  }
+
+  stop(): void {
+    this.#watcher?.close();
+    clearTimeout(this.#timer);
+  }
+
+  #soon(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#scan(), restMs);
+  }
+
+  async #scan(): Promise<void> {
+    if (this.#scanning) {
+      this.#again = true;
+      return;
+    }
+    this.#scanning = true;
+    try {
+      await this.#compare();
+    } catch (error) {
+      this.#deps.tell({ level: 'error', kind: 'specs', message: `${this.#deps.folder}: ${reasonOf(error)}` });
+    }
+    this.#scanning = false;
+    if (this.#again) {
+      this.#again = false;
+      this.#soon();
+    }
+  }
+
+  async #compare(): Promise<void> {
+    const names = readdirSync(this.#deps.folder).filter((name) => ['.yaml', '.yml'].includes(extname(name)) && !name.startsWith('.'));
+    for (const name of names.sort()) {
+      const path = join(this.#deps.folder, name);
+      if (Date.now() - statSync(path).mtimeMs < restMs && Date.now() >= statSync(path).mtimeMs) {
+        this.#again = true;
+        continue;
+      }
+      const digest = createHash('sha256').update(readFileSync(path)).digest('hex');
+      if (this.#files[name]?.digest === digest || this.#failed.get(name) === digest) continue;
+      await this.#deploy(name, path, digest);
+    }
+    for (const name of Object.keys(this.#files)) if (!names.includes(name)) await this.#remove(name);
+    for (const name of readdirSync(this.#deps.folder)) {
+      if (name.endsWith('.error') && !names.includes(name.slice(0, -6))) rmSync(join(this.#deps.folder, name), { force: true });
+    }
+  }
+
+  async #deploy(name: string, path: string, digest: string): Promise<void> {
+    const errorFile = `${path}.error`;
+    try {
+      const app = await this.#deps.deploy(path);
+      const former = this.#files[name];
+      this.#keep({ ...this.#files, [name]: { app, digest } });
+      this.#failed.delete(name);
+      rmSync(errorFile, { force: true });
+      this.#deps.tell({ level: 'info', kind: 'specs.deployed', message: `${name}: deployed ${app}` });
+      if (former !== undefined && former.app !== app && !this.#isUsed(former.app)) await this.#deps.remove(former.app);
+    } catch (error) {
+      // Not a member yet, or no engine: not the file's fault, so it is tried again.
+      if (error instanceof OscaError && (error.code === 'not-member' || error.code === 'engine-away')) {
+        setTimeout(() => this.#soon(), 2_000).unref();
+        return;
+      }
+      this.#failed.set(name, digest);
+      const hint = error instanceof OscaError && error.hint !== '' ? `\n${error.hint}` : '';
+      const message = `${reasonOf(error)}${hint}\n`;
+      if (existsSync(path)) writeFileSync(errorFile, message);
+      this.#deps.tell({ level: 'error', kind: 'specs.refused', message: `${name}: ${message.trim()} What runs is left alone.` });
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    const { app } = this.#files[name]!;
+    const { [name]: _gone, ...rest } = this.#files;
+    this.#keep(rest);
+    if (this.#isUsed(app)) return;
+    try {
+      await this.#deps.remove(app);
+      this.#deps.tell({ level: 'info', kind: 'specs.removed', message: `${basename(name)}: removed ${app}` });
+    } catch (error) {
+      this.#deps.tell({ level: 'warn', kind: 'specs.removed', message: `${name}: ${reasonOf(error)}` });
+    }
+  }
+
+  #isUsed(app: string): boolean {
+    return Object.values(this.#files).some((other) => other.app === app);
+  }
+
+  #keep(files: Record<string, Deployed>): void {
+    this.#files = files;
+    this.#deps.save(files);
+  }
+}

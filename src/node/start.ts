@@ -1,0 +1,239 @@
+/** Builds one daemon out of its parts, in order, and takes it down in the opposite one. The only place that makes adapters. */
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import Docker from 'dockerode';
+import type { ApiServer } from '../api/server.ts';
+import { startApi } from '../api/server.ts';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import type { Effect } from '../core/events.ts';
+import type { CellId, DriverKind } from '../core/model.ts';
+import type { RuntimeDriver } from '../core/ports.ts';
+import { Random } from '../core/random.ts';
+import { Store } from '../crdt/sqlite/store.ts';
+import { createSealer } from '../gossip/libp2p/seal.ts';
+import { Transport } from '../gossip/libp2p/transport.ts';
+import { DockerDriver } from '../runtime/docker/driver.ts';
+import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
+import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
+import { ProcessDriver } from '../runtime/process/driver.ts';
+import { Cell } from './cell.ts';
+import type { Config } from './config.ts';
+import { Deployer } from './deployer.ts';
+import { Host } from './host.ts';
+import { apiToken, cellSeed, freshSeed, prepareFolder, writeSecret } from './identity.ts';
+import { Peers } from './peers.ts';
+import type { Deployed } from './specs-folder.ts';
+import { SpecsFolder } from './specs-folder.ts';
+import { version } from './version.ts';
+
+export interface Daemon {
+  host: Host;
+  /** http://127.0.0.1:PORT */
+  url: string;
+  stop(): Promise<void>;
+}
+
+export interface DaemonLog {
+  info(text: string): void;
+  warn(text: string): void;
+  error(text: string): void;
+}
+
+const loadEveryMs = 5_000;
+
+/** Throws OscaError where the folder, the ports or the network can't be used. */
+export async function startDaemon(config: Config, log: DaemonLog): Promise<Daemon> {
+  prepareFolder(config.dataDir);
+  const store = Store.open(config.dataDir);
+  const closing: (() => unknown)[] = [() => store.close()];
+  const stop = async (): Promise<void> => {
+    for (const close of closing.splice(0).reverse()) await close();
+  };
+  try {
+    return await assemble(config, log, store, closing, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, log: DaemonLog, store: Store, closing: (() => unknown)[], stop: () => Promise<void>): Promise<Daemon> {
+  const seed = cellSeed(config.dataDir);
+  const sealer = createSealer(seed);
+  const random = new Random(freshSeed());
+  const cell = new Cell({ sealer, random: random.fork('cell') });
+  const docker = new Docker({ socketPath: engineSocket(config) });
+  const drivers = new Map<DriverKind, RuntimeDriver>();
+  let transport: Transport | undefined;
+  let api: ApiServer | undefined;
+  let reopening = Promise.resolve();
+  const host = new Host({ cell, store, drivers, log, onAppliance: (effect) => belong(effect) });
+  const peers = new Peers(host, () => transport);
+
+  const belong = ({ founder, seed: founding }: Effect & { type: 'appliance' }): void => {
+    store.set('founder', founder);
+    if (founding !== undefined) writeSecret(join(config.dataDir, 'founding.key'), `${founding}\n`);
+    if (transport !== undefined) reopening = reopening.then(() => open());
+  };
+  const open = async (): Promise<void> => {
+    host.setTransport(undefined);
+    await transport?.stop();
+    const appliance = host.view().appliance;
+    const options = { seed, listen: config.listen, mdns: config.mdns, ...(appliance === '' ? {} : { appliance }) };
+    const handlers = {
+      onFrame: (from: CellId, text: string, sealed: boolean) => host.give({ type: 'frame', from, text, sealed }),
+      onFound: (peer: CellId) => host.give({ type: 'peer.found', peer }),
+      onConnected: (peer: CellId) => host.give({ type: 'peer.connected', peer }),
+      onDisconnected: (peer: CellId) => host.give({ type: 'peer.disconnected', peer }),
+      onRefused: (peer: CellId) => host.give({ type: 'peer.refused', peer }),
+      onHttp: (stream: Duplex) => api?.serve(stream),
+      isAdmitted: (peer: CellId) => cell.isAdmitted(peer),
+      isNewcomer: () => host.view().phase !== 'member',
+    };
+    transport = await openTransport(options, handlers, host);
+    for (const { id, addrs } of store.peers()) transport.know(id, addrs);
+    host.setTransport(transport);
+    await tellFacts();
+  };
+
+  const base = await machineFacts(version);
+  const dockerDriver = new DockerDriver({
+    docker,
+    owner: () => ({ cell: cell.id, appliance: host.view().appliance }),
+    fetchImage: async (image, from, progress) => await peers.fetchImage(image, from, progress, (archive) => loadImage(docker, archive)),
+  });
+  if (config.engine !== '') drivers.set('docker', dockerDriver);
+  drivers.set('process', new ProcessDriver({ folder: join(config.dataDir, 'process'), lifeline: config.lifeline }));
+  let told = '';
+  const tellFacts = async (): Promise<void> => {
+    const engine = config.engine === '' ? '' : await dockerDriver.version();
+    const addrs = transport?.addrs() ?? [];
+    const text = `${engine} ${addrs.join()}`;
+    if (text === told) return;
+    told = text;
+    host.give({ type: 'facts', name: config.name, facts: { ...base, engine }, addrs });
+  };
+
+  const clock = (): void => host.give({ type: 'clock', offsetMs: Date.now() - performance.now() });
+  clock();
+  await tellFacts();
+  const founder = store.get('founder');
+  host.give({
+    ...{ type: 'boot', incarnation: store.nextIncarnation(), updates: store.updates(), clientId: random.fork('document').next() },
+    ...(founder === undefined ? {} : { founder }),
+    ...(founder === undefined && config.ticket !== undefined ? { ticket: config.ticket } : {}),
+  });
+  closing.push(() => host.stop());
+  if (founder === undefined && config.ticket === undefined && config.found) await host.ask({ op: 'found', seed: freshSeed() });
+
+  const builder = {
+    build: (tag: string, build: { context: string; args: Record<string, string> }, progress: (text: string) => void) =>
+      buildImage(docker, { ...build, tag }, progress),
+    tag: (image: string, repo: string, tag: string) => tagImage(docker, image, repo, tag),
+  };
+  const deployer = new Deployer(host, builder);
+  api = await startApi(
+    { host, deployer, peers, drivers, store, saveImage: (image) => saveImage(docker, image), token: apiToken(config.dataDir), version },
+    { socket: join(config.dataDir, 'osca.sock'), port: config.apiPort },
+  );
+  closing.push(() => api?.stop());
+  closing.push(() => transport?.stop());
+  await open();
+  if (config.ticket !== undefined && host.view().phase === 'joining') reachTicket(config.ticket, transport);
+  for (const driver of drivers.values()) closing.push(await host.attach(driver, tellFacts));
+
+  const folder = specsFolder(config, store, host, deployer);
+  folder.start();
+  closing.push(() => folder.stop());
+  const meter = new LoadMeter();
+  const pulse = setInterval(() => {
+    clock();
+    host.give({ type: 'load', load: meter.read() });
+    void tellFacts();
+  }, loadEveryMs);
+  closing.push(() => clearInterval(pulse));
+  foundLater(config, host, closing);
+  closing.push(() => farewell(host));
+  return { host, url: api.url, stop };
+}
+
+/** Listens, and on a taken port anywhere else: a cell without its usual port is still found. */
+async function openTransport(
+  options: Parameters<typeof Transport.open>[0],
+  handlers: Parameters<typeof Transport.open>[1],
+  host: Host,
+): Promise<Transport> {
+  try {
+    return await Transport.open(options, handlers);
+  } catch (error) {
+    const listen = options.listen.map((addr) => addr.replace(/\/tcp\/\d+/, '/tcp/0'));
+    if (listen.join() === options.listen.join()) {
+      throw new OscaError('data-unusable', `can't listen on ${options.listen.join()}: ${reasonOf(error)}`, 'give another address with --listen', error);
+    }
+    host.tell({ level: 'warn', kind: 'network', message: `${options.listen.join()} is taken; listening on a free port` });
+    return await Transport.open({ ...options, listen }, handlers);
+  }
+}
+
+/** The addresses in the ticket were asked for before there was a network. */
+function reachTicket(ticket: string, transport: Transport | undefined): void {
+  try {
+    const body = ticket.split('-').slice(1, -1).join('-');
+    const { a } = JSON.parse(Buffer.from(body, 'base64url').toString()) as { a: string[] };
+    transport?.reach(a);
+  } catch {
+    // The cell has said what is wrong with the ticket.
+  }
+}
+
+/** A fresh cell that hears nobody founds an appliance. */
+function foundLater(config: Config, host: Host, closing: (() => unknown)[]): void {
+  const look = setInterval(() => {
+    if (host.view().phase !== 'listening') {
+      if (host.view().phase === 'member') clearInterval(look);
+      return;
+    }
+    if (host.cell.defers(performance.now())) return;
+    clearInterval(look);
+    void host.ask({ op: 'found', seed: freshSeed() }).then(({ value }) => {
+      host.tell({ level: 'info', kind: 'appliance', message: `heard no other; founded appliance ${String(value.appliance)}` });
+    });
+  }, config.listenMs);
+  closing.push(() => clearInterval(look));
+}
+
+/** Says goodbye, so that others take over at once; the containers run on. */
+async function farewell(host: Host): Promise<void> {
+  await host.ask({ op: 'leave' }).catch(() => {});
+  await new Promise((done) => setTimeout(done, 50));
+}
+
+function specsFolder(config: Config, store: Store, host: Host, deployer: Deployer): SpecsFolder {
+  return new SpecsFolder({
+    folder: join(config.dataDir, 'specs'),
+    deploy: async (file) => {
+      const fallbackName = file.split('/').at(-1)!.replace(/\.ya?ml$/, '').toLowerCase();
+      const request = { file, env: {}, profiles: [], fallbackName, by: host.view().members.find(({ self }) => self)?.name ?? 'specs', acks: 1 };
+      return (await deployer.deploy(request, () => {})).app.name;
+    },
+    remove: async (app) => void (await host.ask({ op: 'remove', app })),
+    tell: (event) => host.tell(event),
+    load: () => JSON.parse(store.get('specs') ?? '{}') as Record<string, Deployed>,
+    save: (files) => store.set('specs', JSON.stringify(files)),
+  });
+}
+
+/** The engine's socket: what was asked for, or the first of the usual places. */
+function engineSocket({ engine }: Config): string {
+  if (engine !== undefined && engine !== '') return engine.replace(/^unix:\/\//, '');
+  const runtime = process.env.XDG_RUNTIME_DIR ?? '/run';
+  const env = process.env.DOCKER_HOST?.replace(/^unix:\/\//, '');
+  const places = [...(env === undefined ? [] : [env]), '/var/run/docker.sock', '/run/podman/podman.sock', join(runtime, 'podman/podman.sock')];
+  return places.find((place) => existsSync(place)) ?? '/var/run/docker.sock';
+}
+
+/** Removes what a daemon that was killed left of its socket. */
+export function clearSocket(path: string): void {
+  rmSync(path, { force: true });
+}

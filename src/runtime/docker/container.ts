@@ -1,0 +1,92 @@
+/** A unit in the words of the Engine API (v1.41), which Docker and Podman both speak. */
+import type { ContainerCreateOptions, MountSettings } from 'dockerode';
+import type { UnitSpec } from '../../core/events.ts';
+import type { Mount, Port, ServiceSpec } from '../../core/model.ts';
+
+export const labelKeys = {
+  cell: 'io.osca.cell',
+  appliance: 'io.osca.appliance',
+  replica: 'io.osca.replica',
+  hash: 'io.osca.hash',
+  app: 'io.osca.app',
+  service: 'io.osca.service',
+} as const;
+
+export interface Owner {
+  cell: string;
+  appliance: string;
+}
+
+/** Short enough for a host name, different for every form of a replica and for every cell that shares an engine. */
+export function containerName(unit: UnitSpec, owner: Owner): string {
+  return `osca-${unit.replica.replaceAll('/', '-')}-${unit.hash.slice(0, 6)}-${owner.cell.slice(-6)}`;
+}
+
+export function createOptions(unit: UnitSpec, owner: Owner): ContainerCreateOptions {
+  const { service } = unit;
+  const labels = {
+    ...service.labels,
+    [labelKeys.cell]: owner.cell,
+    [labelKeys.appliance]: owner.appliance,
+    [labelKeys.replica]: unit.replica,
+    [labelKeys.hash]: unit.hash,
+    [labelKeys.app]: unit.app,
+    [labelKeys.service]: service.name,
+  };
+  return {
+    name: containerName(unit, owner),
+    Image: service.image ?? '',
+    ...(service.command === undefined ? {} : { Cmd: service.command }),
+    ...(service.entrypoint === undefined ? {} : { Entrypoint: service.entrypoint }),
+    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment }).map(([key, value]) => `${key}=${value}`),
+    ...(service.workingDir === undefined ? {} : { WorkingDir: service.workingDir }),
+    ...(service.user === undefined ? {} : { User: service.user }),
+    ...(service.stopSignal === undefined ? {} : { StopSignal: service.stopSignal }),
+    // Health is felt by the supervisor, the same for every engine.
+    ...(service.healthcheck === undefined ? {} : { Healthcheck: { Test: ['NONE'] } }),
+    Labels: labels,
+    ExposedPorts: Object.fromEntries(service.ports.map((port) => [portKey(port), {}])),
+    HostConfig: hostConfig(service),
+  };
+}
+
+function hostConfig(service: ServiceSpec): NonNullable<ContainerCreateOptions['HostConfig']> {
+  const { resources } = service;
+  const bindings: Record<string, { HostIp?: string; HostPort: string }[]> = {};
+  for (const port of service.ports) {
+    const hostPort = port.published === undefined ? '' : String(port.published);
+    // Podman's netavark takes 0.0.0.0 as an address to match: left out where it means any.
+    const ip = port.hostIp === undefined || port.hostIp === '0.0.0.0' ? {} : { HostIp: port.hostIp };
+    bindings[portKey(port)] = [...(bindings[portKey(port)] ?? []), { ...ip, HostPort: hostPort }];
+  }
+  return {
+    RestartPolicy: { Name: 'no' },
+    PortBindings: bindings,
+    Binds: service.mounts.filter(isLoose).map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`),
+    Mounts: service.mounts.filter((mount) => !isLoose(mount)).map(mountSettings),
+    ...(service.init === undefined ? {} : { Init: service.init }),
+    ...(service.capAdd === undefined ? {} : { CapAdd: service.capAdd }),
+    ...(service.capDrop === undefined ? {} : { CapDrop: service.capDrop }),
+    ...(service.readOnly === undefined ? {} : { ReadonlyRootfs: service.readOnly }),
+    Ulimits: Object.entries(service.ulimits ?? {}).map(([Name, { soft, hard }]) => ({ Name, Soft: soft, Hard: hard })),
+    ...(resources.limitCpuMilli === undefined ? {} : { NanoCpus: resources.limitCpuMilli * 1_000_000 }),
+    ...(resources.limitMemoryBytes === undefined ? {} : { Memory: resources.limitMemoryBytes }),
+    ...(resources.reserveMemoryBytes === undefined ? {} : { MemoryReservation: resources.reserveMemoryBytes }),
+    ...(resources.limitPids === undefined ? {} : { PidsLimit: resources.limitPids }),
+  };
+}
+
+export const portKey = ({ target, protocol }: Port): string => `${target}/${protocol}`;
+
+/** The short form of a bind makes a missing folder; only Binds does that. */
+const isLoose = ({ kind, createPath }: Mount): boolean => kind === 'bind' && createPath === true;
+
+function mountSettings(mount: Mount): MountSettings {
+  const { kind, source, target, readOnly, sizeBytes } = mount;
+  const settings = { Type: kind, Target: target, ...(readOnly === undefined ? {} : { ReadOnly: readOnly }) };
+  if (kind === 'tmpfs') {
+    const size = sizeBytes === undefined ? {} : { TmpfsOptions: { SizeBytes: sizeBytes, Mode: 0o1777 } };
+    return { ...settings, ...size } as MountSettings;
+  }
+  return { ...settings, Source: source ?? '' } as MountSettings;
+}

@@ -1,0 +1,96 @@
+/** Images: pulled with progress, built from a local context, saved and loaded between cells. */
+import type { Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import { OscaError, reasonOf } from '../../core/errors.ts';
+
+interface Progress {
+  id?: string;
+  status?: string;
+  stream?: string;
+  error?: string;
+  progressDetail?: { current?: number; total?: number };
+  aux?: { ID?: string };
+}
+
+export interface BuildRequest {
+  context: string;
+  dockerfile?: string;
+  target?: string;
+  args: Record<string, string>;
+  tag: string;
+}
+
+/** Errors of pull, push and build come in the stream, with HTTP 200. */
+async function followed(docker: Docker, stream: NodeJS.ReadableStream, onProgress: (step: Progress) => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    docker.modem.followProgress(
+      stream,
+      (error, steps: Progress[] | null) => {
+        const last = steps?.findLast(({ error: said }) => said !== undefined)?.error;
+        if (error !== null || last !== undefined) reject(new Error(last ?? reasonOf(error)));
+        else resolve();
+      },
+      onProgress,
+    );
+  });
+}
+
+/** Throws image-missing, with the registry's words. */
+export async function pullImage(docker: Docker, image: string, progress: (text: string) => void): Promise<void> {
+  const named = /[:@][^/]*$/.test(image) ? image : `${image}:latest`;
+  const layers = new Map<string, { current: number; total: number }>();
+  progress(`pulling ${named}`);
+  let told = -1;
+  try {
+    await followed(docker, await docker.pull(named), ({ id, status, progressDetail }) => {
+      if (id === undefined || status !== 'Downloading' || progressDetail?.total === undefined) return;
+      layers.set(id, { current: progressDetail.current ?? 0, total: progressDetail.total });
+      const sum = [...layers.values()].reduce((a, b) => ({ current: a.current + b.current, total: a.total + b.total }));
+      const percent = Math.floor((sum.current * 10) / sum.total) * 10;
+      if (percent !== told) progress(`pulling ${named}: ${(told = percent)} %`);
+    });
+  } catch (error) {
+    const hint = 'check the name and the registry, or build or load the image on this cell';
+    throw new OscaError('image-missing', `no image ${image}: ${reasonOf(error).replace(/^\(HTTP code \d+\) [^-]*- /, '').trim()}`, hint, error);
+  }
+}
+
+/** Builds with the classic builder; returns the image's id. Throws build-failed with the last step's words. */
+export async function buildImage(docker: Docker, request: BuildRequest, progress: (text: string) => void): Promise<string> {
+  const { context, dockerfile, target, args, tag } = request;
+  const tail: string[] = [];
+  try {
+    const stream = await docker.buildImage(
+      { context, src: ['.'] },
+      {
+        ...{ t: tag, buildargs: args, rm: true, forcerm: true },
+        ...(dockerfile === undefined ? {} : { dockerfile }),
+        ...(target === undefined ? {} : { target }),
+      },
+    );
+    await followed(docker, stream, ({ stream: text }) => {
+      const line = text?.trim() ?? '';
+      if (line === '') return;
+      tail.push(line);
+      if (tail.length > 10) tail.shift();
+      progress(line);
+    });
+    return (await docker.getImage(tag).inspect()).Id.replace(/^sha256:/, '');
+  } catch (error) {
+    const message = `build of ${context} failed: ${reasonOf(error)}\n${tail.join('\n')}`;
+    throw new OscaError('build-failed', message, 'mend the Dockerfile or its context; nothing was deployed', error);
+  }
+}
+
+export async function tagImage(docker: Docker, image: string, repo: string, tag: string): Promise<void> {
+  await docker.getImage(image).tag({ repo, tag });
+}
+
+export async function saveImage(docker: Docker, image: string): Promise<NodeJS.ReadableStream> {
+  return await docker.getImage(image).get();
+}
+
+export async function loadImage(docker: Docker, archive: Readable): Promise<void> {
+  const stream = await docker.loadImage(archive);
+  await followed(docker, stream, () => {});
+}

@@ -1,0 +1,298 @@
+/**
+ * Replicas as plain supervised processes: the driver that needs nothing but a kernel.
+ *
+ * Each unit has a folder: `unit.json` (what it is), `pid`, `log`, `exit`. A few lines of sh stand between the
+ * daemon and the process and write its exit code down, so that the process outlives the daemon and the next daemon
+ * knows what became of it. With a lifeline (demo) the process dies with the daemon instead.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createReadStream, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, watch as watchFolder, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { OscaError, reasonOf } from '../../core/errors.ts';
+import type { Observed, UnitSpec } from '../../core/events.ts';
+import type { DriverChange, ExecQuery, ExecSession, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
+import { createCgroup, killCgroup } from './cgroup.ts';
+import { isSame, startTimeOf } from './proc.ts';
+
+export interface ProcessDriverOptions {
+  folder: string;
+  /** Processes end when the daemon does, however it ends. */
+  lifeline: boolean;
+}
+
+interface UnitFile {
+  unit: UnitSpec;
+  ports: number[];
+  startedAtMs: number;
+  pid: number;
+  pidStart: string;
+}
+
+/** $1: folder; the rest: argv. Its own session; the exit code is renamed into place, so it is there whole or not at all. */
+const wrapper = 'd=$1; shift; "$@" 3<&- & c=$!; trap "kill -TERM $c 2>/dev/null" TERM; while :; do wait $c; r=$?; kill -0 $c 2>/dev/null || break; done; echo $r >"$d/exit.new"; mv "$d/exit.new" "$d/exit"';
+/** The same, and a reader of descriptor 3 that ends the whole group when the daemon's end of the pipe closes. */
+const lifelineWrapper = `( exec 0<&3; read _; kill -KILL 0 ) & ${wrapper}; kill -KILL 0`;
+
+const maxLogBytes = 16_777_216;
+
+export class ProcessDriver implements RuntimeDriver {
+  readonly kind = 'process';
+  readonly #options: ProcessDriverOptions;
+  readonly #watchers = new Set<(change: DriverChange) => void>();
+  readonly #running = new Map<string, NodeJS.Timeout>();
+
+  constructor(options: ProcessDriverOptions) {
+    this.#options = options;
+    mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+  }
+
+  async version(): Promise<string> {
+    return '';
+  }
+
+  async list(): Promise<Observed[]> {
+    return readdirSync(this.#options.folder).flatMap((name) => {
+      const handle = join(this.#options.folder, name);
+      const file = readUnit(handle);
+      if (file === undefined) return [];
+      if (isSame(file.pid, file.pidStart)) this.#await(handle, file);
+      return [this.#observe(handle, file)];
+    });
+  }
+
+  #observe(handle: string, file: UnitFile): Observed {
+    const { replica, hash } = file.unit;
+    const running = isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'));
+    const base = { replica, hash, handle, running, startedAtMs: file.startedAtMs, ports: file.ports, driver: this.kind } as const;
+    return running ? base : { ...base, exitCode: exitCodeOf(handle) };
+  }
+
+  async start(unit: UnitSpec): Promise<Observed> {
+    const { service } = unit;
+    const argv = [...(service.entrypoint ?? []), ...(service.command ?? [])];
+    if (argv.length === 0) throw new OscaError('bad-spec', `${unit.replica} has no command to run as a process`, 'give the service a command');
+    const handle = join(this.#options.folder, `${unit.replica.replaceAll('/', '_')}@${unit.hash}`);
+    const log = openLog(handle);
+    const ports = await Promise.all(service.ports.map(({ published, hostIp }) => freePort(published, hostIp)));
+    const env = { ...environment(), OSCA_REPLICA: unit.replica, ...portEnvironment(service.ports, ports), ...service.environment };
+    const { lifeline } = this.#options;
+    rmSync(join(handle, 'exit'), { force: true });
+    const cgroup = createCgroup(unit.replica, service.resources);
+    const script = lifeline ? lifelineWrapper : wrapper;
+    const child = spawn('/bin/sh', ['-c', `${cgroup.enter}${script}`, 'osca-unit', handle, ...argv], {
+      cwd: service.workingDir ?? process.cwd(),
+      env,
+      detached: true,
+      stdio: ['ignore', log, log, lifeline ? 'pipe' : 'ignore'],
+    });
+    closeSync(log);
+    await spawned(child, unit, service.workingDir);
+    child.unref();
+    // The pipe stays open as long as this process lives; it must not keep it alive.
+    (child.stdio[3] as { unref?(): void } | null)?.unref?.();
+    const file: UnitFile = { unit, ports, startedAtMs: Date.now(), pid: child.pid!, pidStart: startTimeOf(child.pid!) ?? '' };
+    writeFileSync(join(handle, 'unit.json'), JSON.stringify(file), { mode: 0o600 });
+    this.#await(handle, file);
+    await this.#early(handle, file, argv);
+    return this.#observe(handle, file);
+  }
+
+  /** A command that is not there ends within milliseconds: better said as a failed start than as a crash. */
+  async #early(handle: string, file: UnitFile, argv: string[]): Promise<void> {
+    await delay(30);
+    if (isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'))) return;
+    const code = exitCodeOf(handle);
+    if (code !== 126 && code !== 127) return;
+    this.#forget(handle);
+    const why = code === 127 ? 'not found on this cell' : 'not executable';
+    throw new OscaError('start-failed', `command '${argv[0]}' is ${why}`, 'install it, or name its full path');
+  }
+
+  /** Watches one process until it ends. /proc has no events for processes of others, so it is asked four times a second. */
+  #await(handle: string, file: UnitFile): void {
+    if (this.#running.has(handle)) return;
+    const timer = setInterval(() => {
+      if (isSame(file.pid, file.pidStart)) return;
+      this.#forget(handle);
+      const { replica, hash } = file.unit;
+      const change: DriverChange = { kind: 'exited', replica, hash, exitCode: exitCodeOf(handle), oom: false };
+      for (const onChange of this.#watchers) onChange(change);
+    }, 250);
+    timer.unref();
+    this.#running.set(handle, timer);
+  }
+
+  #forget(handle: string): void {
+    clearInterval(this.#running.get(handle));
+    this.#running.delete(handle);
+  }
+
+  async stop(handle: string, graceMs: number): Promise<void> {
+    const file = readUnit(handle);
+    this.#forget(handle);
+    if (file !== undefined && isSame(file.pid, file.pidStart)) {
+      const signal = file.unit.service.stopSignal ?? 'SIGTERM';
+      await endGroup(file, signal as NodeJS.Signals, graceMs);
+      killCgroup(file.unit.replica);
+    }
+    rmSync(handle, { recursive: true, force: true });
+  }
+
+  async *logs(handle: string, query: LogQuery): AsyncGenerator<LogLine> {
+    const path = join(handle, 'log');
+    if (!existsSync(path)) return;
+    let position = 0;
+    const lines: LogLine[] = [];
+    for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+      lines.push({ atMs: statSync(path).mtimeMs, stream: 'stdout', text });
+      if (query.tail !== undefined && lines.length > query.tail) lines.shift();
+    }
+    position = statSync(path).size;
+    const fresh = query.sinceMs === undefined || statSync(path).mtimeMs >= query.sinceMs;
+    if (fresh) yield* lines;
+    if (query.follow) yield* follow(path, position, query.signal);
+  }
+
+  async exec(handle: string, query: ExecQuery): Promise<ExecSession> {
+    const file = readUnit(handle);
+    if (file === undefined) throw new OscaError('not-found', 'the replica is gone', 'osca ps shows what runs');
+    const { service } = file.unit;
+    const env = { ...environment(), OSCA_REPLICA: file.unit.replica, ...portEnvironment(service.ports, file.ports), ...service.environment };
+    const [command, ...args] = query.tty ? ['script', '-qec', query.argv.map(quote).join(' '), '/dev/null'] : query.argv;
+    const child = spawn(command!, args, { cwd: service.workingDir ?? process.cwd(), env, stdio: 'pipe' });
+    const exitCode = new Promise<number>((resolve, reject) => {
+      child.on('exit', (code) => resolve(code ?? 137));
+      child.on('error', (error) => reject(new OscaError('start-failed', `'${query.argv[0]}' can't run: ${error.message}`, 'check the command')));
+    });
+    exitCode.catch(() => {});
+    const session = { input: child.stdin, output: child.stdout, exitCode, resize: async () => {}, kill: () => void child.kill('SIGKILL') };
+    return query.tty ? session : { ...session, errors: child.stderr };
+  }
+
+  watch(onChange: (change: DriverChange) => void): () => void {
+    this.#watchers.add(onChange);
+    return () => void this.#watchers.delete(onChange);
+  }
+}
+
+const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** What a process may see of the daemon's surroundings; the runtime's own folder first, so that `node` is there. */
+function environment(): Record<string, string> {
+  const path = `${dirname(process.execPath)}:${process.env.PATH ?? '/usr/bin:/bin'}`;
+  return { PATH: path, HOME: process.env.HOME ?? '/', LANG: process.env.LANG ?? 'C.UTF-8' };
+}
+
+/** PORT is the host port of the first port, PORT_8080 that of target 8080. */
+function portEnvironment(wanted: UnitSpec['service']['ports'], ports: readonly number[]): Record<string, string> {
+  const env: Record<string, string> = {};
+  if (ports[0] !== undefined) env.PORT = String(ports[0]);
+  wanted.forEach(({ target }, i) => {
+    env[`PORT_${target}`] = String(ports[i]);
+  });
+  return env;
+}
+
+async function freePort(published: number | undefined, host = '0.0.0.0'): Promise<number> {
+  const server = createServer();
+  return await new Promise((resolve, reject) => {
+    server.once('error', () => {
+      reject(new OscaError('port-taken', `port ${published} is taken on this cell`, 'free it, or publish another port'));
+    });
+    server.listen(published ?? 0, host, () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function openLog(handle: string): number {
+  mkdirSync(handle, { recursive: true, mode: 0o700 });
+  const path = join(handle, 'log');
+  if (existsSync(path) && statSync(path).size > maxLogBytes) rmSync(path);
+  return openSync(path, 'a', 0o600);
+}
+
+function readUnit(handle: string): UnitFile | undefined {
+  try {
+    return JSON.parse(readFileSync(join(handle, 'unit.json'), 'utf8')) as UnitFile;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The code that the wrapper wrote; 137 where it had no time to. */
+function exitCodeOf(handle: string): number {
+  try {
+    return Number(readFileSync(join(handle, 'exit'), 'utf8').trim());
+  } catch {
+    return 137;
+  }
+}
+
+function spawned(child: ChildProcess, unit: UnitSpec, cwd: string | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error) => {
+      const reason = cwd !== undefined && !existsSync(cwd) ? `there is no folder ${cwd} on this cell` : reasonOf(error);
+      reject(new OscaError('start-failed', `${unit.replica} can't start: ${reason}`, 'check working_dir and command', error));
+    });
+  });
+}
+
+async function endGroup(file: UnitFile, signal: NodeJS.Signals, graceMs: number): Promise<void> {
+  const kill = (name: NodeJS.Signals): void => {
+    try {
+      process.kill(-file.pid, name);
+    } catch {
+      // It ended meanwhile.
+    }
+  };
+  kill(signal);
+  const deadline = performance.now() + graceMs;
+  while (isSame(file.pid, file.pidStart) && performance.now() < deadline) await delay(20);
+  kill('SIGKILL');
+  for (let i = 0; i < 100 && isSame(file.pid, file.pidStart); i++) await delay(10);
+}
+
+async function* follow(path: string, from: number, signal: AbortSignal): AsyncGenerator<LogLine> {
+  let position = from;
+  let rest = '';
+  while (!signal.aborted) {
+    const size = existsSync(path) ? statSync(path).size : position;
+    if (size > position) {
+      for await (const chunk of createReadStream(path, { start: position, end: size - 1, encoding: 'utf8' })) rest += chunk;
+      position = size;
+      const lines = rest.split('\n');
+      rest = lines.pop()!;
+      for (const text of lines) yield { atMs: Date.now(), stream: 'stdout', text };
+    } else {
+      await changed(path, signal);
+      if (!existsSync(path)) return;
+    }
+  }
+}
+
+/** Waits until the file changes, a second at most. */
+async function changed(path: string, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      watcher?.close();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, 1_000);
+    let watcher: ReturnType<typeof watchFolder> | undefined;
+    try {
+      watcher = watchFolder(path, done);
+    } catch {
+      // The file is gone; the timer ends the wait.
+    }
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,72 @@
+/** Holds a file against the key table: unknown keys, refused keys, wrong types, each with its place. */
+import type { SpecProblem } from '../core/errors.ts';
+import type { KeyRow, KeyType } from './compose-keys.ts';
+import { composeKeys } from './compose-keys.ts';
+import type { Path, Source } from './source.ts';
+import { nearest, parseBytes, parseDuration } from './values.ts';
+
+const rows = new Map(composeKeys.map((row) => [row.path, row]));
+const children = new Map<string, string[]>();
+for (const { path } of composeKeys) {
+  const at = path.lastIndexOf('.');
+  const parent = at < 0 ? '' : path.slice(0, at);
+  if (path !== '') children.set(parent, [...(children.get(parent) ?? []), path.slice(at + 1)]);
+}
+
+const words: Record<KeyType, string> = {
+  ...{ text: 'text', int: 'a whole number', number: 'a number', flag: 'true or false', duration: 'a duration such as 30s' },
+  ...{ bytes: 'a size such as 64m', object: 'a mapping', list: 'a list', null: 'nothing', any: 'anything' },
+};
+
+export function checkSpec(source: Source, value: unknown): SpecProblem[] {
+  const problems: SpecProblem[] = [];
+  if (value === null || value === undefined) return [source.problem([], 'the file is empty', 'describe at least one service')];
+  walk(source, value, '', [], problems);
+  return problems;
+}
+
+function walk(source: Source, value: unknown, pattern: string, path: Path, problems: SpecProblem[]): void {
+  const row = rows.get(pattern)!;
+  if (row.class === 'refused') {
+    problems.push(source.problem(path, 'is not supported', row.note));
+    return;
+  }
+  if (!row.types.some((type) => isOfType(value, type))) {
+    problems.push(source.problem(path, `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`, row.note));
+    return;
+  }
+  if (Array.isArray(value)) value.forEach((item, i) => walk(source, item, `${pattern}[]`, [...path, i], problems));
+  else if (typeof value === 'object' && value !== null) walkObject(source, value, row, path, problems);
+}
+
+function walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: SpecProblem[]): void {
+  for (const [key, child] of Object.entries(value)) {
+    const prefix = row.path === '' ? '' : `${row.path}.`;
+    const named = rows.has(prefix + key) ? prefix + key : rows.has(`${prefix}*`) ? `${prefix}*` : undefined;
+    if (named !== undefined) walk(source, child, named, [...path, key], problems);
+    else if (!key.startsWith('x-')) {
+      const meant = nearest(key, (children.get(row.path) ?? []).filter((name) => name !== '*'));
+      const hint = meant === undefined ? 'docs/SPEC.md lists every key' : `did you mean '${meant}'?`;
+      problems.push(source.problem([...path, key], 'is no key of the Compose Specification', hint));
+    }
+  }
+}
+
+function isOfType(value: unknown, type: KeyType): boolean {
+  if (type === 'any') return true;
+  if (type === 'null') return value === null;
+  if (type === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (type === 'list') return Array.isArray(value);
+  if (type === 'text') return typeof value === 'string';
+  if (type === 'flag') return typeof value === 'boolean' || value === 'true' || value === 'false';
+  if (type === 'duration') return typeof value === 'string' && parseDuration(value) !== undefined;
+  if (type === 'bytes') return typeof value === 'string' && parseBytes(value) !== undefined;
+  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
+  return type === 'int' ? Number.isSafeInteger(number) && number >= -1 : Number.isFinite(number);
+}
+
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (value === null) return 'nothing';
+  return typeof value === 'object' ? 'a mapping' : JSON.stringify(value);
+}

@@ -1,0 +1,82 @@
+/**
+ * `extends`: a service takes over another, of this file or of one beside it, and adds to it: mappings are joined, lists
+ * are appended, and what says what runs (command, entrypoint, a health check's test) is replaced.
+ */
+import { dirname, resolve } from 'node:path';
+import type { SpecProblem } from '../core/errors.ts';
+import { SpecError } from '../core/errors.ts';
+import type { Path, Source } from './source.ts';
+
+export type Raw = Record<string, unknown>;
+
+export interface Loaded {
+  source: Source;
+  services: Record<string, Raw>;
+}
+
+const replaced = new Set(['command', 'entrypoint', 'test']);
+
+export const isRaw = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Joins `over` onto `base` by the specification's rules. */
+export function mergeRaw(base: Raw, over: Raw): Raw {
+  const out: Raw = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const below = out[key];
+    if (replaced.has(key) || below === undefined) out[key] = value;
+    else if (key === 'environment' || key === 'labels') out[key] = { ...pairs(below), ...pairs(value) };
+    else if (isRaw(below) && isRaw(value)) out[key] = mergeRaw(below, value);
+    else if (Array.isArray(below) && Array.isArray(value)) out[key] = [...below, ...value];
+    else out[key] = value;
+  }
+  return out;
+}
+
+/** NAME=value items, or a mapping, as a mapping. A name without a value is null: taken from outside. */
+export function pairs(value: unknown): Raw {
+  if (!Array.isArray(value)) return isRaw(value) ? value : {};
+  return Object.fromEntries(
+    value.map((item: string) => {
+      const at = item.indexOf('=');
+      return at < 0 ? [item, null] : [item.slice(0, at), item.slice(at + 1)];
+    }),
+  );
+}
+
+/** A service with all that it extends. `load` reads and checks another file. Throws SpecError for a cycle or a missing one. */
+export function extended(from: Loaded, name: string, load: (file: string, asked: SpecProblem) => Loaded, trail: string[] = []): Raw {
+  const service = from.services[name]!;
+  const mark = `${from.source.file}:${name}`;
+  const path: Path = ['services', name, 'extends'];
+  const { extends: target, ...own } = service;
+  if (target === undefined) return own;
+  if (trail.includes(mark)) {
+    const cycle = [...trail.slice(trail.indexOf(mark)), mark].map((one) => one.slice(one.lastIndexOf(':') + 1));
+    throw new SpecError([from.source.problem(path, `extends itself: ${cycle.join(' → ')}`, 'take one of the links out')]);
+  }
+  const wanted = isRaw(target) ? String(target.service ?? '') : String(target);
+  const file = isRaw(target) && target.file !== undefined ? resolve(dirname(from.source.file), String(target.file)) : from.source.file;
+  const problem = from.source.problem(path, `${file} can't be read`, 'the path is relative to this file');
+  const base = file === from.source.file ? from : load(file, problem);
+  if (base.services[wanted] === undefined) {
+    const has = Object.keys(base.services).join(', ');
+    throw new SpecError([from.source.problem(path, `there is no service '${wanted}' in ${base.source.file}`, `it has: ${has}`)]);
+  }
+  const inherited = extended(base, wanted, load, [...trail, mark]);
+  return mergeRaw(base === from ? inherited : rebased(inherited, dirname(file)), own);
+}
+
+/** Relative paths of another file stay relative to that file. */
+function rebased(service: Raw, folder: string): Raw {
+  const absolute = (path: string): string => (/^\.{0,2}\//.test(path) || path === '.' ? resolve(folder, path) : path);
+  const out: Raw = { ...service };
+  const { env_file: envFile, volumes, build } = service;
+  if (envFile !== undefined) {
+    const items = Array.isArray(envFile) ? envFile : [envFile];
+    out.env_file = items.map((item) => (isRaw(item) ? { ...item, path: resolve(folder, String(item.path)) } : resolve(folder, String(item))));
+  }
+  if (Array.isArray(volumes)) out.volumes = volumes.map((item) => (typeof item === 'string' ? item.replace(/^[^:]+/, absolute) : item));
+  if (typeof build === 'string') out.build = resolve(folder, build);
+  else if (isRaw(build) && build.context !== undefined) out.build = { ...build, context: resolve(folder, String(build.context)) };
+  return out;
+}

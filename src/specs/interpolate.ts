@@ -1,0 +1,66 @@
+/**
+ * ${VARIABLES} as the Compose Specification has them: $NAME, ${NAME}, :- and - for a default, :? and ? for a demand, :+ and
+ * + for a replacement, $$ for a dollar. Braces nest. Only values are interpolated, never keys.
+ */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Interpolated {
+  text: string;
+  /** Names that were not set and had no default. */
+  unset: string[];
+}
+
+/** Throws an Error whose message says what is wrong with the text or which demand was not met. */
+export function interpolate(text: string, env: Environment): Interpolated {
+  const unset: string[] = [];
+  const expand = (source: string): string => {
+    let out = '';
+    for (let i = 0; i < source.length; ) {
+      const dollar = source.indexOf('$', i);
+      if (dollar < 0) return out + source.slice(i);
+      out += source.slice(i, dollar);
+      const next = source[dollar + 1];
+      if (next === '$') {
+        out += '$';
+        i = dollar + 2;
+      } else if (next === '{') {
+        const end = closing(source, dollar + 1);
+        out += substitute(source.slice(dollar + 2, end));
+        i = end + 1;
+      } else {
+        const name = /^[A-Za-z_]\w*/.exec(source.slice(dollar + 1))?.[0];
+        if (name === undefined) throw new Error(`'$' at character ${dollar + 1} starts no variable; write $$ for a dollar`);
+        out += lookup(name);
+        i = dollar + 1 + name.length;
+      }
+    }
+    return out;
+  };
+  const lookup = (name: string): string => {
+    const value = env[name];
+    if (value === undefined) unset.push(name);
+    return value ?? '';
+  };
+  const substitute = (inner: string): string => {
+    const match = /^([A-Za-z_]\w*)(?:(:?[-?+])([\s\S]*))?$/.exec(inner);
+    if (match === null) throw new Error(`'\${${inner}}' is no variable`);
+    const [, name, operator, word] = match as unknown as [string, string, string | undefined, string];
+    if (operator === undefined) return lookup(name);
+    const value = env[name];
+    const present = value !== undefined && (operator.length === 1 || value !== '');
+    if (operator.endsWith('+')) return present ? expand(word) : '';
+    if (present) return value;
+    if (operator.endsWith('-')) return expand(word);
+    throw new Error(`variable ${name} must be set${word === '' ? '' : `: ${expand(word)}`}`);
+  };
+  return { text: expand(text), unset };
+}
+
+function closing(source: string, open: number): number {
+  let depth = 0;
+  for (let i = open; i < source.length; i++) {
+    if (source[i] === '{' && source[i - 1] === '$') depth++;
+    else if (source[i] === '}' && --depth === 0) return i;
+  }
+  throw new Error("'${' is not closed");
+}

@@ -1,0 +1,235 @@
+/** One checked service as the rest of OSCA knows it: defaults filled in, paths absolute, durations in ms. */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import type { SpecProblem } from '../core/errors.ts';
+import type { Constraint, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/model.ts';
+import { limits } from '../core/limits.ts';
+import type { Raw } from './extend.ts';
+import { isRaw, pairs } from './extend.ts';
+import type { Environment } from './interpolate.ts';
+import { mountsOf } from './mounts.ts';
+import type { Path, Source } from './source.ts';
+import { parseBytes, parseConstraint, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
+
+export interface BuildSpec {
+  context: string;
+  dockerfile?: string;
+  target?: string;
+  args: Record<string, string>;
+}
+
+export interface ServiceContext {
+  source: Source;
+  app: string;
+  service: string;
+  folder: string;
+  volumes: Record<string, Raw>;
+  env: Environment;
+  problems: SpecProblem[];
+}
+
+const grace = 10_000;
+const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
+const flag = (value: unknown): boolean => value === true || value === 'true';
+const ms = (value: unknown): number | undefined => (typeof value === 'string' ? parseDuration(value) : undefined);
+/** { key: value } without the keys that have none. */
+const given = <T extends object>(values: { [K in keyof T]?: T[K] | undefined }): Partial<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+export function normaliseService(service: Raw, context: ServiceContext): { spec: ServiceSpec; build?: BuildSpec } {
+  const report = (path: Path, message: string, hint: string): void => {
+    context.problems.push(context.source.problem(['services', context.service, ...path], message, hint));
+  };
+  const deploy = raw(service.deploy);
+  const driver = driverOf(service, report);
+  const build = buildOf(service, context);
+  const replicas = deploy.replicas === undefined ? 1 : Number(deploy.replicas);
+  if (replicas > limits.replicas || replicas < 0) report(['deploy', 'replicas'], `must be 0 to ${limits.replicas}`, '');
+  const mode = String(deploy.mode ?? 'replicated');
+  if (mode !== 'replicated' && mode !== 'global') report(['deploy', 'mode'], `'${mode}' is not supported`, 'use replicated or global');
+  const spec: ServiceSpec = {
+    name: context.service,
+    driver,
+    environment: environmentOf(service, context, report),
+    ports: portsOf(service, report),
+    mounts: mountsOf(service, context, report),
+    labels: strings({ ...pairs(service.labels), ...pairs(deploy.labels) }),
+    restart: restartOf(service, deploy, report),
+    stopGraceMs: ms(service.stop_grace_period) ?? grace,
+    mode: mode === 'global' ? 'global' : 'replicated',
+    replicas,
+    resources: resourcesOf(raw(deploy.resources), report),
+    constraints: constraintsOf(raw(deploy.placement), report),
+    ...given<ServiceSpec>({
+      image: typeof service.image === 'string' && service.image !== '' ? service.image : undefined,
+      command: commandOf(service.command, () => report(['command'], 'has a quote that is not closed', '')),
+      entrypoint: commandOf(service.entrypoint, () => report(['entrypoint'], 'has a quote that is not closed', '')),
+      workingDir: workingDirOf(service, driver, context),
+      user: service.user === undefined ? undefined : String(service.user),
+      healthcheck: healthcheckOf(raw(service.healthcheck), report),
+      init: service.init === undefined ? undefined : flag(service.init),
+      capAdd: service.cap_add === undefined ? undefined : texts(service.cap_add),
+      capDrop: service.cap_drop === undefined ? undefined : texts(service.cap_drop),
+      readOnly: service.read_only === undefined ? undefined : flag(service.read_only),
+      ulimits: service.ulimits === undefined ? undefined : ulimitsOf(raw(service.ulimits)),
+      stopSignal: service.stop_signal === undefined ? undefined : String(service.stop_signal),
+    }),
+  };
+  return build === undefined ? { spec } : { spec, build };
+}
+
+type Report = (path: Path, message: string, hint: string) => void;
+
+function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
+  const driver = String(raw(service['x-osca']).driver ?? 'docker');
+  if (driver !== 'docker' && driver !== 'process') report(['x-osca', 'driver'], `'${driver}' is no driver`, 'use docker or process');
+  if (driver === 'process') {
+    if (service.image !== undefined || service.build !== undefined) report([], 'a process has no image', 'remove image and build, or x-osca.driver');
+    if (service.command === undefined && service.entrypoint === undefined) report([], 'a process needs a command', 'add command:');
+    return 'process';
+  }
+  if (service.image === undefined && service.build === undefined) {
+    report([], 'has neither image nor build', 'name an image; to run a plain process on the cell add x-osca: {driver: process}');
+  }
+  return 'docker';
+}
+
+function buildOf(service: Raw, { folder }: ServiceContext): BuildSpec | undefined {
+  if (service.build === undefined) return undefined;
+  const build = typeof service.build === 'string' ? { context: service.build } : raw(service.build);
+  return {
+    context: resolve(folder, String(build.context ?? '.')),
+    args: strings(pairs(build.args)),
+    ...given<BuildSpec>({
+      dockerfile: build.dockerfile === undefined ? undefined : String(build.dockerfile),
+      target: build.target === undefined ? undefined : String(build.target),
+    }),
+  };
+}
+
+function workingDirOf(service: Raw, driver: ServiceSpec['driver'], { folder }: ServiceContext): string | undefined {
+  // A process starts beside its file; a container in what its image says.
+  if (driver === 'process') return resolve(folder, String(service.working_dir ?? '.'));
+  return service.working_dir === undefined ? undefined : String(service.working_dir);
+}
+
+function commandOf(value: unknown, onBad: () => void): string[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (Array.isArray(value)) return value.map(String);
+  const words = splitCommand(String(value));
+  if (words === undefined) onBad();
+  return words ?? [];
+}
+
+const strings = (values: Raw): Record<string, string> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === null ? '' : String(value)]));
+
+function environmentOf(service: Raw, { folder, env }: ServiceContext, report: Report): Record<string, string> {
+  const out: Record<string, string> = {};
+  const files = Array.isArray(service.env_file) ? service.env_file : service.env_file === undefined ? [] : [service.env_file];
+  files.forEach((item: unknown, i) => {
+    const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
+    if (existsSync(path)) Object.assign(out, parseEnv(readFileSync(path, 'utf8')));
+    else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
+      report(Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'], `there is no file ${path}`, 'make it, or say required: false');
+    }
+  });
+  for (const [key, value] of Object.entries(pairs(service.environment))) {
+    if (value !== null) out[key] = String(value);
+    else if (env[key] !== undefined) out[key] = env[key];
+  }
+  return out;
+}
+
+function portsOf(service: Raw, report: Report): Port[] {
+  const items = Array.isArray(service.ports) ? service.ports : [];
+  return items.flatMap((item: unknown, i): Port[] => {
+    if (!isRaw(item)) {
+      const ports = parsePorts(String(item));
+      if (ports === undefined) report(['ports', i], `'${String(item)}' is no port`, 'write TARGET, PUBLISHED:TARGET or IP:PUBLISHED:TARGET, with /udp for UDP');
+      return ports ?? [];
+    }
+    const protocol = String(item.protocol ?? 'tcp');
+    const published = item.published === undefined || item.published === '' ? undefined : Number(item.published);
+    const isPort = (port: number): boolean => Number.isSafeInteger(port) && port >= 1 && port <= 65_535;
+    if (!isPort(Number(item.target))) report(['ports', i, 'target'], 'must be 1 to 65535', '');
+    if (published !== undefined && !isPort(published)) report(['ports', i, 'published'], 'must be one port, 1 to 65535', '');
+    if (protocol !== 'tcp' && protocol !== 'udp') report(['ports', i, 'protocol'], `'${protocol}' is not supported`, 'use tcp or udp');
+    const hostIp = item.host_ip === undefined ? undefined : String(item.host_ip);
+    return [{ target: Number(item.target), protocol: protocol === 'udp' ? 'udp' : 'tcp', ...given<Port>({ published, hostIp }) } as Port];
+  });
+}
+
+function restartOf(service: Raw, deploy: Raw, report: Report): RestartPolicy {
+  const policy = raw(deploy.restart_policy);
+  if (deploy.restart_policy !== undefined) {
+    const condition = String(policy.condition ?? 'any');
+    if (condition !== 'none' && condition !== 'on-failure' && condition !== 'any') {
+      report(['deploy', 'restart_policy', 'condition'], `'${condition}' is no condition`, 'use none, on-failure or any');
+    }
+    const more = { maxAttempts: policy.max_attempts === undefined ? undefined : Number(policy.max_attempts), delayMs: ms(policy.delay), windowMs: ms(policy.window) };
+    return { condition: condition as RestartPolicy['condition'], ...given<RestartPolicy>(more as RestartPolicy) };
+  }
+  const text = service.restart === false ? 'no' : String(service.restart ?? 'always');
+  const limited = /^on-failure:(\d+)$/.exec(text);
+  if (limited !== null) return { condition: 'on-failure', maxAttempts: Number(limited[1]) };
+  if (text === 'no') return { condition: 'none' };
+  if (text === 'on-failure') return { condition: 'on-failure' };
+  if (text !== 'always' && text !== 'unless-stopped') report(['restart'], `'${text}' is no restart policy`, 'use no, always, on-failure[:N] or unless-stopped');
+  return { condition: 'any' };
+}
+
+function healthcheckOf(check: Raw, report: Report): Healthcheck | undefined {
+  if (Object.keys(check).length === 0 || flag(check.disable)) return undefined;
+  const test = Array.isArray(check.test) ? check.test.map(String) : check.test === undefined ? [] : ['CMD-SHELL', String(check.test)];
+  if (test[0] === 'NONE') return undefined;
+  if (test.length < 2 || (test[0] !== 'CMD' && test[0] !== 'CMD-SHELL')) {
+    report(['healthcheck', 'test'], 'must be a command', 'write a line for a shell, or [CMD, program, argument]');
+  }
+  const intervalMs = ms(check.interval) ?? 30_000;
+  return {
+    ...{ test, intervalMs, timeoutMs: ms(check.timeout) ?? 30_000, startPeriodMs: ms(check.start_period) ?? 0 },
+    ...{ retries: check.retries === undefined ? 3 : Math.max(1, Number(check.retries)) },
+    startIntervalMs: Math.min(intervalMs, ms(check.start_interval) ?? 5_000),
+  };
+}
+
+function resourcesOf(resources: Raw, report: Report): Resources {
+  const cpus = (kind: string): number | undefined => {
+    const value = raw(resources[kind]).cpus;
+    if (value === undefined) return undefined;
+    const milli = parseCpus(value as string | number);
+    if (milli === undefined) report(['deploy', 'resources', kind, 'cpus'], `'${String(value)}' is no number of cores`, "write '0.5'");
+    return milli;
+  };
+  const memory = (kind: string): number | undefined => {
+    const value = raw(resources[kind]).memory;
+    return value === undefined ? undefined : parseBytes(value as string | number);
+  };
+  const pids = raw(resources.limits).pids;
+  return given<Resources>({
+    ...{ limitCpuMilli: cpus('limits'), limitMemoryBytes: memory('limits'), limitPids: pids === undefined ? undefined : Number(pids) },
+    ...{ reserveCpuMilli: cpus('reservations'), reserveMemoryBytes: memory('reservations') },
+  });
+}
+
+function constraintsOf(placement: Raw, report: Report): Constraint[] {
+  return texts(placement.constraints).flatMap((text, i) => {
+    const constraint = parseConstraint(text);
+    if (constraint === undefined) {
+      report(['deploy', 'placement', 'constraints', i], `'${text}' is no constraint`, 'write node.labels.NAME == VALUE; node.hostname, node.id, node.platform.os and node.platform.arch work too; label a cell with osca cell label');
+    }
+    return constraint === undefined ? [] : [constraint];
+  });
+}
+
+function ulimitsOf(ulimits: Raw): Record<string, { soft: number; hard: number }> {
+  return Object.fromEntries(
+    Object.entries(ulimits).map(([name, value]) => {
+      const both = isRaw(value) ? { soft: Number(value.soft ?? value.hard), hard: Number(value.hard ?? value.soft) } : { soft: Number(value), hard: Number(value) };
+      return [name, both];
+    }),
+  );
+}

@@ -1,0 +1,70 @@
+/** A YAML file and where everything in it stands. */
+import type { Document } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import type { SpecProblem } from '../core/errors.ts';
+import { SpecError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+
+export type Path = (string | number)[];
+
+export class Source {
+  readonly file: string;
+  readonly value: unknown;
+  readonly #document: Document;
+  readonly #lines: LineCounter;
+
+  /** Parses; throws SpecError for bad syntax, for aliases that explode and for a file over the limit. */
+  constructor(file: string, text: string) {
+    this.file = file;
+    this.#lines = new LineCounter();
+    if (Buffer.byteLength(text) > limits.specBytes) {
+      throw this.#fail(`the file is larger than ${limits.specBytes / 1_048_576} MiB`, 'split it into several apps');
+    }
+    this.#document = parseDocument(text, { lineCounter: this.#lines, merge: true, prettyErrors: false, uniqueKeys: true });
+    const problems = this.#document.errors.map((error): SpecProblem => {
+      const { line, col } = this.#lines.linePos(error.pos[0]);
+      const tab = error.code === 'TAB_AS_INDENT';
+      const hint = tab ? 'YAML is indented with spaces; replace the tab' : '';
+      return { file, line, column: col, key: 'yaml', message: error.message.replace(/\s+/g, ' '), hint };
+    });
+    if (problems.length > 0) throw new SpecError(problems);
+    try {
+      this.value = this.#document.toJS({ maxAliasCount: limits.specAliases });
+    } catch (error) {
+      throw this.#fail(`its aliases expand to too much: ${(error as Error).message}`, 'write out what the anchors repeat');
+    }
+  }
+
+  #fail(message: string, hint: string): SpecError {
+    return new SpecError([{ file: this.file, line: 1, column: 1, key: 'yaml', message, hint }]);
+  }
+
+  /** Line and column (from 1) of the key or item at `path`, or of the nearest place above it that the file names. */
+  at(path: Path): { line: number; column: number } {
+    for (let depth = path.length; depth > 0; depth--) {
+      const offset = this.#offset(path.slice(0, depth));
+      if (offset === undefined) continue;
+      const { line, col } = this.#lines.linePos(offset);
+      return { line, column: col };
+    }
+    return { line: 1, column: 1 };
+  }
+
+  #offset(path: Path): number | undefined {
+    const last = path.at(-1);
+    const parent = path.length === 1 ? this.#document.contents : this.#document.getIn(path.slice(0, -1), true);
+    if (isMap(parent)) {
+      const pair = parent.items.find(({ key }) => (isScalar(key) ? String(key.value) : String(key)) === String(last));
+      return pair !== undefined && isNode(pair.key) ? pair.key.range?.[0] : undefined;
+    }
+    const node = this.#document.getIn(path, true);
+    return isNode(node) ? node.range?.[0] : undefined;
+  }
+
+  problem(path: Path, message: string, hint = ''): SpecProblem {
+    return { file: this.file, ...this.at(path), key: keyText(path), message, hint };
+  }
+}
+
+export const keyText = (path: Path): string =>
+  path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`), '');
