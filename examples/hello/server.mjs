@@ -4,8 +4,9 @@ import { createServer, get } from 'node:http';
 const port = Number(process.env.PORT ?? 8080);
 
 if (process.argv.includes('--check')) {
-  get({ host: '127.0.0.1', port, path: '/health', timeout: 1_000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1))
-    .on('error', () => process.exit(1));
+  get({ host: '127.0.0.1', port, path: '/health', timeout: 1_000 }, ({ statusCode }) =>
+    process.exit(statusCode === 200 ? 0 : 1),
+  ).on('error', () => process.exit(1));
 } else {
   const server = createServer((request, response) => {
     const text = request.url === '/health' ? 'ok' : `${process.env.GREETING}, I am ${process.env.OSCA_REPLICA}`;

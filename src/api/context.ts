@@ -19,10 +19,18 @@ export interface ApiDeps {
 
 /** A cell by name, id, or the end of its id. */
 export function cellOf(view: ClusterView, text: string): CellId {
-  const all = [...view.members.map(({ id, name }) => ({ id, name })), ...view.pending.map(({ id, name }) => ({ id, name }))];
+  const all = [
+    ...view.members.map(({ id, name }) => ({ id, name })),
+    ...view.pending.map(({ id, name }) => ({ id, name })),
+  ];
   const found = all.filter(({ id, name }) => name === text || id === text || (text.length >= 6 && id.endsWith(text)));
   if (found.length === 1) return found[0]!.id;
-  if (found.length > 1) throw new OscaError('bad-request', `${found.length} cells are called '${text}'`, `name one by the end of its id: ${found.map(({ id }) => id.slice(-8)).join(', ')}`);
+  if (found.length > 1)
+    throw new OscaError(
+      'bad-request',
+      `${found.length} cells are called '${text}'`,
+      `name one by the end of its id: ${found.map(({ id }) => id.slice(-8)).join(', ')}`,
+    );
   throw new OscaError('not-found', `there is no cell '${text}'`, 'osca cell ls shows the cells');
 }
 
@@ -36,7 +44,8 @@ export interface Target {
 export function targetOf(view: ClusterView, text: string): Target {
   const [app, service, index, more] = text.split('/');
   const state = view.apps.find(({ name }) => name === app);
-  if (state === undefined || more !== undefined) throw new OscaError('not-found', `there is no app '${app}'`, 'osca ls shows the apps');
+  if (state === undefined || more !== undefined)
+    throw new OscaError('not-found', `there is no app '${app}'`, 'osca ls shows the apps');
   const services = state.revision.spec.services.map(({ name }) => name);
   if (service !== undefined && !services.includes(service)) {
     throw new OscaError('not-found', `app '${app}' has no service '${service}'`, `it has: ${services.join(', ')}`);

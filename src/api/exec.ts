@@ -2,8 +2,9 @@
  * `osca exec`: an HTTP upgrade that becomes a framed connection to a process in a replica. Where the replica is on another
  * cell, the same request goes there over libp2p and the bytes are passed through.
  */
-import { request } from 'node:http';
+
 import type { IncomingMessage } from 'node:http';
+import { request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { unitKey } from '../core/events.ts';
@@ -42,8 +43,11 @@ function askedOf(url: URL): ExecAsked {
 /** The replica that is meant: the one named, or the first that runs, one on this cell before others. */
 function pick(deps: ApiDeps, text: string): ReplicaRow {
   const target = targetOf(deps.host.view(), text);
-  if (target.service === undefined) throw new OscaError('bad-request', `'${text}' names an app`, 'osca exec APP/SERVICE[/N] -- COMMAND');
-  const rows = replicaRows(deps.host.view(), target.app, target.service).filter(({ index }) => target.index === undefined || index === target.index);
+  if (target.service === undefined)
+    throw new OscaError('bad-request', `'${text}' names an app`, 'osca exec APP/SERVICE[/N] -- COMMAND');
+  const rows = replicaRows(deps.host.view(), target.app, target.service).filter(
+    ({ index }) => target.index === undefined || index === target.index,
+  );
   const running = rows.filter(({ state }) => state === 'ready' || state === 'running');
   const row = running.find(({ cellId }) => cellId === deps.host.cell.id) ?? running[0];
   if (row !== undefined) return row;
@@ -70,19 +74,32 @@ export async function handleExec(deps: ApiDeps, asked: IncomingMessage, socket: 
 function refuse(socket: Duplex, error: unknown): void {
   const known = error instanceof OscaError;
   const status = known && error.code === 'not-found' ? '404 Not Found' : '400 Bad Request';
-  const body = JSON.stringify({ code: known ? error.code : 'internal', message: reasonOf(error), hint: known ? error.hint : '' });
-  socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  const body = JSON.stringify({
+    code: known ? error.code : 'internal',
+    message: reasonOf(error),
+    hint: known ? error.hint : '',
+  });
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
 const switching = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: osca-exec\r\n\r\n';
 
-async function runHere(deps: ApiDeps, key: string, { argv, tty, stdin, columns, rows }: ExecAsked, socket: Duplex): Promise<void> {
+async function runHere(
+  deps: ApiDeps,
+  key: string,
+  { argv, tty, stdin, columns, rows }: ExecAsked,
+  socket: Duplex,
+): Promise<void> {
   const unit = deps.host.cell.handleOf(key);
   const driver = unit === undefined ? undefined : deps.drivers.get(unit.driver);
-  if (unit === undefined || driver === undefined) throw new OscaError('not-found', `${key} is not here`, 'osca ps shows what runs');
+  if (unit === undefined || driver === undefined)
+    throw new OscaError('not-found', `${key} is not here`, 'osca ps shows what runs');
   const session = await driver.exec(unit.handle, { argv, tty, stdin, columns, rows });
   socket.write(switching);
-  const out = (kind: typeof execKind.stdout | typeof execKind.stderr) => (chunk: Buffer) => void socket.write(packExec(kind, chunk));
+  const out = (kind: typeof execKind.stdout | typeof execKind.stderr) => (chunk: Buffer) =>
+    void socket.write(packExec(kind, chunk));
   session.output.on('data', out(execKind.stdout));
   session.errors?.on('data', out(execKind.stderr));
   const unpacker = new ExecUnpacker();
@@ -114,7 +131,12 @@ async function drained(output: NodeJS.ReadableStream): Promise<void> {
 
 async function passOn(deps: ApiDeps, cell: string, path: string, socket: Duplex): Promise<void> {
   const line = await deps.peers.open(cell);
-  const asked = request({ path, host: 'osca', headers: { connection: 'Upgrade', upgrade: 'osca-exec' }, createConnection: () => line as never });
+  const asked = request({
+    path,
+    host: 'osca',
+    headers: { connection: 'Upgrade', upgrade: 'osca-exec' },
+    createConnection: () => line as never,
+  });
   asked.once('upgrade', (_answer, far, head) => {
     socket.write(switching);
     if (head.length > 0) socket.write(head);
@@ -126,7 +148,11 @@ async function passOn(deps: ApiDeps, cell: string, path: string, socket: Duplex)
   asked.once('response', (answer) => {
     let body = '';
     answer.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    answer.once('end', () => socket.end(`HTTP/1.1 ${answer.statusCode} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`));
+    answer.once('end', () =>
+      socket.end(
+        `HTTP/1.1 ${answer.statusCode} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      ),
+    );
   });
   asked.once('error', (error) => refuse(socket, error));
   asked.end();

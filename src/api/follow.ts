@@ -43,7 +43,11 @@ class Bell {
 const pendingGraceMs = 2_500;
 
 /** Deploys, then tells of each replica until all run, one fails for good, or time is up. */
-export async function* deploySteps(deps: ApiDeps, request: DeployRequest, options: { detach: boolean; timeoutMs: number }): AsyncGenerator<DeployStep> {
+export async function* deploySteps(
+  deps: ApiDeps,
+  request: DeployRequest,
+  options: { detach: boolean; timeoutMs: number },
+): AsyncGenerator<DeployStep> {
   const startMs = performance.now();
   const texts: string[] = [];
   const bell = new Bell();
@@ -53,7 +57,12 @@ export async function* deploySteps(deps: ApiDeps, request: DeployRequest, option
     texts.push(text);
     bell.ring();
   });
-  deploying.then((value) => (result = value), (error: unknown) => (failure = error)).finally(bell.ring);
+  deploying
+    .then(
+      (value) => (result = value),
+      (error: unknown) => (failure = error),
+    )
+    .finally(bell.ring);
   const off = deps.host.onChange(bell.ring);
   try {
     while (result === undefined) {
@@ -72,7 +81,13 @@ export async function* deploySteps(deps: ApiDeps, request: DeployRequest, option
   }
 }
 
-async function* untilRunning(deps: ApiDeps, app: string, bell: Bell, startMs: number, timeoutMs: number): AsyncGenerator<DeployStep> {
+async function* untilRunning(
+  deps: ApiDeps,
+  app: string,
+  bell: Bell,
+  startMs: number,
+  timeoutMs: number,
+): AsyncGenerator<DeployStep> {
   const told = new Map<string, string>();
   let pendingMs: number | undefined;
   for (;;) {
@@ -88,7 +103,10 @@ async function* untilRunning(deps: ApiDeps, app: string, bell: Bell, startMs: nu
     const pending = rows.find(({ state }) => state === 'pending');
     pendingMs = pending === undefined ? undefined : (pendingMs ?? now);
     const late = now - startMs >= timeoutMs;
-    const failed = rows.find(isHopeless) ?? (pendingMs !== undefined && now - pendingMs >= pendingGraceMs ? pending : undefined) ?? (late ? rows.find((row) => !isFine(row)) : undefined);
+    const failed =
+      rows.find(isHopeless) ??
+      (pendingMs !== undefined && now - pendingMs >= pendingGraceMs ? pending : undefined) ??
+      (late ? rows.find((row) => !isFine(row)) : undefined);
     if (failed !== undefined) return yield await failureOf(deps, failed, late);
     await bell.wait(Math.min(500, timeoutMs - (now - startMs)));
   }
@@ -96,7 +114,8 @@ async function* untilRunning(deps: ApiDeps, app: string, bell: Bell, startMs: nu
 
 /** Falls again and again, gave up, or was found unhealthy. */
 const isHopeless = ({ state, restarts, reason }: ReplicaRow): boolean =>
-  (state === 'backoff' && (restarts >= 2 || reason === 'it was unhealthy')) || (state === 'exited' && reason !== 'exit code 0');
+  (state === 'backoff' && (restarts >= 2 || reason === 'it was unhealthy')) ||
+  (state === 'exited' && reason !== 'exit code 0');
 
 async function failureOf(deps: ApiDeps, row: ReplicaRow, late: boolean): Promise<DeployStep> {
   const log: string[] = [];
@@ -111,7 +130,10 @@ async function failureOf(deps: ApiDeps, row: ReplicaRow, late: boolean): Promise
   const what = row.reason === '' ? row.state : row.reason;
   const where = row.cell === '' ? '' : ` on ${row.cell}`;
   const message = late ? `${row.replica}${where} is not ready in time: ${what}` : `${row.replica}${where}: ${what}`;
-  const hint = row.state === 'pending' ? `osca why ${row.app}/${row.service} tells more` : `osca logs ${row.app}/${row.service} shows all it wrote; what ran before keeps running`;
+  const hint =
+    row.state === 'pending'
+      ? `osca why ${row.app}/${row.service} tells more`
+      : `osca logs ${row.app}/${row.service} shows all it wrote; what ran before keeps running`;
   return { type: 'failed', message, hint, replica: row.replica, cell: row.cell, log: log.slice(-10) };
 }
 
@@ -145,14 +167,18 @@ async function* replicaLogs(deps: ApiDeps, row: ReplicaRow, query: LogQuery): As
 export async function* localLogs(deps: ApiDeps, key: string, query: LogQuery): AsyncGenerator<LogLine> {
   const unit = deps.host.cell.handleOf(key);
   const driver = unit === undefined ? undefined : deps.drivers.get(unit.driver);
-  if (unit === undefined || driver === undefined) throw new OscaError('not-found', `${key} has no logs here`, 'osca ps shows what runs');
+  if (unit === undefined || driver === undefined)
+    throw new OscaError('not-found', `${key} has no logs here`, 'osca ps shows what runs');
   yield* driver.logs(unit.handle, query);
 }
 
 /** Logs of all replicas of a target: by time where they end, as they come where they are followed. New replicas join in. */
 export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery): AsyncGenerator<MergedLine> {
   const rows = (): ReplicaRow[] =>
-    replicaRows(deps.host.view(), target.app, target.service).filter(({ index, cellId, state }) => (target.index === undefined || index === target.index) && cellId !== '' && state !== 'pending');
+    replicaRows(deps.host.view(), target.app, target.service).filter(
+      ({ index, cellId, state }) =>
+        (target.index === undefined || index === target.index) && cellId !== '' && state !== 'pending',
+    );
   if (!query.follow) {
     const all = await Promise.all(rows().map((row) => collect(deps, row, query)));
     const lines = all.flat().sort((a, b) => a.atMs - b.atMs);
@@ -196,16 +222,26 @@ export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery
 async function collect(deps: ApiDeps, row: ReplicaRow, query: LogQuery): Promise<MergedLine[]> {
   const lines: MergedLine[] = [];
   try {
-    for await (const line of replicaLogs(deps, row, query)) lines.push({ ...line, replica: row.replica, cell: row.cell });
+    for await (const line of replicaLogs(deps, row, query))
+      lines.push({ ...line, replica: row.replica, cell: row.cell });
   } catch (error) {
     if (error instanceof OscaError && error.code === 'not-found') return lines;
-    lines.push({ atMs: Date.now(), stream: 'stderr', text: `[${reasonOf(error)}]`, replica: row.replica, cell: row.cell });
+    lines.push({
+      atMs: Date.now(),
+      stream: 'stderr',
+      text: `[${reasonOf(error)}]`,
+      replica: row.replica,
+      cell: row.cell,
+    });
   }
   return lines;
 }
 
 /** Server-sent events: one `data:` line per value, a comment every 15 s to keep the line open. */
-export async function* serverSent<T>(subscribe: (push: (value: T) => void) => () => void, first: readonly T[]): AsyncGenerator<string> {
+export async function* serverSent<T>(
+  subscribe: (push: (value: T) => void) => () => void,
+  first: readonly T[],
+): AsyncGenerator<string> {
   const waiting: T[] = [...first];
   const bell = new Bell();
   const off = subscribe((value) => {

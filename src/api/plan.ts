@@ -1,6 +1,7 @@
 /** What a deploy would change, before it does: services and moves, as data. */
-import type { AppState, ClusterView, Revision } from '../core/model.ts';
+
 import { canonical } from '../core/hash.ts';
+import type { AppState, ClusterView, Revision } from '../core/model.ts';
 import type { Host } from '../node/host.ts';
 import type { ComposeResult } from '../specs/compose.ts';
 import { pendingReason } from './rows.ts';
@@ -15,7 +16,12 @@ export interface Plan {
   app: string;
   changes: boolean;
   steps: PlanStep[];
-  replicas: { replica: string; cell: string; change: 'start' | 'keep' | 'replace' | 'stop' | 'pending'; reason: string }[];
+  replicas: {
+    replica: string;
+    cell: string;
+    change: 'start' | 'keep' | 'replace' | 'stop' | 'pending';
+    reason: string;
+  }[];
   warnings: string[];
 }
 
@@ -29,28 +35,54 @@ export function planOf(host: Host, { app: spec, builds, warnings }: ComposeResul
     return { ...service, image: running.image, ...(running.builtOn === undefined ? {} : { builtOn: running.builtOn }) };
   });
   const revision: Revision = { id: 'plan', seq: 0, atMs: 0, by: '', note: '', spec: { ...spec, services } };
-  const next: AppState = { name: spec.name, revision, history: [], stopped: false, stoppedServices: [], restarts: now?.restarts ?? {} };
+  const next: AppState = {
+    name: spec.name,
+    revision,
+    history: [],
+    stopped: false,
+    stoppedServices: [],
+    restarts: now?.restarts ?? {},
+  };
   const before = host.cell.whatIf(view.apps);
   const after = host.cell.whatIf([...view.apps.filter(({ name }) => name !== spec.name), next]);
   const steps = stepsOf(now, next, before.hashes, after.hashes);
   const replicas = replicasOf(view, spec.name, before.assignments, after.assignments);
-  const notes = Object.keys(builds).map((service) => `${service} is built when it is deployed; a changed context replaces it`);
+  const notes = Object.keys(builds).map(
+    (service) => `${service} is built when it is deployed; a changed context replaces it`,
+  );
   const changes = steps.some(({ change }) => change !== 'keep') || (now?.stopped ?? false);
   return { app: spec.name, changes, steps, replicas, warnings: [...warnings, ...notes] };
 }
 
-function stepsOf(now: AppState | undefined, next: AppState, before: Map<string, string>, after: Map<string, string>): PlanStep[] {
+function stepsOf(
+  now: AppState | undefined,
+  next: AppState,
+  before: Map<string, string>,
+  after: Map<string, string>,
+): PlanStep[] {
   const old = new Map((now?.revision.spec.services ?? []).map((service) => [service.name, service]));
   const steps = next.revision.spec.services.map((service): PlanStep => {
     const former = old.get(service.name);
     old.delete(service.name);
     const key = `${next.name}/${service.name}`;
-    if (former === undefined) return { service: service.name, change: 'add', detail: `${service.replicas} × ${service.image ?? service.command?.join(' ') ?? ''}` };
+    if (former === undefined)
+      return {
+        service: service.name,
+        change: 'add',
+        detail: `${service.replicas} × ${service.image ?? service.command?.join(' ') ?? ''}`,
+      };
     if (before.get(key) !== after.get(key)) {
-      const changed = Object.keys({ ...former, ...service }).filter((field) => canonical(former[field as never] ?? null) !== canonical(service[field as never] ?? null));
-      return { service: service.name, change: 'replace', detail: changed.length === 0 ? 'it was stopped' : `changed: ${changed.join(', ')}` };
+      const changed = Object.keys({ ...former, ...service }).filter(
+        (field) => canonical(former[field as never] ?? null) !== canonical(service[field as never] ?? null),
+      );
+      return {
+        service: service.name,
+        change: 'replace',
+        detail: changed.length === 0 ? 'it was stopped' : `changed: ${changed.join(', ')}`,
+      };
     }
-    if (former.replicas !== service.replicas) return { service: service.name, change: 'scale', detail: `${former.replicas} → ${service.replicas}` };
+    if (former.replicas !== service.replicas)
+      return { service: service.name, change: 'scale', detail: `${former.replicas} → ${service.replicas}` };
     const same = canonical(former) === canonical(service);
     return { service: service.name, change: same ? 'keep' : 'scale', detail: same ? '' : 'placement changes' };
   });
@@ -62,16 +94,29 @@ type Placed = ClusterView['assignments'];
 function replicasOf(view: ClusterView, app: string, before: Placed, after: Placed): Plan['replicas'] {
   const names = new Map(view.members.map(({ id, name }) => [id, name]));
   const old = new Map(before.filter((one) => one.app === app).map((one) => [one.replica, one]));
-  const rows = after.filter((one) => one.app === app).map((one): Plan['replicas'][number] => {
-    const former = old.get(one.replica);
-    old.delete(one.replica);
-    const cell = names.get(one.cell ?? '') ?? '';
-    if (one.cell === undefined) return { replica: one.replica, cell, change: 'pending', reason: pendingReason(one.verdicts) };
-    if (former?.cell === undefined) return { replica: one.replica, cell, change: 'start', reason: '' };
-    if (former.hash !== one.hash) return { replica: one.replica, cell, change: 'replace', reason: '' };
-    if (former.cell === one.cell) return { replica: one.replica, cell, change: 'keep', reason: '' };
-    return { replica: one.replica, cell, change: 'start', reason: `moves from ${names.get(former.cell) ?? former.cell}` };
-  });
-  const gone = [...old.values()].map(({ replica, cell }) => ({ replica, cell: names.get(cell ?? '') ?? '', change: 'stop' as const, reason: '' }));
+  const rows = after
+    .filter((one) => one.app === app)
+    .map((one): Plan['replicas'][number] => {
+      const former = old.get(one.replica);
+      old.delete(one.replica);
+      const cell = names.get(one.cell ?? '') ?? '';
+      if (one.cell === undefined)
+        return { replica: one.replica, cell, change: 'pending', reason: pendingReason(one.verdicts) };
+      if (former?.cell === undefined) return { replica: one.replica, cell, change: 'start', reason: '' };
+      if (former.hash !== one.hash) return { replica: one.replica, cell, change: 'replace', reason: '' };
+      if (former.cell === one.cell) return { replica: one.replica, cell, change: 'keep', reason: '' };
+      return {
+        replica: one.replica,
+        cell,
+        change: 'start',
+        reason: `moves from ${names.get(former.cell) ?? former.cell}`,
+      };
+    });
+  const gone = [...old.values()].map(({ replica, cell }) => ({
+    replica,
+    cell: names.get(cell ?? '') ?? '',
+    change: 'stop' as const,
+    reason: '',
+  }));
   return [...rows, ...gone];
 }

@@ -16,7 +16,12 @@ const flag = { type: 'boolean' } as const;
 const whole = { type: 'integer' } as const;
 const object = (properties: Record<string, object>, required: string[] = []) =>
   ({ type: 'object', properties, required, additionalProperties: false }) as const;
-const file = { file: text, name: text, profiles: { type: 'array', items: text }, env: { type: 'object', additionalProperties: text } };
+const file = {
+  file: text,
+  name: text,
+  profiles: { type: 'array', items: text },
+  env: { type: 'object', additionalProperties: text },
+};
 
 interface FileBody {
   file: string;
@@ -39,19 +44,27 @@ export function addRoutes(app: FastifyInstance, deps: ApiDeps): void {
 function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
   const { host } = deps;
   const byName = (reply: { name: string }): string => reply.name;
-  app.get('/v1/apps', { schema: { summary: 'All apps' } }, () => host.view().apps.map((state) => appRow(host.view(), state)));
-  app.get<{ Params: { app: string } }>('/v1/apps/:app', { schema: { summary: 'One app: its revision, history and replicas' } }, ({ params }) => {
-    const { app: name } = targetOf(host.view(), params.app);
-    const state = host.view().apps.find((one) => byName(one) === name)!;
-    return { ...state, summary: appRow(host.view(), state), replicas: replicaRows(host.view(), name) };
-  });
+  app.get('/v1/apps', { schema: { summary: 'All apps' } }, () =>
+    host.view().apps.map((state) => appRow(host.view(), state)),
+  );
+  app.get<{ Params: { app: string } }>(
+    '/v1/apps/:app',
+    { schema: { summary: 'One app: its revision, history and replicas' } },
+    ({ params }) => {
+      const { app: name } = targetOf(host.view(), params.app);
+      const state = host.view().apps.find((one) => byName(one) === name)!;
+      return { ...state, summary: appRow(host.view(), state), replicas: replicaRows(host.view(), name) };
+    },
+  );
   app.get<{ Querystring: { target?: string } }>(
     '/v1/replicas',
     { schema: { summary: 'Replicas, of one app or all', querystring: object({ target: text }) } },
     ({ query }) => {
       if (query.target === undefined) return replicaRows(host.view());
       const target = targetOf(host.view(), query.target);
-      return replicaRows(host.view(), target.app, target.service).filter(({ index }) => target.index === undefined || index === target.index);
+      return replicaRows(host.view(), target.app, target.service).filter(
+        ({ index }) => target.index === undefined || index === target.index,
+      );
     },
   );
   app.post<{ Body: FileBody }>(
@@ -59,7 +72,11 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
     { schema: { summary: 'What a deploy of a file would change', body: object(file, ['file']) } },
     ({ body }) => planOf(host, deps.deployer.read(composeRequest(body))),
   );
-  app.delete<{ Params: { app: string } }>('/v1/apps/:app', { schema: { summary: 'Remove an app' } }, async ({ params }) => await host.ask({ op: 'remove', app: params.app }));
+  app.delete<{ Params: { app: string } }>(
+    '/v1/apps/:app',
+    { schema: { summary: 'Remove an app' } },
+    async ({ params }) => await host.ask({ op: 'remove', app: params.app }),
+  );
   const service = { schema: { summary: '', body: object({ service: text }) } };
   for (const verb of ['stop', 'start', 'restart'] as const) {
     app.post<{ Params: { app: string }; Body: { service?: string } }>(
@@ -67,21 +84,40 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
       { schema: { ...service.schema, summary: `${verb} an app, or one service of it` } },
       async ({ params, body }) => {
         const target = { app: params.app, ...(body.service === undefined ? {} : { service: body.service }) };
-        return await host.ask(verb === 'restart' ? { op: 'restart', ...target } : { op: 'stop', stopped: verb === 'stop', ...target });
+        return await host.ask(
+          verb === 'restart' ? { op: 'restart', ...target } : { op: 'stop', stopped: verb === 'stop', ...target },
+        );
       },
     );
   }
   app.post<{ Params: { app: string }; Body: { service: string; replicas: number } }>(
     '/v1/apps/:app/scale',
-    { schema: { summary: 'Set how many replicas a service has', body: object({ service: text, replicas: whole }, ['service', 'replicas']) } },
+    {
+      schema: {
+        summary: 'Set how many replicas a service has',
+        body: object({ service: text, replicas: whole }, ['service', 'replicas']),
+      },
+    },
     async ({ params, body }) => await host.ask({ op: 'scale', app: params.app, ...body, by: selfName(deps) }),
   );
   app.get<{ Querystring: { target: string } }>(
     '/v1/explain',
-    { schema: { summary: 'Where the replicas of a service are, and why', querystring: object({ target: text }, ['target']) } },
+    {
+      schema: {
+        summary: 'Where the replicas of a service are, and why',
+        querystring: object({ target: text }, ['target']),
+      },
+    },
     ({ query }) => {
       const target = targetOf(host.view(), query.target);
-      const rows = host.view().assignments.filter((one) => one.app === target.app && (target.service === undefined || one.service === target.service) && (target.index === undefined || one.index === target.index));
+      const rows = host
+        .view()
+        .assignments.filter(
+          (one) =>
+            one.app === target.app &&
+            (target.service === undefined || one.service === target.service) &&
+            (target.index === undefined || one.index === target.index),
+        );
       return rows.map(({ replica }) => host.cell.explain(replica)!);
     },
   );
@@ -98,33 +134,73 @@ function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
     return {
       ...rest,
       ...{ version: deps.version, name: me?.name ?? '', engine: me?.facts.engine ?? '', pid: process.pid },
-      ...{ cells: members.length, alive: members.filter(({ state }) => state === 'alive').length, waiting: pending.length },
-      ...{ apps: apps.length, replicas: replicas.length, ready: replicas.filter(({ state }) => state === 'ready').length },
+      ...{
+        cells: members.length,
+        alive: members.filter(({ state }) => state === 'alive').length,
+        waiting: pending.length,
+      },
+      ...{
+        apps: apps.length,
+        replicas: replicas.length,
+        ready: replicas.filter(({ state }) => state === 'ready').length,
+      },
       pendingReplicas: assignments.filter(({ cell }) => cell === undefined).length,
     };
   });
   app.get('/v1/view', { schema: { summary: 'Everything this cell believes now' } }, () => host.view());
-  app.get('/v1/cells', { schema: { summary: 'All cells, and those that wait for approval' } }, () => ({ cells: cellRows(host.view()), pending: host.view().pending }));
-  app.patch<{ Params: { cell: string }; Body: { name?: string; labels?: Record<string, string | null>; drain?: boolean } }>(
+  app.get('/v1/cells', { schema: { summary: 'All cells, and those that wait for approval' } }, () => ({
+    cells: cellRows(host.view()),
+    pending: host.view().pending,
+  }));
+  app.patch<{
+    Params: { cell: string };
+    Body: { name?: string; labels?: Record<string, string | null>; drain?: boolean };
+  }>(
     '/v1/cells/:cell',
-    { schema: { summary: 'Rename, label or drain a cell', body: object({ name: text, labels: { type: 'object' }, drain: flag }) } },
+    {
+      schema: {
+        summary: 'Rename, label or drain a cell',
+        body: object({ name: text, labels: { type: 'object' }, drain: flag }),
+      },
+    },
     async ({ params, body }) => await host.ask({ op: 'cell.set', cell: cellOf(host.view(), params.cell), ...body }),
   );
-  app.delete<{ Params: { cell: string } }>('/v1/cells/:cell', { schema: { summary: 'Remove a cell from the appliance' } }, async ({ params }) =>
-    await host.ask({ op: 'cell.rm', cell: cellOf(host.view(), params.cell) }),
+  app.delete<{ Params: { cell: string } }>(
+    '/v1/cells/:cell',
+    { schema: { summary: 'Remove a cell from the appliance' } },
+    async ({ params }) => await host.ask({ op: 'cell.rm', cell: cellOf(host.view(), params.cell) }),
   );
-  app.post<{ Params: { cell: string } }>('/v1/cells/:cell/approve', { schema: { summary: 'Admit a waiting cell' } }, async ({ params }) =>
-    await host.ask({ op: 'cell.approve', cell: cellOf(host.view(), params.cell) }),
+  app.post<{ Params: { cell: string } }>(
+    '/v1/cells/:cell/approve',
+    { schema: { summary: 'Admit a waiting cell' } },
+    async ({ params }) => await host.ask({ op: 'cell.approve', cell: cellOf(host.view(), params.cell) }),
   );
   app.get('/v1/tickets', { schema: { summary: 'All tickets' } }, () => host.view().tickets);
   app.post<{ Body: { uses: number; expiresInMs: number } }>(
     '/v1/tickets',
-    { schema: { summary: 'Make a ticket', body: object({ uses: whole, expiresInMs: { type: 'number' } }, ['uses', 'expiresInMs']) } },
+    {
+      schema: {
+        summary: 'Make a ticket',
+        body: object({ uses: whole, expiresInMs: { type: 'number' } }, ['uses', 'expiresInMs']),
+      },
+    },
     async ({ body }) => await host.ask({ op: 'ticket.create', ...body, seed: freshSeed() }),
   );
-  app.delete<{ Params: { ticket: string } }>('/v1/tickets/:ticket', { schema: { summary: 'Revoke a ticket' } }, async ({ params }) => await host.ask({ op: 'ticket.revoke', ticket: params.ticket }));
-  app.post<{ Body: { ticket: string } }>('/v1/join', { schema: { summary: 'Join an appliance', body: object({ ticket: text }, ['ticket']) } }, async ({ body }) => await host.ask({ op: 'join', ticket: body.ticket }));
-  app.post('/v1/found', { schema: { summary: 'Found an appliance' } }, async () => await host.ask({ op: 'found', seed: freshSeed() }));
+  app.delete<{ Params: { ticket: string } }>(
+    '/v1/tickets/:ticket',
+    { schema: { summary: 'Revoke a ticket' } },
+    async ({ params }) => await host.ask({ op: 'ticket.revoke', ticket: params.ticket }),
+  );
+  app.post<{ Body: { ticket: string } }>(
+    '/v1/join',
+    { schema: { summary: 'Join an appliance', body: object({ ticket: text }, ['ticket']) } },
+    async ({ body }) => await host.ask({ op: 'join', ticket: body.ticket }),
+  );
+  app.post(
+    '/v1/found',
+    { schema: { summary: 'Found an appliance' } },
+    async () => await host.ask({ op: 'found', seed: freshSeed() }),
+  );
 }
 
 function ndjson<T>(reply: FastifyReply, values: AsyncGenerator<T>): FastifyReply {
@@ -146,10 +222,18 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
   const { host } = deps;
   app.post<{ Body: FileBody & { detach?: boolean; timeoutMs?: number; acks?: number } }>(
     '/v1/deploy',
-    { schema: { summary: 'Deploy a file; lines of JSON until all runs', body: object({ ...file, detach: flag, timeoutMs: whole, acks: whole }, ['file']) } },
+    {
+      schema: {
+        summary: 'Deploy a file; lines of JSON until all runs',
+        body: object({ ...file, detach: flag, timeoutMs: whole, acks: whole }, ['file']),
+      },
+    },
     ({ body }, reply) => {
       const request = { ...composeRequest(body), by: selfName(deps), acks: body.acks ?? 1 };
-      return ndjson(reply, deploySteps(deps, request, { detach: body.detach ?? false, timeoutMs: body.timeoutMs ?? 300_000 }));
+      return ndjson(
+        reply,
+        deploySteps(deps, request, { detach: body.detach ?? false, timeoutMs: body.timeoutMs ?? 300_000 }),
+      );
     },
   );
   const search = { follow: flag, tail: whole, sinceMs: { type: 'number' } };
@@ -165,14 +249,21 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
   };
   app.get<{ Querystring: LogSearch }>(
     '/v1/logs',
-    { schema: { summary: 'Logs of APP[/SERVICE[/N]] from all cells, as lines of JSON', querystring: object({ target: text, ...search }, ['target']) } },
-    ({ query }, reply) => ndjson(reply, mergedLogs(deps, targetOf(host.view(), query.target!), queryOf(query, endOf(reply)))),
+    {
+      schema: {
+        summary: 'Logs of APP[/SERVICE[/N]] from all cells, as lines of JSON',
+        querystring: object({ target: text, ...search }, ['target']),
+      },
+    },
+    ({ query }, reply) =>
+      ndjson(reply, mergedLogs(deps, targetOf(host.view(), query.target!), queryOf(query, endOf(reply)))),
   );
   app.get<{ Querystring: LogSearch }>(
     '/v1/units/logs',
     { schema: { summary: 'Logs of one unit of this cell', querystring: object({ key: text, ...search }, ['key']) } },
     ({ query }, reply) => {
-      if (host.cell.handleOf(query.key!) === undefined) throw new OscaError('not-found', `${query.key} is not here`, 'osca ps shows what runs');
+      if (host.cell.handleOf(query.key!) === undefined)
+        throw new OscaError('not-found', `${query.key} is not here`, 'osca ps shows what runs');
       return ndjson(reply, localLogs(deps, query.key!, queryOf(query, endOf(reply))));
     },
   );
@@ -185,16 +276,25 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
       return reply.type('text/event-stream').send(Readable.from(stream));
     },
   );
-  app.get('/v1/watch', { schema: { summary: 'Cells, apps and replicas on every change, as server-sent events' } }, (_request, reply) => {
-    const picture = () => ({ cells: cellRows(host.view()), apps: host.view().apps.map((one) => appRow(host.view(), one)), replicas: replicaRows(host.view()) });
-    const stream = serverSent((push) => host.onChange(() => push(picture())), [picture()]);
-    return reply.type('text/event-stream').send(Readable.from(stream));
-  });
+  app.get(
+    '/v1/watch',
+    { schema: { summary: 'Cells, apps and replicas on every change, as server-sent events' } },
+    (_request, reply) => {
+      const picture = () => ({
+        cells: cellRows(host.view()),
+        apps: host.view().apps.map((one) => appRow(host.view(), one)),
+        replicas: replicaRows(host.view()),
+      });
+      const stream = serverSent((push) => host.onChange(() => push(picture())), [picture()]);
+      return reply.type('text/event-stream').send(Readable.from(stream));
+    },
+  );
   app.get<{ Querystring: { name: string } }>(
     '/v1/images',
     { schema: { summary: 'An image of this cell as an archive', querystring: object({ name: text }, ['name']) } },
     async ({ query }, reply) => {
-      if (!/^osca\/[\w./:-]+$/.test(query.name)) throw new OscaError('not-found', 'only images that OSCA built are given', '');
+      if (!/^osca\/[\w./:-]+$/.test(query.name))
+        throw new OscaError('not-found', 'only images that OSCA built are given', '');
       try {
         return reply.type('application/x-tar').send(await deps.saveImage(query.name));
       } catch (error) {

@@ -1,6 +1,7 @@
 /** What people read, projected from the view: pure, the same rows for the CLI, the API and the tests. */
-import type { AppState, Assignment, ClusterView, MemberView, UnitState, UnitStatus } from '../core/model.ts';
+
 import { compare } from '../core/hash.ts';
+import type { AppState, Assignment, ClusterView, MemberView, UnitState, UnitStatus } from '../core/model.ts';
 
 export interface ReplicaRow {
   replica: string;
@@ -31,19 +32,32 @@ export function replicaRows(view: ClusterView, app?: string, service?: string): 
   for (const assignment of view.assignments) {
     const units = told.get(assignment.replica) ?? [];
     told.delete(assignment.replica);
-    const isCurrent = ({ member, unit }: (typeof units)[number]): boolean => member.id === assignment.cell && unit.hash === assignment.hash;
+    const isCurrent = ({ member, unit }: (typeof units)[number]): boolean =>
+      member.id === assignment.cell && unit.hash === assignment.hash;
     if (!units.some(isCurrent)) rows.push(missingRow(view, assignment));
     for (const one of units) rows.push(unitRow(one.member, one.unit, isCurrent(one)));
   }
   for (const units of told.values()) for (const { member, unit } of units) rows.push(unitRow(member, unit, false));
-  const wanted = rows.filter((row) => (app === undefined || row.app === app) && (service === undefined || row.service === service));
-  return wanted.sort((a, b) => compare(a.app, b.app) || compare(a.service, b.service) || Number(a.index) - Number(b.index) || compare(a.index, b.index) || compare(a.cell, b.cell));
+  const wanted = rows.filter(
+    (row) => (app === undefined || row.app === app) && (service === undefined || row.service === service),
+  );
+  return wanted.sort(
+    (a, b) =>
+      compare(a.app, b.app) ||
+      compare(a.service, b.service) ||
+      Number(a.index) - Number(b.index) ||
+      compare(a.index, b.index) ||
+      compare(a.cell, b.cell),
+  );
 }
 
 function unitRow(member: MemberView, unit: UnitStatus, current: boolean): ReplicaRow {
   const [app, service, index] = unit.replica.split('/') as [string, string, string];
   const { replica, hash, state, sinceMs, restarts, ports, reason } = unit;
-  return { ...{ replica, app, service, index, cell: member.name, cellId: member.id, state, sinceMs, restarts, ports }, ...{ reason: reason ?? '', hash, current } };
+  return {
+    ...{ replica, app, service, index, cell: member.name, cellId: member.id, state, sinceMs, restarts, ports },
+    ...{ reason: reason ?? '', hash, current },
+  };
 }
 
 /** Assigned and not yet told of, or assigned to nobody. */
@@ -51,7 +65,18 @@ function missingRow(view: ClusterView, { replica, app, service, index, hash, cel
   const member = view.members.find(({ id }) => id === cell);
   const state = cell === undefined ? 'pending' : 'starting';
   const reason = cell === undefined ? pendingReason(verdicts) : '';
-  const base = { replica, app, service, index, hash, cell: member?.name ?? '', cellId: cell ?? '', sinceMs: 0, restarts: 0, ports: [] };
+  const base = {
+    replica,
+    app,
+    service,
+    index,
+    hash,
+    cell: member?.name ?? '',
+    cellId: cell ?? '',
+    sinceMs: 0,
+    restarts: 0,
+    ports: [],
+  };
   return { ...base, state, reason, current: true };
 }
 
@@ -81,11 +106,21 @@ export function appRow(view: ClusterView, app: AppState): AppRow {
   const failing = rows.some(({ state, restarts }) => state === 'pending' || (state === 'backoff' && restarts > 0));
   const state = stopped ? 'stopped' : ready === rows.length ? 'running' : failing ? 'degraded' : 'starting';
   const { id, by, atMs } = revision;
-  return { app: app.name, revision: id, services: revision.spec.services.length, ready, wanted: rows.length, state, by, atMs };
+  return {
+    app: app.name,
+    revision: id,
+    services: revision.spec.services.length,
+    ready,
+    wanted: rows.length,
+    state,
+    by,
+    atMs,
+  };
 }
 
 /** Ready, or ended as it should. */
-export const isFine = ({ state, reason }: ReplicaRow): boolean => state === 'ready' || (state === 'exited' && reason === 'exit code 0');
+export const isFine = ({ state, reason }: ReplicaRow): boolean =>
+  state === 'ready' || (state === 'exited' && reason === 'exit code 0');
 
 export interface CellRow {
   name: string;
@@ -109,8 +144,18 @@ export interface CellRow {
 
 export function cellRows(view: ClusterView): CellRow[] {
   return view.members.map((member) => ({
-    ...{ name: member.name, id: member.id, self: member.self, state: member.state, master: member.master > 0, drain: member.drain },
-    ...{ replicas: member.units.filter(({ state }) => state === 'ready' || state === 'running').length, arch: member.facts.arch },
+    ...{
+      name: member.name,
+      id: member.id,
+      self: member.self,
+      state: member.state,
+      master: member.master > 0,
+      drain: member.drain,
+    },
+    ...{
+      replicas: member.units.filter(({ state }) => state === 'ready' || state === 'running').length,
+      arch: member.facts.arch,
+    },
     ...{ cpus: member.facts.cpuMilli / 1_000, memoryBytes: member.facts.memoryBytes, engine: member.facts.engine },
     ...{ cpuPercent: member.load.cpuPercent, memoryUsedBytes: member.load.memoryUsedBytes, labels: member.labels },
     ...{ addrs: member.addrs, version: member.facts.version },

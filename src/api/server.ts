@@ -22,12 +22,24 @@ export interface ApiServer {
   stop(): Promise<void>;
 }
 
-const statusOf: Record<string, number> = { 'not-found': 404, denied: 401, conflict: 409, internal: 500, timeout: 504, 'daemon-away': 502, 'engine-away': 503, 'data-unusable': 507 };
+const statusOf: Record<string, number> = {
+  'not-found': 404,
+  denied: 401,
+  conflict: 409,
+  internal: 500,
+  timeout: 504,
+  'daemon-away': 502,
+  'engine-away': 503,
+  'data-unusable': 507,
+};
 
 async function build(deps: ApiDeps): Promise<FastifyInstance> {
   const app = fastify({ bodyLimit: 4_194_304, forceCloseConnections: true });
   await app.register(swagger, {
-    openapi: { info: { title: 'OSCA', version: deps.version, description: 'The API of one cell of an OSCA appliance' }, components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } },
+    openapi: {
+      info: { title: 'OSCA', version: deps.version, description: 'The API of one cell of an OSCA appliance' },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    },
   });
   app.setErrorHandler((error, _request, reply) => {
     const known = error instanceof OscaError;
@@ -39,7 +51,11 @@ async function build(deps: ApiDeps): Promise<FastifyInstance> {
     void reply.code(status).send({ code, message: reasonOf(error), hint: known ? error.hint : '', ...problems });
   });
   app.setNotFoundHandler((request, reply) => {
-    void reply.code(404).send({ code: 'not-found', message: `there is no ${request.method} ${request.url}`, hint: 'GET /v1/openapi.json lists every route' });
+    void reply.code(404).send({
+      code: 'not-found',
+      message: `there is no ${request.method} ${request.url}`,
+      hint: 'GET /v1/openapi.json lists every route',
+    });
   });
   await app.register(async (scope) => {
     addRoutes(scope, deps);
@@ -52,8 +68,10 @@ async function build(deps: ApiDeps): Promise<FastifyInstance> {
 export function denial(request: IncomingMessage, token: string, port: number): string | undefined {
   const { host, origin, authorization } = request.headers;
   const hosts = ['127.0.0.1', 'localhost'].map((name) => `${name}:${port}`);
-  if (host === undefined || !hosts.includes(host)) return `Host '${host ?? ''}' is not this cell; use http://127.0.0.1:${port}`;
-  if (origin !== undefined && !hosts.some((name) => origin === `http://${name}`)) return `Origin '${origin}' may not use this API`;
+  if (host === undefined || !hosts.includes(host))
+    return `Host '${host ?? ''}' is not this cell; use http://127.0.0.1:${port}`;
+  if (origin !== undefined && !hosts.some((name) => origin === `http://${name}`))
+    return `Origin '${origin}' may not use this API`;
   const given = Buffer.from(authorization?.replace(/^Bearer /, '') ?? '');
   const wanted = Buffer.from(token);
   if (given.length === wanted.length && timingSafeEqual(given, wanted)) return undefined;
@@ -90,7 +108,11 @@ async function listenTcp(app: FastifyInstance, port: number, deps: ApiDeps): Pro
     await app.listen({ host: '127.0.0.1', port });
   } catch (error) {
     if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-    deps.host.tell({ level: 'warn', kind: 'network', message: `port ${port} is taken; the API is on a free one (osca status shows it)` });
+    deps.host.tell({
+      level: 'warn',
+      kind: 'network',
+      message: `port ${port} is taken; the API is on a free one (osca status shows it)`,
+    });
     await app.listen({ host: '127.0.0.1', port: 0 });
   }
   return (app.server.address() as { port: number }).port;
@@ -101,6 +123,9 @@ function upgrades(server: Server, deps: ApiDeps, denied: (request: IncomingMessa
     const reason = denied(request);
     const isExec = request.url?.startsWith('/v1/exec?') ?? false;
     if (reason === undefined && isExec) void handleExec(deps, request, socket);
-    else socket.end(`HTTP/1.1 ${reason === undefined ? '404 Not Found' : '401 Unauthorized'}\r\nconnection: close\r\n\r\n`);
+    else
+      socket.end(
+        `HTTP/1.1 ${reason === undefined ? '404 Not Found' : '401 Unauthorized'}\r\nconnection: close\r\n\r\n`,
+      );
   });
 }

@@ -1,10 +1,11 @@
 /** The CLI's only way to the world: the API on the Unix socket of a data folder. */
-import { request } from 'node:http';
+
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { request } from 'node:http';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
 import type { ErrorCode, SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
 
@@ -33,13 +34,15 @@ export class Client {
   /** Lines of JSON, as they come. */
   async *lines<T>(method: string, path: string, body?: unknown): AsyncGenerator<T> {
     const answer = await this.#send(method, path, body);
-    for await (const line of createInterface({ input: answer, crlfDelay: Infinity })) if (line !== '') yield JSON.parse(line) as T;
+    for await (const line of createInterface({ input: answer, crlfDelay: Infinity }))
+      if (line !== '') yield JSON.parse(line) as T;
   }
 
   /** Values of server-sent events. */
   async *events<T>(path: string): AsyncGenerator<T> {
     const answer = await this.#send('GET', path);
-    for await (const line of createInterface({ input: answer })) if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as T;
+    for await (const line of createInterface({ input: answer }))
+      if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as T;
   }
 
   /** A connection that speaks something else than HTTP from now on. */
@@ -47,7 +50,10 @@ export class Client {
     return await new Promise((resolve, reject) => {
       const asked = request({ ...this.#where(), path, headers: { connection: 'Upgrade', upgrade: 'osca-exec' } });
       asked.once('upgrade', (_answer, socket, head) => resolve({ socket, head }));
-      asked.once('response', (answer) => void textOf(answer).then((text) => reject(refusalOf(answer.statusCode ?? 500, text))));
+      asked.once(
+        'response',
+        (answer) => void textOf(answer).then((text) => reject(refusalOf(answer.statusCode ?? 500, text))),
+      );
       asked.once('error', (error) => reject(this.#away(error)));
       asked.end();
     });
@@ -59,7 +65,8 @@ export class Client {
 
   async #send(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const headers =
+      text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const asked = request({ ...this.#where(), method, path, headers, agent: false });
       asked.once('response', resolve);
@@ -72,12 +79,27 @@ export class Client {
 
   #away(error: NodeJS.ErrnoException): OscaError {
     if (error.code === 'EACCES') {
-      return new OscaError('denied', `${this.folder} belongs to another user`, 'run as that user (sudo osca …), or name your own folder with --data DIR', error);
+      return new OscaError(
+        'denied',
+        `${this.folder} belongs to another user`,
+        'run as that user (sudo osca …), or name your own folder with --data DIR',
+        error,
+      );
     }
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') {
-      return new OscaError('daemon-away', `no osca daemon answers in ${this.folder}`, 'start one with: osca up   (or name its folder with --data DIR)', error);
+      return new OscaError(
+        'daemon-away',
+        `no osca daemon answers in ${this.folder}`,
+        'start one with: osca up   (or name its folder with --data DIR)',
+        error,
+      );
     }
-    return new OscaError('daemon-away', `the daemon in ${this.folder} broke off: ${error.message}`, 'osca status shows whether it runs', error);
+    return new OscaError(
+      'daemon-away',
+      `the daemon in ${this.folder} broke off: ${error.message}`,
+      'osca status shows whether it runs',
+      error,
+    );
   }
 }
 
@@ -89,7 +111,12 @@ async function textOf(answer: IncomingMessage): Promise<string> {
 
 function refusalOf(status: number, text: string): OscaError {
   try {
-    const { code, message, hint, problems } = JSON.parse(text) as { code: ErrorCode; message: string; hint: string; problems?: SpecProblem[] };
+    const { code, message, hint, problems } = JSON.parse(text) as {
+      code: ErrorCode;
+      message: string;
+      hint: string;
+      problems?: SpecProblem[];
+    };
     return problems === undefined ? new OscaError(code, message, hint) : new SpecError(problems);
   } catch {
     return new OscaError('internal', `the daemon answered ${status}: ${text.slice(0, 200)}`);

@@ -8,9 +8,9 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { OscaError } from '../core/errors.ts';
-import type { CellRow, ReplicaRow } from '../api/rows.ts';
 import type { DeployStep } from '../api/follow.ts';
+import type { CellRow, ReplicaRow } from '../api/rows.ts';
+import { OscaError } from '../core/errors.ts';
 import { Client } from './client.ts';
 import { bold, dim, green, LiveBlock, red, say, stateColour, table } from './render.ts';
 import type { Changed } from './shared.ts';
@@ -39,7 +39,9 @@ export async function runDemo({ exit, json }: { exit: boolean; json: boolean }):
     if (outcome === 'interrupted') return 130;
     if (json) say(JSON.stringify(outcome));
     if (!exit) {
-      tell(`\n${dim('It keeps running. Try in another shell, or end it with Ctrl-C:')}\n  ./osca --data ${cells[0]!.client.folder} ps`);
+      tell(
+        `\n${dim('It keeps running. Try in another shell, or end it with Ctrl-C:')}\n  ./osca --data ${cells[0]!.client.folder} ps`,
+      );
       await interrupted;
     }
     return 0;
@@ -61,10 +63,16 @@ async function show(root: string, cells: DemoCell[], tell: (text: string) => voi
   cells.push(await startCell(root, names[0], ['--found']));
   const first = cells[0]!.client;
   const { value } = await first.call<Changed>('POST', '/v1/tickets', { uses: 2, expiresInMs: 600_000 });
-  cells.push(...(await Promise.all(names.slice(1).map((name) => startCell(root, name, ['--ticket', String(value.ticket)])))));
-  await until('three cells in every view', async () => (await Promise.all(cells.map(({ client }) => alive(client)))).every((count) => count === 3));
+  cells.push(
+    ...(await Promise.all(names.slice(1).map((name) => startCell(root, name, ['--ticket', String(value.ticket)])))),
+  );
+  await until('three cells in every view', async () =>
+    (await Promise.all(cells.map(({ client }) => alive(client)))).every((count) => count === 3),
+  );
   const upMs = performance.now() - startMs;
-  tell(`   they found each other in ${seconds(upMs)}\n\n${bold('2.')} deploy examples/hello/compose.yaml: three replicas of a web service`);
+  tell(
+    `   they found each other in ${seconds(upMs)}\n\n${bold('2.')} deploy examples/hello/compose.yaml: three replicas of a web service`,
+  );
   const deployMs = await deploy(first, tell);
 
   const rows = await first.call<ReplicaRow[]>('GET', '/v1/replicas?target=hello');
@@ -91,13 +99,21 @@ async function show(root: string, cells: DemoCell[], tell: (text: string) => voi
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 const tableOf = (rows: readonly ReplicaRow[]): string[] =>
-  table(['   REPLICA', 'CELL', 'STATE', ''], rows.map(({ replica, cell, state, reason }) => [`   ${replica}`, cell, stateColour(state), dim(reason)])).split('\n');
+  table(
+    ['   REPLICA', 'CELL', 'STATE', ''],
+    rows.map(({ replica, cell, state, reason }) => [`   ${replica}`, cell, stateColour(state), dim(reason)]),
+  ).split('\n');
 
 async function deploy(client: Client, tell: (text: string) => void): Promise<number> {
-  const file = resolve(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..', 'examples/hello/compose.yaml');
+  const file = resolve(
+    import.meta.dirname,
+    import.meta.url.endsWith('.ts') ? '../..' : '..',
+    'examples/hello/compose.yaml',
+  );
   const block = new LiveBlock();
   for await (const step of client.lines<DeployStep>('POST', '/v1/deploy', { file })) {
-    if (step.type === 'failed') throw new OscaError('start-failed', `${step.message}\n${step.log.join('\n')}`, step.hint);
+    if (step.type === 'failed')
+      throw new OscaError('start-failed', `${step.message}\n${step.log.join('\n')}`, step.hint);
     if (step.type === 'replica') {
       const rows = await client.call<ReplicaRow[]>('GET', '/v1/replicas?target=hello');
       block.draw(tableOf(rows));
@@ -115,13 +131,27 @@ async function deploy(client: Client, tell: (text: string) => void): Promise<num
 
 async function startCell(root: string, name: string, more: string[]): Promise<DemoCell> {
   const folder = join(root, name);
-  const args = ['--data', folder, 'up', '--name', name, '--listen', '/ip4/127.0.0.1/tcp/0', '--api-port', '0', '--engine', 'none'];
+  const args = [
+    '--data',
+    folder,
+    'up',
+    '--name',
+    name,
+    '--listen',
+    '/ip4/127.0.0.1/tcp/0',
+    '--api-port',
+    '0',
+    '--engine',
+    'none',
+  ];
   const all = [...process.execArgv, process.argv[1]!, ...args, '--no-mdns', '--quiet', '--lifeline', ...more];
   const child = spawn(process.execPath, all, { stdio: ['pipe', 'ignore', 'inherit', 'ipc'], detached: true });
   const cell = { name, client: new Client(folder), child };
   await new Promise<void>((ready, fail) => {
     child.once('message', () => ready());
-    child.once('exit', (code) => fail(new OscaError('internal', `cell ${name} ended with code ${code}`, 'its words stand above')));
+    child.once('exit', (code) =>
+      fail(new OscaError('internal', `cell ${name} ended with code ${code}`, 'its words stand above')),
+    );
   });
   child.removeAllListeners('exit');
   child.disconnect();
@@ -136,7 +166,8 @@ async function alive(client: Client): Promise<number> {
 async function until(what: string, done: () => Promise<boolean>, withinMs = 30_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await done())) {
-    if (performance.now() > deadline) throw new OscaError('timeout', `not within ${withinMs / 1_000} s: ${what}`, 'is the machine very busy?');
+    if (performance.now() > deadline)
+      throw new OscaError('timeout', `not within ${withinMs / 1_000} s: ${what}`, 'is the machine very busy?');
     await new Promise((next) => setTimeout(next, 30));
   }
 }

@@ -11,17 +11,30 @@ const pad = (text: string, to: number): string => text + ' '.repeat(Math.max(0, 
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [heads.map(dim), ...rows];
   const widths = heads.map((_, i) => Math.max(...all.map((row) => width(row[i] ?? ''))));
-  return all.map((row) => row.map((text, i) => (i === heads.length - 1 ? text : pad(text, widths[i]!))).join('  ').trimEnd()).join('\n');
+  return all
+    .map((row) =>
+      row
+        .map((text, i) => (i === heads.length - 1 ? text : pad(text, widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 export function stateColour(state: string): string {
   if (['ready', 'alive', 'running', 'valid'].includes(state)) return green(state);
   if (['starting', 'pulling', 'suspect', 'stopping', 'left'].includes(state)) return yellow(state);
-  return ['down', 'backoff', 'exited', 'pending', 'degraded', 'revoked', 'expired'].includes(state) ? red(state) : state;
+  return ['down', 'backoff', 'exited', 'pending', 'degraded', 'revoked', 'expired'].includes(state)
+    ? red(state)
+    : state;
 }
 
 export function bytes(count: number): string {
-  for (const [unit, size] of [['GB', 2 ** 30], ['MB', 2 ** 20], ['KB', 2 ** 10]] as const) {
+  for (const [unit, size] of [
+    ['GB', 2 ** 30],
+    ['MB', 2 ** 20],
+    ['KB', 2 ** 10],
+  ] as const) {
     if (count >= size) return `${(count / size).toFixed(count >= size * 10 ? 0 : 1)} ${unit}`;
   }
   return `${count} B`;

@@ -50,7 +50,12 @@ export type RequestOf<Op extends Request['op']> = Request & { op: Op };
 
 export type Reply =
   | { ok: true; value: Record<string, unknown>; warning?: string }
-  | { ok: false; code: 'bad-request' | 'not-found' | 'not-member' | 'bad-ticket' | 'conflict'; message: string; hint: string };
+  | {
+      ok: false;
+      code: 'bad-request' | 'not-found' | 'not-member' | 'bad-ticket' | 'conflict';
+      message: string;
+      hint: string;
+    };
 
 export type Event =
   /** First event after a start: what the disk remembers. `incarnation` was already raised and stored. */
@@ -93,7 +98,14 @@ export type Effect =
   | { type: 'persist'; update: Uint8Array; token: number }
   | { type: 'unit.start'; key: string; unit: UnitSpec }
   | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number }
-  | { type: 'unit.probe'; key: string; handle: string; driver: ServiceSpec['driver']; test: string[]; timeoutMs: number }
+  | {
+      type: 'unit.probe';
+      key: string;
+      handle: string;
+      driver: ServiceSpec['driver'];
+      test: string[];
+      timeoutMs: number;
+    }
   | { type: 'reply'; id: number; reply: Reply }
   | { type: 'event'; event: Omit<LogEvent, 'seq' | 'atMs'> }
   /** Something that the API shows has changed. */

@@ -58,7 +58,14 @@ const joinTypes = new Set<FrameType>(['knock', 'welcome', 'wait', 'refuse']);
 export const isJoinFrame = (frame: Frame): boolean => joinTypes.has(frame.t);
 
 export type Decoded<T> = { ok: true; value: T } | { ok: false; code: FrameFault };
-export type FrameFault = 'oversized' | 'malformed' | 'unknown-type' | 'unsigned' | 'bad-signature' | 'replayed' | 'not-admitted';
+export type FrameFault =
+  | 'oversized'
+  | 'malformed'
+  | 'unknown-type'
+  | 'unsigned'
+  | 'bad-signature'
+  | 'replayed'
+  | 'not-admitted';
 
 const isInt = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const isText = (value: unknown): boolean => typeof value === 'string';
@@ -83,7 +90,8 @@ function isRecord(value: unknown): boolean {
   const { facts, load, units, vetoes } = value;
   const named = isText(value.name) && (value.name as string).length <= limits.nameLength && isTexts(value.addrs);
   const known = ['version', 'os', 'arch', 'engine', 'hostname'].every((key) => isText(facts[key]));
-  const sized = isInt(facts.cpuMilli) && isInt(facts.memoryBytes) && isInt(load.cpuPercent) && isInt(load.memoryUsedBytes);
+  const sized =
+    isInt(facts.cpuMilli) && isInt(facts.memoryBytes) && isInt(load.cpuPercent) && isInt(load.memoryUsedBytes);
   const lists = Array.isArray(units) && units.every(isUnit) && Array.isArray(vetoes) && vetoes.every(isVeto);
   return named && known && sized && lists && isInt(value.master) && isFlag(value.left);
 }

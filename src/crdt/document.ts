@@ -151,7 +151,9 @@ export class WantedDocument {
       if (revision === undefined) return [];
       const stop = this.#apps.get(`stop/${name}`);
       const stoppedServices = Array.isArray(stop) ? (stop as string[]) : [];
-      return [{ name, revision, history, stopped: stop === 'all', stoppedServices, restarts: restarts.get(name) ?? {} }];
+      return [
+        { name, revision, history, stopped: stop === 'all', stoppedServices, restarts: restarts.get(name) ?? {} },
+      ];
     });
   }
 

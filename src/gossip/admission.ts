@@ -121,7 +121,9 @@ export class Admission {
       if (this.phase === 'joining' && this.trust.admitted().length > 1) this.#to('member');
       if (this.phase === 'joining' && this.trust.chainOf(self)?.length === 1) this.#to('member');
     } else if (this.phase === 'member' || this.phase === 'joining') {
-      this.join = { refused: this.trust.isRevoked(self) ? 'this cell was removed from the appliance' : 'the ticket is used up' };
+      this.join = {
+        refused: this.trust.isRevoked(self) ? 'this cell was removed from the appliance' : 'the ticket is used up',
+      };
       this.#to('revoked');
     }
     return before.filter((id) => !this.isAdmitted(id));
@@ -194,7 +196,11 @@ export class Admission {
     if (this.trust === undefined && from < this.#deps.self) this.#elderMs = now;
     if (this.trust === undefined || this.phase === 'revoked') return;
     if (frame.app !== undefined && frame.app !== this.appliance) {
-      this.#send(from, { t: 'refuse', app: this.appliance, reason: `this is appliance ${this.appliance}, not ${frame.app}` });
+      this.#send(from, {
+        t: 'refuse',
+        app: this.appliance,
+        reason: `this is appliance ${this.appliance}, not ${frame.app}`,
+      });
     } else if (this.isAdmitted(from)) this.#welcome(from);
     else if (frame.chain === undefined) this.#toStep(from, frame.name, now);
     else this.#admit(from, frame.chain, now);
@@ -244,7 +250,8 @@ export class Admission {
   }
 
   #onWelcome(from: CellId, frame: Frame & { t: 'welcome' }, now: number): void {
-    const expected = this.phase === 'listening' || this.phase === 'waiting' || this.phase === 'joining' || this.phase === 'member';
+    const expected =
+      this.phase === 'listening' || this.phase === 'waiting' || this.phase === 'joining' || this.phase === 'member';
     if (!expected || (this.trust !== undefined && this.trust.founder !== frame.founder)) return;
     const trust = this.trust ?? new Trust(this.#deps.sealer, frame.founder);
     if (frame.chain.at(-1)?.sub !== from || !trust.judge(frame.chain).ok) return;

@@ -67,7 +67,8 @@ export class AntiEntropy {
     let size = 0;
     for (const member of this.#deps.membership.members()) {
       const known = theirs.get(member.id);
-      if (known !== undefined && (known.inc > member.inc || (known.inc === member.inc && known.seq >= member.seq))) continue;
+      if (known !== undefined && (known.inc > member.inc || (known.inc === member.inc && known.seq >= member.seq)))
+        continue;
       size += member.sealed.length;
       if (size > limits.frameBytes / 2) break;
       sealed.push(member.sealed);
@@ -76,7 +77,8 @@ export class AntiEntropy {
       if (down === 1) this.#deps.membership.onHearsay(id, inc, now);
     }
     const doc = this.#deps.notes.missingOf(frame.sv);
-    if (sealed.length > 0 || doc !== undefined) this.#send(from, { t: 'give', sealed, ...(doc === undefined ? {} : { doc }) });
+    if (sealed.length > 0 || doc !== undefined)
+      this.#send(from, { t: 'give', sealed, ...(doc === undefined ? {} : { doc }) });
     if (frame.reply) {
       this.#send(from, { t: 'have', items: this.#items(), sv: this.#deps.notes.stateVector(), reply: false });
     }

@@ -43,7 +43,10 @@ interface Watch {
   rttVarMs: number;
 }
 
-export type Verdict = { kind: 'probe'; subject: CellId; probe: number } | { kind: 'ask'; subject: CellId; probe: number } | { kind: 'lost' | 'back'; subject: CellId; hearsay: boolean };
+export type Verdict =
+  | { kind: 'probe'; subject: CellId; probe: number }
+  | { kind: 'ask'; subject: CellId; probe: number }
+  | { kind: 'lost' | 'back'; subject: CellId; hearsay: boolean };
 
 export class Detector {
   readonly #options: DetectorOptions;
@@ -128,7 +131,8 @@ export class Detector {
     watch.nextMs = watch.down ? now + this.#options.probeDownEveryMs : now;
     if (watch.down) return;
     const needed = this.#options.missesToAlert * (deaf ? 2 : 1);
-    if (watch.misses < needed && !watch.hearsay) verdicts.push({ kind: 'ask', subject: watch.subject, probe: watch.probe });
+    if (watch.misses < needed && !watch.hearsay)
+      verdicts.push({ kind: 'ask', subject: watch.subject, probe: watch.probe });
     if (watch.misses >= needed) this.#lose(watch, verdicts);
   }
 

@@ -6,9 +6,10 @@
  * Nothing here depends on a single frame arriving: alerts are repeated while they hold, and records are compared by
  * digest (antientropy.ts). Hearsay of a death is checked by knocking myself.
  */
+
+import type { Outbox } from '../core/events.ts';
 import type { Frame, Sealed } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
-import type { Outbox } from '../core/events.ts';
 import { compare, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId, MemberRecord, MemberState } from '../core/model.ts';

@@ -81,7 +81,10 @@ export function encodeTicket(ticket: Ticket): string {
 const checksum = (body: string): string => hash32(body, 7).toString(36).padStart(7, '0');
 
 /** A ticket from text, or in words what is wrong with it. Does not ask the clock. */
-export function decodeTicket(sealer: Sealer, text: string): { ok: true; ticket: Ticket } | { ok: false; reason: string } {
+export function decodeTicket(
+  sealer: Sealer,
+  text: string,
+): { ok: true; ticket: Ticket } | { ok: false; reason: string } {
   const match = /^osca1-([A-Za-z0-9_-]+)-([0-9a-z]{7})$/.exec(text.trim());
   if (match === null) return { ok: false, reason: 'it is not whole: a ticket starts with osca1- and has no spaces' };
   const [, body, sum] = match as unknown as [string, string, string];
@@ -92,7 +95,8 @@ export function decodeTicket(sealer: Sealer, text: string): { ok: true; ticket: 
     const ticket: Ticket = { founder: packed.f, seed: packed.k, addrs: packed.a, chain: packed.c };
     const verdict = verifyChain(sealer, ticket.founder, ticket.chain);
     if (!verdict.ok) return { ok: false, reason: verdict.reason };
-    if (sealer.derive(ticket.seed)?.id !== ticket.chain.at(-1)?.sub) return { ok: false, reason: 'its key does not fit it' };
+    if (sealer.derive(ticket.seed)?.id !== ticket.chain.at(-1)?.sub)
+      return { ok: false, reason: 'its key does not fit it' };
     return { ok: true, ticket };
   } catch {
     return { ok: false, reason: 'its content cannot be read' };

@@ -4,8 +4,7 @@
  * It never waits, reads a clock, draws a global random number or touches a socket: Host (host.ts) and World
  * (test/sim) do. The same events at the same times give the same effects.
  */
-import { WantedDocument } from '../crdt/document.ts';
-import { Replication } from '../crdt/replication.ts';
+
 import type { Effect, Event, TimerName, UnitSpec } from '../core/events.ts';
 import type { Decoded, Frame, FrameFault, Sealer } from '../core/frames.ts';
 import { decodeFrame, isJoinFrame } from '../core/frames.ts';
@@ -13,11 +12,12 @@ import { canonical } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { Assignment, CellFacts, CellId, ClusterView, Load, MemberRecord, MemberView } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
+import { WantedDocument } from '../crdt/document.ts';
+import { Replication } from '../crdt/replication.ts';
 import { Admission } from '../gossip/admission.ts';
 import { AntiEntropy } from '../gossip/antientropy.ts';
-import { Membership } from '../gossip/membership.ts';
 import type { MembershipOptions } from '../gossip/membership.ts';
-import { membershipDefaults } from '../gossip/membership.ts';
+import { Membership, membershipDefaults } from '../gossip/membership.ts';
 import { decodeTicket } from '../gossip/trust.ts';
 import { Voice } from '../gossip/voice.ts';
 import { placementInput, servicesOf } from '../placement/input.ts';
@@ -52,7 +52,15 @@ export const cellDefaults: CellOptions = {
   listenMs: 3_000,
 };
 
-const unknownFacts: CellFacts = { version: '', os: 'linux', arch: '', cpuMilli: 0, memoryBytes: 0, engine: '', hostname: '' };
+const unknownFacts: CellFacts = {
+  version: '',
+  os: 'linux',
+  arch: '',
+  cpuMilli: 0,
+  memoryBytes: 0,
+  engine: '',
+  hostname: '',
+};
 
 export class Cell {
   readonly id: CellId;
@@ -97,7 +105,13 @@ export class Cell {
     const out = { push: (effect: Effect) => void this.#out.push(effect) };
     const self = sealer.id;
     this.#membership = new Membership(
-      { self, voice: this.#voice, out, random: random.fork('membership'), isAdmitted: (id) => this.#admission.isAdmitted(id) },
+      {
+        self,
+        voice: this.#voice,
+        out,
+        random: random.fork('membership'),
+        isAdmitted: (id) => this.#admission.isAdmitted(id),
+      },
       options.membership,
     );
     this.#supervisor = new Supervisor(out);
@@ -205,7 +219,10 @@ export class Cell {
     const reason = decoded.ok ? this.#admission.redeem(decoded.ticket, text, now) : decoded.reason;
     if (reason === undefined) return;
     this.#admission.join = { refused: reason };
-    this.#out.push({ type: 'event', event: { level: 'error', kind: 'cell.refused', message: `the ticket can't be used: ${reason}` } });
+    this.#out.push({
+      type: 'event',
+      event: { level: 'error', kind: 'cell.refused', message: `the ticket can't be used: ${reason}` },
+    });
   }
 
   #setTimer(name: TimerName, afterMs: number): void {
@@ -356,7 +373,8 @@ export class Cell {
   #place(now: number): void {
     const members = this.#members();
     const known = this.#admission.admitted();
-    this.#mature ||= now >= this.#actMs || (known.length > 0 && known.every((id) => this.#membership.get(id) !== undefined));
+    this.#mature ||=
+      now >= this.#actMs || (known.length > 0 && known.every((id) => this.#membership.get(id) !== undefined));
     const state = `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${this.#mature}`;
     if (state === this.#placedFor) return;
     this.#placedFor = state;
@@ -398,7 +416,10 @@ export class Cell {
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
       ...{ members: this.#members(), apps: this.#document.apps(), assignments: this.#assignments },
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
-      ...{ tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [], counters: { ...this.#counters } },
+      ...{
+        tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],
+        counters: { ...this.#counters },
+      },
     };
     return this.#view;
   }

@@ -35,7 +35,11 @@ export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
 
 /** A host name as a cell's name: a DNS label. */
 export function cellName(text: string = hostname()): string {
-  const name = text.toLowerCase().split('.')[0]!.replace(/[^a-z0-9-]/g, '-').replace(/^-+|-+$/g, '');
+  const name = text
+    .toLowerCase()
+    .split('.')[0]!
+    .replace(/[^a-z0-9-]/g, '-')
+    .replace(/^-+|-+$/g, '');
   return name === '' ? 'cell' : name.slice(0, 63);
 }
 
@@ -48,7 +52,8 @@ export function makeConfig(given: Partial<Config>): Config {
     lifeline: given.lifeline ?? false,
   };
   for (const port of [config.apiPort]) {
-    if (!Number.isSafeInteger(port) || port < 0 || port > 65_535) throw new OscaError('bad-request', `${port} is no port`, 'give 0 to 65535');
+    if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
+      throw new OscaError('bad-request', `${port} is no port`, 'give 0 to 65535');
   }
   return Object.freeze(config);
 }

@@ -17,7 +17,12 @@ export class Conflicts {
       if (old === undefined) continue;
       const known = new Set(old.history.map(({ id }) => id));
       for (const revision of app.history) {
-        if (known.has(revision.id) || revision.parent === old.revision.id || descends(app, revision.parent, old.revision.id)) continue;
+        if (
+          known.has(revision.id) ||
+          revision.parent === old.revision.id ||
+          descends(app, revision.parent, old.revision.id)
+        )
+          continue;
         const loser = app.revision.id === revision.id ? old.revision : revision;
         if (loser.id === app.revision.id) continue;
         const message =

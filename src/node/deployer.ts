@@ -1,7 +1,7 @@
 /** From a file to a deploy: read it, build what must be built, and hand the normalised app to the cell. */
 import { existsSync, statSync } from 'node:fs';
-import type { AppSpec } from '../core/model.ts';
 import { OscaError } from '../core/errors.ts';
+import type { AppSpec } from '../core/model.ts';
 import type { ComposeRequest, ComposeResult } from '../specs/compose.ts';
 import { readCompose } from '../specs/compose.ts';
 import type { BuildSpec } from '../specs/normalise.ts';
@@ -33,7 +33,11 @@ export class Deployer {
     const result = readCompose(request);
     for (const [service, { context }] of Object.entries(result.builds)) {
       if (existsSync(context) && statSync(context).isDirectory()) continue;
-      throw new OscaError('bad-spec', `${request.file}: services.${service}.build: there is no folder ${context}`, 'the context is relative to the file');
+      throw new OscaError(
+        'bad-spec',
+        `${request.file}: services.${service}.build: there is no folder ${context}`,
+        'the context is relative to the file',
+      );
     }
     return result;
   }
@@ -45,7 +49,12 @@ export class Deployer {
     for (const spec of app.services) {
       const build = builds[spec.name];
       if (build === undefined) services.push(spec);
-      else services.push({ ...spec, image: await this.#build(app.name, spec.name, build, progress), builtOn: this.#host.cell.id });
+      else
+        services.push({
+          ...spec,
+          image: await this.#build(app.name, spec.name, build, progress),
+          builtOn: this.#host.cell.id,
+        });
     }
     return { app: { ...app, services }, warnings };
   }
@@ -59,10 +68,23 @@ export class Deployer {
     return `${repo}:${tag}`;
   }
 
-  async deploy(request: DeployRequest, progress: Progress): Promise<{ app: AppSpec; revision: string; warnings: string[] }> {
+  async deploy(
+    request: DeployRequest,
+    progress: Progress,
+  ): Promise<{ app: AppSpec; revision: string; warnings: string[] }> {
     const { app, warnings } = await this.prepare(request, progress);
     const note = `deploy ${request.file.split('/').at(-1)}`;
-    const { value, warning } = await this.#host.ask({ op: 'deploy', spec: app, by: request.by, note, acks: request.acks });
-    return { app, revision: String(value.revision), warnings: warning === undefined ? warnings : [...warnings, warning] };
+    const { value, warning } = await this.#host.ask({
+      op: 'deploy',
+      spec: app,
+      by: request.by,
+      note,
+      acks: request.acks,
+    });
+    return {
+      app,
+      revision: String(value.revision),
+      warnings: warning === undefined ? warnings : [...warnings, warning],
+    };
   }
 }

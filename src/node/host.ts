@@ -2,11 +2,12 @@
  * The real driver of a Cell: hands it what happens and does what it says. One queue, one event at a time; the clock is
  * monotonic, so that a wall clock that jumps changes nothing but the times people read.
  */
-import type { Effect, Event, Reply, Request } from '../core/events.ts';
-import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
+
 import { OscaError, reasonOf } from '../core/errors.ts';
-import type { DriverChange, RuntimeDriver } from '../core/ports.ts';
+import type { Effect, Event, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
+import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
+import type { DriverChange, RuntimeDriver } from '../core/ports.ts';
 import type { Cell } from './cell.ts';
 
 /** The fewest verbs that Host asks of the network. */
@@ -100,7 +101,8 @@ export class Host {
       this.#replies.set(id, resolve);
       this.give({ type: 'request', id, request });
     });
-    if (reply.ok) return reply.warning === undefined ? { value: reply.value } : { value: reply.value, warning: reply.warning };
+    if (reply.ok)
+      return reply.warning === undefined ? { value: reply.value } : { value: reply.value, warning: reply.warning };
     throw new OscaError(reply.code, reply.message, reply.hint);
   }
 
@@ -178,7 +180,11 @@ export class Host {
         this.#deps.store.append(batch.map((one) => one.update));
         this.give({ type: 'persisted', token: batch.at(-1)!.token });
       } catch (error) {
-        this.tell({ level: 'error', kind: 'disk', message: `${reasonOf(error)}; changes are kept in memory and tried again` });
+        this.tell({
+          level: 'error',
+          kind: 'disk',
+          message: `${reasonOf(error)}; changes are kept in memory and tried again`,
+        });
         const timer = setTimeout(() => {
           this.#timers.delete(timer);
           for (const one of batch) this.#store({ type: 'persist', ...one });
@@ -190,7 +196,8 @@ export class Host {
 
   #driver(kind: DriverKind): RuntimeDriver {
     const driver = this.#deps.drivers.get(kind);
-    if (driver === undefined) throw new OscaError('engine-away', `no ${kind} driver on this cell`, 'start a container engine');
+    if (driver === undefined)
+      throw new OscaError('engine-away', `no ${kind} driver on this cell`, 'start a container engine');
     return driver;
   }
 
@@ -199,7 +206,8 @@ export class Host {
       const progress = (text: string): void => this.give({ type: 'unit.progress', key, text });
       const observed = await this.#driver(unit.service.driver).start(unit, progress);
       this.give({ type: 'unit.started', key, observed });
-      if (!observed.running) this.give({ type: 'unit.exited', key, exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false });
+      if (!observed.running)
+        this.give({ type: 'unit.exited', key, exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false });
     } catch (error) {
       const code = error instanceof OscaError ? error.code : 'start-failed';
       const hint = error instanceof OscaError && error.hint !== '' ? ` (${error.hint})` : '';

@@ -23,7 +23,12 @@ export function writeSecret(path: string, text: string): void {
     closeSync(file);
     renameSync(`${path}.new`, path);
   } catch (error) {
-    throw new OscaError('data-unusable', `${path} can't be written: ${reasonOf(error)}`, 'free some space or make the folder writable', error);
+    throw new OscaError(
+      'data-unusable',
+      `${path} can't be written: ${reasonOf(error)}`,
+      'free some space or make the folder writable',
+      error,
+    );
   }
 }
 
@@ -33,7 +38,11 @@ export function cellSeed(dataDir: string): Uint8Array {
   if (!existsSync(path)) writeSecret(path, `${randomBytes(32).toString('base64')}\n`);
   const seed = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64');
   if (seed.length === 32) return seed;
-  throw new OscaError('data-unusable', `${path} is damaged; the cell's identity can't be read`, 'restore it from a copy, or move the folder away to start as a new cell');
+  throw new OscaError(
+    'data-unusable',
+    `${path} is damaged; the cell's identity can't be read`,
+    'restore it from a copy, or move the folder away to start as a new cell',
+  );
 }
 
 export function apiToken(dataDir: string): string {

@@ -11,8 +11,10 @@ export interface DaemonOptions extends Partial<Config> {
 }
 
 function makeLog(quiet: boolean): DaemonLog {
-  if (!process.stdout.isTTY) return pino({ level: quiet ? 'error' : 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  const line = (mark: string) => (text: string) => void process.stdout.write(`${new Date().toLocaleTimeString()} ${mark}${text}\n`);
+  if (!process.stdout.isTTY)
+    return pino({ level: quiet ? 'error' : 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const line = (mark: string) => (text: string) =>
+    void process.stdout.write(`${new Date().toLocaleTimeString()} ${mark}${text}\n`);
   return { info: line(''), warn: line('warning: '), error: line('error: ') };
 }
 
@@ -25,7 +27,9 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
     log.error(`unexpected: ${error.stack ?? error.message}`);
     if (code === undefined && syscall === undefined) process.exit(70);
   });
-  process.on('unhandledRejection', (reason) => log.error(`unexpected: ${reason instanceof Error ? reason.stack : String(reason)}`));
+  process.on('unhandledRejection', (reason) =>
+    log.error(`unexpected: ${reason instanceof Error ? reason.stack : String(reason)}`),
+  );
   try {
     const config = makeConfig(given);
     const daemon = await startDaemon(config, log);
@@ -40,7 +44,11 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
     };
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
-    if (config.lifeline) process.stdin.resume().once('end', () => process.exit(0)).once('error', () => process.exit(0));
+    if (config.lifeline)
+      process.stdin
+        .resume()
+        .once('end', () => process.exit(0))
+        .once('error', () => process.exit(0));
   } catch (error) {
     const hint = error instanceof OscaError && error.hint !== '' ? `\n  ${error.hint}` : '';
     process.stderr.write(`osca: ${reasonOf(error)}${hint}\n`);

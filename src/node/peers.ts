@@ -1,6 +1,7 @@
 /** Other cells' APIs, over libp2p: the same HTTP as at home, authenticated by the connection. */
-import { request } from 'node:http';
+
 import type { IncomingMessage, RequestOptions } from 'node:http';
+import { request } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { CellId } from '../core/model.ts';
@@ -42,11 +43,21 @@ export class Peers {
 
   #away(cell: CellId, error: unknown): OscaError {
     const name = this.#host.view().members.find(({ id }) => id === cell)?.name ?? cell;
-    return new OscaError('daemon-away', `cell ${name} can't be reached: ${reasonOf(error)}`, 'osca cell ls shows which cells are up', error);
+    return new OscaError(
+      'daemon-away',
+      `cell ${name} can't be reached: ${reasonOf(error)}`,
+      'osca cell ls shows which cells are up',
+      error,
+    );
   }
 
   /** Gets an image's archive from the cell that built it, or from any that has it. */
-  async fetchImage(image: string, first: CellId | undefined, progress: (text: string) => void, load: (archive: Readable) => Promise<void>): Promise<void> {
+  async fetchImage(
+    image: string,
+    first: CellId | undefined,
+    progress: (text: string) => void,
+    load: (archive: Readable) => Promise<void>,
+  ): Promise<void> {
     const up = this.#host.view().members.filter(({ self, state }) => !self && state === 'alive');
     const order = [...up.filter(({ id }) => id === first), ...up.filter(({ id }) => id !== first)];
     const reasons: string[] = [];
@@ -61,6 +72,10 @@ export class Peers {
         reasons.push(`${name}: ${reasonOf(error)}`);
       }
     }
-    throw new OscaError('image-missing', `no cell could give ${image}: ${reasons.join('; ')}`, 'deploy again where its build context is');
+    throw new OscaError(
+      'image-missing',
+      `no cell could give ${image}: ${reasons.join('; ')}`,
+      'deploy again where its build context is',
+    );
   }
 }

@@ -1,10 +1,11 @@
 /** What people ask of a cell: each request is checked whole before anything changes, and answered once. */
-import type { WantedDocument } from '../crdt/document.ts';
+
 import type { Outbox, Reply, Request, RequestOf } from '../core/events.ts';
 import type { Link, Sealer } from '../core/frames.ts';
 import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId } from '../core/model.ts';
+import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import { decodeTicket, encodeTicket, signLink } from '../gossip/trust.ts';
@@ -63,7 +64,9 @@ export class Requests {
       case 'stop':
         return (
           this.#app(request.app, request.service) ??
-          this.#edit(id, now, { app: request.app }, (doc) => doc.setStopped(request.app, request.service, request.stopped))
+          this.#edit(id, now, { app: request.app }, (doc) =>
+            doc.setStopped(request.app, request.service, request.stopped),
+          )
         );
       case 'restart':
         return this.#restart(id, request, now);
@@ -82,7 +85,13 @@ export class Requests {
     }
   }
 
-  #edit(id: number, now: number, value: Record<string, unknown>, edit: (doc: WantedDocument) => void, acks = 1): undefined {
+  #edit(
+    id: number,
+    now: number,
+    value: Record<string, unknown>,
+    edit: (doc: WantedDocument) => void,
+    acks = 1,
+  ): undefined {
     const document = this.#deps.document();
     this.#deps.write(() => edit(document), { id, value, acks }, now);
     return undefined;
@@ -101,7 +110,8 @@ export class Requests {
   #deploy(id: number, { spec, by, note, acks }: RequestOf<'deploy'>, now: number): Refusal | undefined {
     const document = this.#deps.document();
     const tooMany = document.app(spec.name) === undefined && document.apps().length >= limits.apps;
-    if (tooMany) return { code: 'bad-request', message: `there are ${limits.apps} apps already`, hint: 'remove one: osca rm APP' };
+    if (tooMany)
+      return { code: 'bad-request', message: `there are ${limits.apps} apps already`, hint: 'remove one: osca rm APP' };
     const made = { atMs: this.#deps.wallMs(now), by, note };
     const value: Record<string, unknown> = { app: spec.name };
     return this.#edit(id, now, value, (doc) => void (value.revision = doc.deploy(spec, made).id), acks);
@@ -113,10 +123,18 @@ export class Requests {
     const { spec } = this.#deps.document().app(app)!.revision;
     const target = spec.services.find(({ name }) => name === service)!;
     if (target.mode === 'global') {
-      return { code: 'bad-request', message: `${app}/${service} runs once on every cell (mode: global)`, hint: 'only replicated services scale' };
+      return {
+        code: 'bad-request',
+        message: `${app}/${service} runs once on every cell (mode: global)`,
+        hint: 'only replicated services scale',
+      };
     }
     if (!Number.isSafeInteger(replicas) || replicas < 0 || replicas > limits.replicas) {
-      return { code: 'bad-request', message: `${replicas} replicas can't be`, hint: `give a whole number from 0 to ${limits.replicas}` };
+      return {
+        code: 'bad-request',
+        message: `${replicas} replicas can't be`,
+        hint: `give a whole number from 0 to ${limits.replicas}`,
+      };
     }
     const services = spec.services.map((other) => (other.name === service ? { ...other, replicas } : other));
     const made = { atMs: this.#deps.wallMs(now), by, note: `scale ${service}=${replicas}` };
@@ -126,16 +144,24 @@ export class Requests {
   #restart(id: number, { app, service }: RequestOf<'restart'>, now: number): Refusal | undefined {
     const refusal = this.#app(app, service);
     if (refusal !== undefined) return refusal;
-    const all = this.#deps.document().app(app)!.revision.spec.services.map(({ name }) => name);
+    const all = this.#deps
+      .document()
+      .app(app)!
+      .revision.spec.services.map(({ name }) => name);
     return this.#edit(id, now, { app }, (doc) => doc.restart(app, service === undefined ? all : [service]));
   }
 
   // -- cells -------------------------------------------------------------------------------------------------------
 
   #setCell(id: number, { cell, name, labels, drain }: RequestOf<'cell.set'>, now: number): Refusal | undefined {
-    if (!this.#deps.admission.isAdmitted(cell)) return notFound(`there is no cell '${cell}'`, 'osca cell ls shows the cells');
+    if (!this.#deps.admission.isAdmitted(cell))
+      return notFound(`there is no cell '${cell}'`, 'osca cell ls shows the cells');
     if (name !== undefined && !nameShape.test(name)) {
-      return { code: 'bad-request', message: `'${name}' is no name for a cell`, hint: 'use a-z, 0-9 and -, at most 63 letters' };
+      return {
+        code: 'bad-request',
+        message: `'${name}' is no name for a cell`,
+        hint: 'use a-z, 0-9 and -, at most 63 letters',
+      };
     }
     const set = {
       ...(name === undefined ? {} : { name }),
@@ -170,9 +196,14 @@ export class Requests {
   #found(id: number, { seed }: RequestOf<'found'>, now: number): Refusal | undefined {
     const { admission } = this.#deps;
     if (admission.trust !== undefined) {
-      return { code: 'conflict', message: `this cell belongs to appliance ${admission.appliance}`, hint: 'use another --data folder to found a second one' };
+      return {
+        code: 'conflict',
+        message: `this cell belongs to appliance ${admission.appliance}`,
+        hint: 'use another --data folder to found a second one',
+      };
     }
-    if (!admission.found(seed, now)) return { code: 'bad-request', message: 'the founding seed is not 32 bytes', hint: '' };
+    if (!admission.found(seed, now))
+      return { code: 'bad-request', message: 'the founding seed is not 32 bytes', hint: '' };
     this.#reply(id, { ok: true, value: { appliance: admission.appliance } });
     return undefined;
   }
@@ -200,10 +231,21 @@ export class Requests {
     const { admission, sealer, self } = this.#deps;
     const key = sealer.derive(seed);
     if (key === undefined || !Number.isSafeInteger(uses) || uses < 1 || uses > limits.members || !(expiresInMs > 0)) {
-      return { code: 'bad-request', message: 'a ticket needs 1 to 2048 uses and a time to live', hint: 'osca ticket create --uses 5 --expires 1h' };
+      return {
+        code: 'bad-request',
+        message: 'a ticket needs 1 to 2048 uses and a time to live',
+        hint: 'osca ticket create --uses 5 --expires 1h',
+      };
     }
     const at = this.#deps.wallMs(now);
-    const body = { kind: 'ticket', app: admission.appliance, sub: key.id, uses, at, exp: at + Math.round(expiresInMs) } as const;
+    const body = {
+      kind: 'ticket',
+      app: admission.appliance,
+      sub: key.id,
+      uses,
+      at,
+      exp: at + Math.round(expiresInMs),
+    } as const;
     const chain: Link[] = [...admission.trust!.chainOf(self)!, signLink(sealer, body)];
     const founder = admission.trust!.founder;
     const others = this.#deps.membership.members().flatMap(({ record }) => record.addrs.slice(0, 2));

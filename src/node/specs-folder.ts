@@ -75,7 +75,9 @@ export class SpecsFolder {
   }
 
   async #compare(): Promise<void> {
-    const names = readdirSync(this.#deps.folder).filter((name) => ['.yaml', '.yml'].includes(extname(name)) && !name.startsWith('.'));
+    const names = readdirSync(this.#deps.folder).filter(
+      (name) => ['.yaml', '.yml'].includes(extname(name)) && !name.startsWith('.'),
+    );
     for (const name of names.sort()) {
       const path = join(this.#deps.folder, name);
       if (Date.now() - statSync(path).mtimeMs < restMs && Date.now() >= statSync(path).mtimeMs) {
@@ -88,7 +90,8 @@ export class SpecsFolder {
     }
     for (const name of Object.keys(this.#files)) if (!names.includes(name)) await this.#remove(name);
     for (const name of readdirSync(this.#deps.folder)) {
-      if (name.endsWith('.error') && !names.includes(name.slice(0, -6))) rmSync(join(this.#deps.folder, name), { force: true });
+      if (name.endsWith('.error') && !names.includes(name.slice(0, -6)))
+        rmSync(join(this.#deps.folder, name), { force: true });
     }
   }
 
@@ -112,7 +115,11 @@ export class SpecsFolder {
       const hint = error instanceof OscaError && error.hint !== '' ? `\n${error.hint}` : '';
       const message = `${reasonOf(error)}${hint}\n`;
       if (existsSync(path)) writeFileSync(errorFile, message);
-      this.#deps.tell({ level: 'error', kind: 'specs.refused', message: `${name}: ${message.trim()} What runs is left alone.` });
+      this.#deps.tell({
+        level: 'error',
+        kind: 'specs.refused',
+        message: `${name}: ${message.trim()} What runs is left alone.`,
+      });
     }
   }
 

@@ -58,7 +58,13 @@ export async function startDaemon(config: Config, log: DaemonLog): Promise<Daemo
   }
 }
 
-async function assemble(config: Config, log: DaemonLog, store: Store, closing: (() => unknown)[], stop: () => Promise<void>): Promise<Daemon> {
+async function assemble(
+  config: Config,
+  log: DaemonLog,
+  store: Store,
+  closing: (() => unknown)[],
+  stop: () => Promise<void>,
+): Promise<Daemon> {
   const seed = cellSeed(config.dataDir);
   const sealer = createSealer(seed);
   const random = new Random(freshSeed());
@@ -101,7 +107,8 @@ async function assemble(config: Config, log: DaemonLog, store: Store, closing: (
   const dockerDriver = new DockerDriver({
     docker,
     owner: () => ({ cell: cell.id, appliance: host.view().appliance }),
-    fetchImage: async (image, from, progress) => await peers.fetchImage(image, from, progress, (archive) => loadImage(docker, archive)),
+    fetchImage: async (image, from, progress) =>
+      await peers.fetchImage(image, from, progress, (archive) => loadImage(docker, archive)),
   });
   if (config.engine !== '') drivers.set('docker', dockerDriver);
   drivers.set('process', new ProcessDriver({ folder: join(config.dataDir, 'process'), lifeline: config.lifeline }));
@@ -120,12 +127,18 @@ async function assemble(config: Config, log: DaemonLog, store: Store, closing: (
   await tellFacts();
   const founder = store.get('founder');
   host.give({
-    ...{ type: 'boot', incarnation: store.nextIncarnation(), updates: store.updates(), clientId: random.fork('document').next() },
+    ...{
+      type: 'boot',
+      incarnation: store.nextIncarnation(),
+      updates: store.updates(),
+      clientId: random.fork('document').next(),
+    },
     ...(founder === undefined ? {} : { founder }),
     ...(founder === undefined && config.ticket !== undefined ? { ticket: config.ticket } : {}),
   });
   closing.push(() => host.stop());
-  if (founder === undefined && config.ticket === undefined && config.found) await host.ask({ op: 'found', seed: freshSeed() });
+  if (founder === undefined && config.ticket === undefined && config.found)
+    await host.ask({ op: 'found', seed: freshSeed() });
 
   const builder = {
     build: (tag: string, build: { context: string; args: Record<string, string> }, progress: (text: string) => void) =>
@@ -134,7 +147,16 @@ async function assemble(config: Config, log: DaemonLog, store: Store, closing: (
   };
   const deployer = new Deployer(host, builder);
   api = await startApi(
-    { host, deployer, peers, drivers, store, saveImage: (image) => saveImage(docker, image), token: apiToken(config.dataDir), version },
+    {
+      host,
+      deployer,
+      peers,
+      drivers,
+      store,
+      saveImage: (image) => saveImage(docker, image),
+      token: apiToken(config.dataDir),
+      version,
+    },
     { socket: join(config.dataDir, 'osca.sock'), port: config.apiPort },
   );
   closing.push(() => api?.stop());
@@ -169,9 +191,18 @@ async function openTransport(
   } catch (error) {
     const listen = options.listen.map((addr) => addr.replace(/\/tcp\/\d+/, '/tcp/0'));
     if (listen.join() === options.listen.join()) {
-      throw new OscaError('data-unusable', `can't listen on ${options.listen.join()}: ${reasonOf(error)}`, 'give another address with --listen', error);
+      throw new OscaError(
+        'data-unusable',
+        `can't listen on ${options.listen.join()}: ${reasonOf(error)}`,
+        'give another address with --listen',
+        error,
+      );
     }
-    host.tell({ level: 'warn', kind: 'network', message: `${options.listen.join()} is taken; listening on a free port` });
+    host.tell({
+      level: 'warn',
+      kind: 'network',
+      message: `${options.listen.join()} is taken; listening on a free port`,
+    });
     return await Transport.open({ ...options, listen }, handlers);
   }
 }
@@ -197,7 +228,11 @@ function foundLater(config: Config, host: Host, closing: (() => unknown)[]): voi
     if (host.cell.defers(performance.now())) return;
     clearInterval(look);
     void host.ask({ op: 'found', seed: freshSeed() }).then(({ value }) => {
-      host.tell({ level: 'info', kind: 'appliance', message: `heard no other; founded appliance ${String(value.appliance)}` });
+      host.tell({
+        level: 'info',
+        kind: 'appliance',
+        message: `heard no other; founded appliance ${String(value.appliance)}`,
+      });
     });
   }, config.listenMs);
   closing.push(() => clearInterval(look));
@@ -213,8 +248,19 @@ function specsFolder(config: Config, store: Store, host: Host, deployer: Deploye
   return new SpecsFolder({
     folder: join(config.dataDir, 'specs'),
     deploy: async (file) => {
-      const fallbackName = file.split('/').at(-1)!.replace(/\.ya?ml$/, '').toLowerCase();
-      const request = { file, env: {}, profiles: [], fallbackName, by: host.view().members.find(({ self }) => self)?.name ?? 'specs', acks: 1 };
+      const fallbackName = file
+        .split('/')
+        .at(-1)!
+        .replace(/\.ya?ml$/, '')
+        .toLowerCase();
+      const request = {
+        file,
+        env: {},
+        profiles: [],
+        fallbackName,
+        by: host.view().members.find(({ self }) => self)?.name ?? 'specs',
+        acks: 1,
+      };
       return (await deployer.deploy(request, () => {})).app.name;
     },
     remove: async (app) => void (await host.ask({ op: 'remove', app })),
@@ -229,7 +275,12 @@ function engineSocket({ engine }: Config): string {
   if (engine !== undefined && engine !== '') return engine.replace(/^unix:\/\//, '');
   const runtime = process.env.XDG_RUNTIME_DIR ?? '/run';
   const env = process.env.DOCKER_HOST?.replace(/^unix:\/\//, '');
-  const places = [...(env === undefined ? [] : [env]), '/var/run/docker.sock', '/run/podman/podman.sock', join(runtime, 'podman/podman.sock')];
+  const places = [
+    ...(env === undefined ? [] : [env]),
+    '/var/run/docker.sock',
+    '/run/podman/podman.sock',
+    join(runtime, 'podman/podman.sock'),
+  ];
   return places.find((place) => existsSync(place)) ?? '/var/run/docker.sock';
 }
 

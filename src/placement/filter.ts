@@ -41,7 +41,13 @@ export interface Ledger {
   replicas: number;
 }
 
-export const emptyLedger = (): Ledger => ({ cpuMilli: 0, memoryBytes: 0, ports: new Map(), services: new Map(), replicas: 0 });
+export const emptyLedger = (): Ledger => ({
+  cpuMilli: 0,
+  memoryBytes: 0,
+  ports: new Map(),
+  services: new Map(),
+  replicas: 0,
+});
 
 const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`;
 const cores = (milli: number): string => `${milli / 1_000} cores`;
@@ -51,7 +57,9 @@ export const weightOf = ({ cpuMilli, memoryBytes }: CellFacts): number =>
 
 /** Everything that does not change by itself: architecture, labels, size of the machine, ports of other replicas. */
 export function refusal(service: ServiceSpec, cell: PlacementCell, ledger: Ledger): string | undefined {
-  return labelRefusal(service.constraints, cell) ?? resourceRefusal(service, cell, ledger) ?? portRefusal(service, ledger);
+  return (
+    labelRefusal(service.constraints, cell) ?? resourceRefusal(service, cell, ledger) ?? portRefusal(service, ledger)
+  );
 }
 
 /** What may pass: down, drained, vetoed, no engine. */
@@ -115,7 +123,7 @@ export function take(ledger: Ledger, service: ServiceSpec, serviceKey: string, r
   ledger.replicas++;
 }
 
-export const fit = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({
+export const verdictOf = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({
   cell: id,
   name,
   fits: reason === undefined,

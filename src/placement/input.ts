@@ -24,7 +24,16 @@ export function placementInput(members: readonly MemberView[], apps: readonly Ap
 function cellOf(member: MemberView): PlacementCell {
   const { id, name, facts, labels, drain, state } = member;
   const vetoes = new Map(member.vetoes.map(({ service, hash, reason }) => [`${service}@${hash}`, reason]));
-  return { id, name, facts, labels, drain, up: state === 'alive' || state === 'suspect', vetoes, weight: weightOf(facts) };
+  return {
+    id,
+    name,
+    facts,
+    labels,
+    drain,
+    up: state === 'alive' || state === 'suspect',
+    vetoes,
+    weight: weightOf(facts),
+  };
 }
 
 export function servicesOf(app: AppState): PlacementService[] {

@@ -53,7 +53,10 @@ export class Masters {
   }
 
   #decide(appliance: string, live: readonly MasterCandidate[]): number {
-    const ranked = byStraw(`masters/${appliance}`, live.map(({ id }) => ({ id, weight: 1 }))).map(({ id }) => id);
+    const ranked = byStraw(
+      `masters/${appliance}`,
+      live.map(({ id }) => ({ id, weight: 1 })),
+    ).map(({ id }) => id);
     const masters = live.filter(({ epoch }) => epoch > 0).map(({ id }) => id);
     const highest = live.reduce((top, { epoch }) => Math.max(top, epoch), this.epoch);
     if (this.epoch === 0) {
@@ -69,5 +72,8 @@ export class Masters {
 
 /** The masters of a view, sorted. */
 export function mastersOf(live: readonly MasterCandidate[]): CellId[] {
-  return live.filter(({ epoch }) => epoch > 0).map(({ id }) => id).sort(compare);
+  return live
+    .filter(({ epoch }) => epoch > 0)
+    .map(({ id }) => id)
+    .sort(compare);
 }

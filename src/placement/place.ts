@@ -10,7 +10,7 @@ import { compare } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
 import type { Ledger, PlacementCell, PlacementInput, PlacementService } from './filter.ts';
-import { absence, emptyLedger, fit, refusal, take } from './filter.ts';
+import { absence, emptyLedger, refusal, take, verdictOf } from './filter.ts';
 import { byStraw } from './straw2.ts';
 
 interface Wanted {
@@ -26,7 +26,9 @@ export function place(input: PlacementInput, explain?: string): Assignment[] {
   const cells = [...input.cells].sort((a, b) => compare(a.id, b.id));
   const ledgers = new Map(cells.map((cell) => [cell.id, emptyLedger()]));
   const wanted = input.services.flatMap((service) => replicasOf(service, cells));
-  wanted.sort((a, b) => compare(a.serviceKey, b.serviceKey) || Number(a.index) - Number(b.index) || compare(a.index, b.index));
+  wanted.sort(
+    (a, b) => compare(a.serviceKey, b.serviceKey) || Number(a.index) - Number(b.index) || compare(a.index, b.index),
+  );
   const verdicts = new Map<string, Verdict[]>();
   const settle = (want: Wanted, pool: readonly PlacementCell[]): PlacementCell | undefined => {
     const chosen = choose(want, pool, ledgers);
@@ -41,8 +43,10 @@ export function place(input: PlacementInput, explain?: string): Assignment[] {
     else verdicts.set(want.replica, judge(want, cells, ledgers));
   }
   return wanted.map((want) => {
-    if (want.replica === explain && want.service.spec.mode === 'global') verdicts.set(explain, judge(want, cells, ledgers));
-    const cell = want.service.spec.mode === 'global' ? onItsCell(want, ledgers, verdicts) : lend(want, input, cells, settle);
+    if (want.replica === explain && want.service.spec.mode === 'global')
+      verdicts.set(explain, judge(want, cells, ledgers));
+    const cell =
+      want.service.spec.mode === 'global' ? onItsCell(want, ledgers, verdicts) : lend(want, input, cells, settle);
     if (cell === undefined && !verdicts.has(want.replica)) verdicts.set(want.replica, judge(want, cells, ledgers));
     const { replica, index, service } = want;
     const named = { replica, app: service.app, service: service.spec.name, index, hash: service.hash };
@@ -58,18 +62,27 @@ function replicasOf(service: PlacementService, cells: readonly PlacementCell[]):
     return { replica, index, serviceKey, service, ...(home === undefined ? {} : { home }) };
   };
   if (spec.mode === 'global') {
-    return cells.filter((cell) => refusal(spec, cell, emptyLedger()) === undefined && cell.up && !cell.drain).map((cell) => want(cell.name, cell));
+    return cells
+      .filter((cell) => refusal(spec, cell, emptyLedger()) === undefined && cell.up && !cell.drain)
+      .map((cell) => want(cell.name, cell));
   }
   return Array.from({ length: spec.replicas }, (_, i) => want(String(i + 1)));
 }
 
 /** The cell with the fewest replicas of the service, of those the longest straw. */
-function choose(want: Wanted, pool: readonly PlacementCell[], ledgers: ReadonlyMap<CellId, Ledger>): PlacementCell | undefined {
+function choose(
+  want: Wanted,
+  pool: readonly PlacementCell[],
+  ledgers: ReadonlyMap<CellId, Ledger>,
+): PlacementCell | undefined {
   const { spec } = want.service;
   const fitting = pool.filter((cell) => refusal(spec, cell, ledgers.get(cell.id)!) === undefined);
   const count = (cell: PlacementCell) => ledgers.get(cell.id)!.services.get(want.serviceKey) ?? 0;
   const least = fitting.reduce((low, cell) => Math.min(low, count(cell)), Number.POSITIVE_INFINITY);
-  return byStraw(want.replica, fitting.filter((cell) => count(cell) === least))[0];
+  return byStraw(
+    want.replica,
+    fitting.filter((cell) => count(cell) === least),
+  )[0];
 }
 
 /** The home if it can; else where a stateful replica already runs; else the best that can. */
@@ -92,7 +105,11 @@ function lend(
   return settle(want, present);
 }
 
-function onItsCell(want: Wanted, ledgers: ReadonlyMap<CellId, Ledger>, verdicts: Map<string, Verdict[]>): PlacementCell | undefined {
+function onItsCell(
+  want: Wanted,
+  ledgers: ReadonlyMap<CellId, Ledger>,
+  verdicts: Map<string, Verdict[]>,
+): PlacementCell | undefined {
   const cell = want.home!;
   const { spec, hash } = want.service;
   const ledger = ledgers.get(cell.id)!;
@@ -101,12 +118,12 @@ function onItsCell(want: Wanted, ledgers: ReadonlyMap<CellId, Ledger>, verdicts:
     take(ledger, spec, want.serviceKey, want.replica);
     return cell;
   }
-  verdicts.set(want.replica, [fit(cell, reason)]);
+  verdicts.set(want.replica, [verdictOf(cell, reason)]);
   return undefined;
 }
 
 function judge(want: Wanted, cells: readonly PlacementCell[], ledgers: ReadonlyMap<CellId, Ledger>): Verdict[] {
   const { spec, hash } = want.service;
   const key = `${want.serviceKey}@${hash}`;
-  return cells.map((cell) => fit(cell, absence(spec, key, cell) ?? refusal(spec, cell, ledgers.get(cell.id)!)));
+  return cells.map((cell) => verdictOf(cell, absence(spec, key, cell) ?? refusal(spec, cell, ledgers.get(cell.id)!)));
 }

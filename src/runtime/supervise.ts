@@ -179,7 +179,8 @@ export class Supervisor {
       const unit = this.#units.get(key);
       if (unit === undefined) this.#adopt(key, observed, now);
       else if (unit.state === 'starting' || unit.state === 'pulling') continue;
-      else if (observed.running && (unit.state === 'backoff' || unit.state === 'exited')) this.started(key, observed, now);
+      else if (observed.running && (unit.state === 'backoff' || unit.state === 'exited'))
+        this.started(key, observed, now);
       else if (!observed.running && isUp(unit)) this.exited(key, observed.exitCode ?? 0, observed.oom ?? false, now);
       else unit.handle = observed.handle;
     }
@@ -209,13 +210,15 @@ export class Supervisor {
   engineAway(now: number): void {
     this.#listed.delete('docker');
     for (const unit of this.#units.values()) {
-      if (unit.driver === 'docker' && unit.state !== 'stopping') this.#set(unit, 'exited', now, 'the container engine does not answer');
+      if (unit.driver === 'docker' && unit.state !== 'stopping')
+        this.#set(unit, 'exited', now, 'the container engine does not answer');
     }
   }
 
   progress(key: string, text: string, now: number): void {
     const unit = this.#units.get(key);
-    if (unit !== undefined && (unit.state === 'starting' || unit.state === 'pulling')) this.#set(unit, 'pulling', now, text);
+    if (unit !== undefined && (unit.state === 'starting' || unit.state === 'pulling'))
+      this.#set(unit, 'pulling', now, text);
   }
 
   started(key: string, observed: Observed, now: number): void {
@@ -231,8 +234,17 @@ export class Supervisor {
       return;
     }
     const check = unit.spec?.service.healthcheck;
-    unit.health = { nextMs: now + Math.min(check?.startIntervalMs ?? 0, check?.intervalMs ?? 0), failing: 0, inFlight: false };
-    this.#set(unit, hasPulse(unit.spec) ? 'running' : 'ready', now, hasPulse(unit.spec) ? 'waiting for its health check' : undefined);
+    unit.health = {
+      nextMs: now + Math.min(check?.startIntervalMs ?? 0, check?.intervalMs ?? 0),
+      failing: 0,
+      inFlight: false,
+    };
+    this.#set(
+      unit,
+      hasPulse(unit.spec) ? 'running' : 'ready',
+      now,
+      hasPulse(unit.spec) ? 'waiting for its health check' : undefined,
+    );
     this.#reconcile(now);
   }
 
@@ -248,7 +260,10 @@ export class Supervisor {
     if (lasting.has(code) || unit.failures >= this.#options.failuresToVeto) this.#veto(unit, message, now);
     this.#set(unit, 'backoff', now, message);
     unit.retryMs = now + this.#backoff(unit.failures);
-    this.#out.push({ type: 'event', event: { level: 'error', kind: 'unit.failed', message: `${unit.replica}: ${message}` } });
+    this.#out.push({
+      type: 'event',
+      event: { level: 'error', kind: 'unit.failed', message: `${unit.replica}: ${message}` },
+    });
   }
 
   exited(key: string, exitCode: number, oom: boolean, now: number): void {

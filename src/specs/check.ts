@@ -14,13 +14,20 @@ for (const { path } of composeKeys) {
 }
 
 const words: Record<KeyType, string> = {
-  ...{ text: 'text', int: 'a whole number', number: 'a number', flag: 'true or false', duration: 'a duration such as 30s' },
+  ...{
+    text: 'text',
+    int: 'a whole number',
+    number: 'a number',
+    flag: 'true or false',
+    duration: 'a duration such as 30s',
+  },
   ...{ bytes: 'a size such as 64m', object: 'a mapping', list: 'a list', null: 'nothing', any: 'anything' },
 };
 
 export function checkSpec(source: Source, value: unknown): SpecProblem[] {
   const problems: SpecProblem[] = [];
-  if (value === null || value === undefined) return [source.problem([], 'the file is empty', 'describe at least one service')];
+  if (value === null || value === undefined)
+    return [source.problem([], 'the file is empty', 'describe at least one service')];
   walk(source, value, '', [], problems);
   return problems;
 }
@@ -32,11 +39,18 @@ function walk(source: Source, value: unknown, pattern: string, path: Path, probl
     return;
   }
   if (!row.types.some((type) => isOfType(value, type))) {
-    problems.push(source.problem(path, `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`, row.note));
+    problems.push(
+      source.problem(
+        path,
+        `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`,
+        row.note,
+      ),
+    );
     return;
   }
-  if (Array.isArray(value)) value.forEach((item, i) => walk(source, item, `${pattern}[]`, [...path, i], problems));
-  else if (typeof value === 'object' && value !== null) walkObject(source, value, row, path, problems);
+  if (Array.isArray(value)) {
+    for (const [i, item] of value.entries()) walk(source, item, `${pattern}[]`, [...path, i], problems);
+  } else if (typeof value === 'object' && value !== null) walkObject(source, value, row, path, problems);
 }
 
 function walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: SpecProblem[]): void {
@@ -45,7 +59,10 @@ function walkObject(source: Source, value: object, row: KeyRow, path: Path, prob
     const named = rows.has(prefix + key) ? prefix + key : rows.has(`${prefix}*`) ? `${prefix}*` : undefined;
     if (named !== undefined) walk(source, child, named, [...path, key], problems);
     else if (!key.startsWith('x-')) {
-      const meant = nearest(key, (children.get(row.path) ?? []).filter((name) => name !== '*'));
+      const meant = nearest(
+        key,
+        (children.get(row.path) ?? []).filter((name) => name !== '*'),
+      );
       const hint = meant === undefined ? 'docs/SPEC.md lists every key' : `did you mean '${meant}'?`;
       problems.push(source.problem([...path, key], 'is no key of the Compose Specification', hint));
     }
@@ -61,7 +78,8 @@ function isOfType(value: unknown, type: KeyType): boolean {
   if (type === 'flag') return typeof value === 'boolean' || value === 'true' || value === 'false';
   if (type === 'duration') return typeof value === 'string' && parseDuration(value) !== undefined;
   if (type === 'bytes') return typeof value === 'string' && parseBytes(value) !== undefined;
-  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
+  const number =
+    typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
   return type === 'int' ? Number.isSafeInteger(number) && number >= -1 : Number.isFinite(number);
 }
 

@@ -61,8 +61,11 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}build.args.*`, 'text|number|flag|null', 'a build argument'),
   row(`${S}build.args[]`, 'text', 'a build argument'),
   row(`${S}build.target`, 'text', 'stage to build'),
-  ...refuseAll(`${S}build.`, 'the classic builder knows context, dockerfile, args and target; build the image yourself and name it in image',
-    'additional_contexts cache_from cache_to dockerfile_inline entitlements extra_hosts isolation labels network no_cache platforms privileged provenance pull sbom secrets shm_size ssh tags ulimits'),
+  ...refuseAll(
+    `${S}build.`,
+    'the classic builder knows context, dockerfile, args and target; build the image yourself and name it in image',
+    'additional_contexts cache_from cache_to dockerfile_inline entitlements extra_hosts isolation labels network no_cache platforms privileged provenance pull sbom secrets shm_size ssh tags ulimits',
+  ),
   row(`${S}command`, 'text|list|null', 'arguments; text is split as a shell would'),
   row(`${S}command[]`, 'text|number|flag', 'an argument'),
   row(`${S}entrypoint`, 'text|list|null', 'program; text is split as a shell would'),
@@ -86,7 +89,11 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}extends.service`, 'text', 'its name'),
   row(`${S}extends.file`, 'text', 'its file, relative to this one'),
   row(`${S}x-osca`, 'object', 'what Compose lacks'),
-  row(`${S}x-osca.driver`, 'text', 'docker (default), or process: the command runs as a plain process, without an image'),
+  row(
+    `${S}x-osca.driver`,
+    'text',
+    'docker (default), or process: the command runs as a plain process, without an image',
+  ),
 
   // how it is reached, what it keeps
   row(`${S}ports`, 'list', 'published on the cell that runs the replica'),
@@ -95,7 +102,12 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}ports[].published`, 'int|text', 'port on the cell'),
   row(`${S}ports[].host_ip`, 'text', 'address on the cell'),
   row(`${S}ports[].protocol`, 'text', 'tcp or udp'),
-  row(`${S}ports[].mode`, 'text', 'host and ingress both publish on the cell that runs the replica, for now', 'translated'),
+  row(
+    `${S}ports[].mode`,
+    'text',
+    'host and ingress both publish on the cell that runs the replica, for now',
+    'translated',
+  ),
   row(`${S}ports[].name`, 'text', 'a name for people; ignored', 'translated'),
   row(`${S}ports[].app_protocol`, 'text', 'for people; ignored', 'translated'),
   row(`${S}volumes`, 'list', 'mounts'),
@@ -117,7 +129,12 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}tmpfs[]`, 'text', 'PATH[:size=64m]'),
 
   // how it lives
-  row(`${S}restart`, 'text|flag', 'no, always, on-failure[:N], unless-stopped; without it always, not no: an appliance keeps what it is told', 'translated'),
+  row(
+    `${S}restart`,
+    'text|flag',
+    'no, always, on-failure[:N], unless-stopped; without it always, not no: an appliance keeps what it is told',
+    'translated',
+  ),
   row(`${S}healthcheck`, 'object', 'felt by the daemon, the same for every engine'),
   row(`${S}healthcheck.test`, 'text|list', 'text for a shell, or [CMD, …], [CMD-SHELL, line], [NONE]'),
   row(`${S}healthcheck.test[]`, 'text|number', 'an argument'),
@@ -125,7 +142,11 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}healthcheck.timeout`, 'duration', 'of one check; 30s'),
   row(`${S}healthcheck.retries`, 'int', 'failures in a row until it is unhealthy and replaced; 3'),
   row(`${S}healthcheck.start_period`, 'duration', 'failures that do not count yet; 0s'),
-  row(`${S}healthcheck.start_interval`, 'duration', 'from check to check until the first success; 5s, at most interval'),
+  row(
+    `${S}healthcheck.start_interval`,
+    'duration',
+    'from check to check until the first success; 5s, at most interval',
+  ),
   row(`${S}healthcheck.disable`, 'flag', 'no check'),
   row(`${S}init`, 'flag', 'an init process in the container'),
   row(`${S}cap_add`, 'list', 'capabilities'),
@@ -159,7 +180,11 @@ export const composeKeys: readonly KeyRow[] = [
   refuse(`${S}deploy.resources.reservations.generic_resources`, later),
   row(`${S}deploy.placement`, 'object', 'where'),
   row(`${S}deploy.placement.constraints`, 'list', 'all must hold'),
-  row(`${S}deploy.placement.constraints[]`, 'text', 'node.labels.X == Y, node.hostname, node.id, node.platform.os, node.platform.arch; also !='),
+  row(
+    `${S}deploy.placement.constraints[]`,
+    'text',
+    'node.labels.X == Y, node.hostname, node.id, node.platform.os, node.platform.arch; also !=',
+  ),
   refuse(`${S}deploy.placement.preferences`, 'replicas spread over cells by themselves; remove the key'),
   refuse(`${S}deploy.placement.max_replicas_per_node`, 'replicas spread over cells by themselves; remove the key'),
   row(`${S}deploy.restart_policy`, 'object', 'goes before restart'),
@@ -167,7 +192,10 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}deploy.restart_policy.delay`, 'duration', 'before a restart; without it, longer and longer'),
   row(`${S}deploy.restart_policy.max_attempts`, 'int', 'then it stays down'),
   row(`${S}deploy.restart_policy.window`, 'duration', 'a run this long is forgotten by max_attempts; 10s'),
-  refuse(`${S}deploy.update_config`, 'a change goes through a service one replica at a time, each waits for the one before; remove the key'),
+  refuse(
+    `${S}deploy.update_config`,
+    'a change goes through a service one replica at a time, each waits for the one before; remove the key',
+  ),
   refuse(`${S}deploy.rollback_config`, later),
   refuse(`${S}deploy.endpoint_mode`, later),
 
@@ -193,6 +221,9 @@ export const composeKeys: readonly KeyRow[] = [
   refuse(`${S}develop`, 'it is for docker compose watch; remove the key'),
   refuse(`${S}pull_policy`, 'an image is pulled where it is missing; remove the key'),
   refuse(`${S}platform`, 'use deploy.placement.constraints: node.platform.arch == arm64'),
-  ...refuseAll(S, later,
-    'annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices dns dns_opt dns_search domainname external_links extra_hosts gpus group_add ipc isolation label_file mac_address mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid post_start pre_stop provider runtime security_opt shm_size storage_opt sysctls use_api_socket userns_mode uts volumes_from'),
+  ...refuseAll(
+    S,
+    later,
+    'annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices dns dns_opt dns_search domainname external_links extra_hosts gpus group_add ipc isolation label_file mac_address mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid post_start pre_stop provider runtime security_opt shm_size storage_opt sysctls use_api_socket userns_mode uts volumes_from',
+  ),
 ];

@@ -44,15 +44,19 @@ const namePattern = /^[a-z0-9][a-z0-9_-]*$/;
 export function readCompose(request: ComposeRequest): ComposeResult {
   const { file } = request;
   const warnings: string[] = [];
-  if (!existsSync(file)) throw new OscaError('not-found', `there is no file ${file}`, 'give the path of a Compose file');
+  if (!existsSync(file))
+    throw new OscaError('not-found', `there is no file ${file}`, 'give the path of a Compose file');
   const env = { ...dotEnv(dirname(file)), ...definedOnly(request.env) };
   const load = (path: string, asked?: SpecProblem): Loaded => loadFile(path, env, warnings, asked);
   const loaded = load(file);
   const raw = loaded.source.value as Raw;
-  const name = request.name ?? (typeof raw.name === 'string' ? expand(raw.name, env) : (request.fallbackName ?? folderName(file)));
+  const name =
+    request.name ?? (typeof raw.name === 'string' ? expand(raw.name, env) : (request.fallbackName ?? folderName(file)));
   const problems: SpecProblem[] = [];
   if (!namePattern.test(name) || name.length > limits.nameLength) {
-    problems.push(loaded.source.problem(['name'], `'${name}' is no name for an app`, 'use a-z, 0-9, - and _, at most 63 letters'));
+    problems.push(
+      loaded.source.problem(['name'], `'${name}' is no name for an app`, 'use a-z, 0-9, - and _, at most 63 letters'),
+    );
   }
   const profiles = new Set([...request.profiles, ...(env.COMPOSE_PROFILES ?? '').split(',').filter(Boolean)]);
   const builds: Record<string, BuildSpec> = {};
@@ -63,16 +67,26 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     const whole = extended(loaded, service, load);
     const wanted = Array.isArray(whole.profiles) ? (whole.profiles as string[]) : [];
     if (wanted.length > 0 && !wanted.some((profile) => profiles.has(profile))) return [];
-    const context = { source: loaded.source, app: name, service, folder: dirname(file), volumes: volumesOf(raw), env, problems };
+    const context = {
+      source: loaded.source,
+      app: name,
+      service,
+      folder: dirname(file),
+      volumes: volumesOf(raw),
+      env,
+      problems,
+    };
     const { spec, build } = normaliseService(whole, context);
     if (build !== undefined) builds[service] = build;
     return [spec];
   });
   if (services.length === 0 && problems.length === 0) {
-    const hint = Object.keys(loaded.services).length > 0 ? 'all have profiles; name one with --profile' : 'add services:';
+    const hint =
+      Object.keys(loaded.services).length > 0 ? 'all have profiles; name one with --profile' : 'add services:';
     problems.push(loaded.source.problem(['services'], 'no service is left to run', hint));
   }
-  if (services.length > limits.services) problems.push(loaded.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
+  if (services.length > limits.services)
+    problems.push(loaded.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
   if (problems.length > 0) throw new SpecError(problems);
   return { app: { name, services }, builds, warnings: [...new Set(warnings)] };
 }
@@ -83,7 +97,11 @@ function loadFile(file: string, env: Environment, warnings: string[], asked?: Sp
     text = readFileSync(file, 'utf8');
   } catch (error) {
     if (asked !== undefined) throw new SpecError([asked]);
-    throw new OscaError('not-found', `${file} can't be read: ${(error as Error).message}`, 'check the path and its permissions');
+    throw new OscaError(
+      'not-found',
+      `${file} can't be read: ${(error as Error).message}`,
+      'check the path and its permissions',
+    );
   }
   const source = new Source(file, text);
   const problems: SpecProblem[] = [];
@@ -94,7 +112,14 @@ function loadFile(file: string, env: Environment, warnings: string[], asked?: Sp
   return { source, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
 }
 
-function interpolated(source: Source, value: unknown, path: Path, env: Environment, problems: SpecProblem[], warnings: string[]): unknown {
+function interpolated(
+  source: Source,
+  value: unknown,
+  path: Path,
+  env: Environment,
+  problems: SpecProblem[],
+  warnings: string[],
+): unknown {
   if (typeof value === 'string') {
     if (!value.includes('$')) return value;
     try {
@@ -106,10 +131,14 @@ function interpolated(source: Source, value: unknown, path: Path, env: Environme
       return value;
     }
   }
-  if (Array.isArray(value)) return value.map((item, i) => interpolated(source, item, [...path, i], env, problems, warnings));
+  if (Array.isArray(value))
+    return value.map((item, i) => interpolated(source, item, [...path, i], env, problems, warnings));
   if (!isRaw(value)) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, child]) => [key, interpolated(source, child, [...path, key], env, problems, warnings)]),
+    Object.entries(value).map(([key, child]) => [
+      key,
+      interpolated(source, child, [...path, key], env, problems, warnings),
+    ]),
   );
 }
 
@@ -126,7 +155,10 @@ const expand = (text: string, env: Environment): string => (text.includes('$') ?
 
 /** Compose's rule: the folder's name, lower case, without what a name may not have. */
 function folderName(file: string): string {
-  const name = basename(dirname(resolve(file))).toLowerCase().replace(/[^a-z0-9_-]/g, '').replace(/^[_-]+/, '');
+  const name = basename(dirname(resolve(file)))
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, '')
+    .replace(/^[_-]+/, '');
   return name === '' ? 'app' : name;
 }
 

@@ -16,7 +16,8 @@ export interface Loaded {
 
 const replaced = new Set(['command', 'entrypoint', 'test']);
 
-export const isRaw = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isRaw = (value: unknown): value is Raw =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Joins `over` onto `base` by the specification's rules. */
 export function mergeRaw(base: Raw, over: Raw): Raw {
@@ -44,7 +45,12 @@ export function pairs(value: unknown): Raw {
 }
 
 /** A service with all that it extends. `load` reads and checks another file. Throws SpecError for a cycle or a missing one. */
-export function extended(from: Loaded, name: string, load: (file: string, asked: SpecProblem) => Loaded, trail: string[] = []): Raw {
+export function extended(
+  from: Loaded,
+  name: string,
+  load: (file: string, asked: SpecProblem) => Loaded,
+  trail: string[] = [],
+): Raw {
   const service = from.services[name]!;
   const mark = `${from.source.file}:${name}`;
   const path: Path = ['services', name, 'extends'];
@@ -52,15 +58,22 @@ export function extended(from: Loaded, name: string, load: (file: string, asked:
   if (target === undefined) return own;
   if (trail.includes(mark)) {
     const cycle = [...trail.slice(trail.indexOf(mark)), mark].map((one) => one.slice(one.lastIndexOf(':') + 1));
-    throw new SpecError([from.source.problem(path, `extends itself: ${cycle.join(' → ')}`, 'take one of the links out')]);
+    throw new SpecError([
+      from.source.problem(path, `extends itself: ${cycle.join(' → ')}`, 'take one of the links out'),
+    ]);
   }
   const wanted = isRaw(target) ? String(target.service ?? '') : String(target);
-  const file = isRaw(target) && target.file !== undefined ? resolve(dirname(from.source.file), String(target.file)) : from.source.file;
+  const file =
+    isRaw(target) && target.file !== undefined
+      ? resolve(dirname(from.source.file), String(target.file))
+      : from.source.file;
   const problem = from.source.problem(path, `${file} can't be read`, 'the path is relative to this file');
   const base = file === from.source.file ? from : load(file, problem);
   if (base.services[wanted] === undefined) {
     const has = Object.keys(base.services).join(', ');
-    throw new SpecError([from.source.problem(path, `there is no service '${wanted}' in ${base.source.file}`, `it has: ${has}`)]);
+    throw new SpecError([
+      from.source.problem(path, `there is no service '${wanted}' in ${base.source.file}`, `it has: ${has}`),
+    ]);
   }
   const inherited = extended(base, wanted, load, [...trail, mark]);
   return mergeRaw(base === from ? inherited : rebased(inherited, dirname(file)), own);
@@ -73,10 +86,14 @@ function rebased(service: Raw, folder: string): Raw {
   const { env_file: envFile, volumes, build } = service;
   if (envFile !== undefined) {
     const items = Array.isArray(envFile) ? envFile : [envFile];
-    out.env_file = items.map((item) => (isRaw(item) ? { ...item, path: resolve(folder, String(item.path)) } : resolve(folder, String(item))));
+    out.env_file = items.map((item) =>
+      isRaw(item) ? { ...item, path: resolve(folder, String(item.path)) } : resolve(folder, String(item)),
+    );
   }
-  if (Array.isArray(volumes)) out.volumes = volumes.map((item) => (typeof item === 'string' ? item.replace(/^[^:]+/, absolute) : item));
+  if (Array.isArray(volumes))
+    out.volumes = volumes.map((item) => (typeof item === 'string' ? item.replace(/^[^:]+/, absolute) : item));
   if (typeof build === 'string') out.build = resolve(folder, build);
-  else if (isRaw(build) && build.context !== undefined) out.build = { ...build, context: resolve(folder, String(build.context)) };
+  else if (isRaw(build) && build.context !== undefined)
+    out.build = { ...build, context: resolve(folder, String(build.context)) };
   return out;
 }

@@ -29,7 +29,8 @@ export function interpolate(text: string, env: Environment): Interpolated {
         i = end + 1;
       } else {
         const name = /^[A-Za-z_]\w*/.exec(source.slice(dollar + 1))?.[0];
-        if (name === undefined) throw new Error(`'$' at character ${dollar + 1} starts no variable; write $$ for a dollar`);
+        if (name === undefined)
+          throw new Error(`'$' at character ${dollar + 1} starts no variable; write $$ for a dollar`);
         out += lookup(name);
         i = dollar + 1 + name.length;
       }

@@ -31,7 +31,8 @@ function shortMount(text: string, context: ServiceContext, complain: Complain): 
   const odd = flags.find((one) => !['ro', 'rw', 'z', 'Z'].includes(one));
   if (odd !== undefined) complain(`mode '${odd}' is not supported`, 'use ro or rw');
   const readOnly = flags.includes('ro') ? { readOnly: true } : {};
-  if (/^[./~]/.test(source)) return [{ kind: 'bind', source: hostPath(source, context.folder), target, createPath: true, ...readOnly }];
+  if (/^[./~]/.test(source))
+    return [{ kind: 'bind', source: hostPath(source, context.folder), target, createPath: true, ...readOnly }];
   const volume = volumeName(source, context, complain);
   return volume === undefined ? [] : [{ kind: 'volume', source: volume, target, ...readOnly }];
 }
@@ -46,7 +47,8 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
   if (!absolute(target, complain)) return [];
   const readOnly = item.read_only === true || item.read_only === 'true' ? { readOnly: true } : {};
   if (kind === 'tmpfs') {
-    const size = isRaw(item.tmpfs) && item.tmpfs.size !== undefined ? parseBytes(item.tmpfs.size as string | number) : undefined;
+    const size =
+      isRaw(item.tmpfs) && item.tmpfs.size !== undefined ? parseBytes(item.tmpfs.size as string | number) : undefined;
     return [{ kind, target, ...(size === undefined ? {} : { sizeBytes: size }), ...readOnly }];
   }
   if (kind === 'bind') {
@@ -73,13 +75,17 @@ function absolute(target: string, complain: Complain): boolean {
   return false;
 }
 
-const hostPath = (path: string, folder: string): string => (path.startsWith('~') ? resolve(homedir(), path.slice(path.startsWith('~/') ? 2 : 1)) : resolve(folder, path));
+const hostPath = (path: string, folder: string): string =>
+  path.startsWith('~') ? resolve(homedir(), path.slice(path.startsWith('~/') ? 2 : 1)) : resolve(folder, path);
 
 /** The engine's name of a declared volume. */
 function volumeName(name: string, { app, volumes }: ServiceContext, complain: Complain): string | undefined {
   const declared = volumes[name];
   if (declared === undefined) {
-    complain(`volume '${name}' is not declared`, `add it under volumes: at the end of the file, or write ./${name} for a folder`);
+    complain(
+      `volume '${name}' is not declared`,
+      `add it under volumes: at the end of the file, or write ./${name} for a folder`,
+    );
     return undefined;
   }
   const external = declared.external === true || declared.external === 'true';

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
-import type { Constraint, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/model.ts';
 import { limits } from '../core/limits.ts';
+import type { Constraint, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/model.ts';
 import type { Raw } from './extend.ts';
 import { isRaw, pairs } from './extend.ts';
 import type { Environment } from './interpolate.ts';
@@ -31,7 +31,8 @@ export interface ServiceContext {
 
 const grace = 10_000;
 const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
-const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
+const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)];
 const flag = (value: unknown): boolean => value === true || value === 'true';
 const ms = (value: unknown): number | undefined => (typeof value === 'string' ? parseDuration(value) : undefined);
 /** { key: value } without the keys that have none. */
@@ -48,7 +49,8 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
   const replicas = deploy.replicas === undefined ? 1 : Number(deploy.replicas);
   if (replicas > limits.replicas || replicas < 0) report(['deploy', 'replicas'], `must be 0 to ${limits.replicas}`, '');
   const mode = String(deploy.mode ?? 'replicated');
-  if (mode !== 'replicated' && mode !== 'global') report(['deploy', 'mode'], `'${mode}' is not supported`, 'use replicated or global');
+  if (mode !== 'replicated' && mode !== 'global')
+    report(['deploy', 'mode'], `'${mode}' is not supported`, 'use replicated or global');
   const spec: ServiceSpec = {
     name: context.service,
     driver,
@@ -84,14 +86,21 @@ type Report = (path: Path, message: string, hint: string) => void;
 
 function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
   const driver = String(raw(service['x-osca']).driver ?? 'docker');
-  if (driver !== 'docker' && driver !== 'process') report(['x-osca', 'driver'], `'${driver}' is no driver`, 'use docker or process');
+  if (driver !== 'docker' && driver !== 'process')
+    report(['x-osca', 'driver'], `'${driver}' is no driver`, 'use docker or process');
   if (driver === 'process') {
-    if (service.image !== undefined || service.build !== undefined) report([], 'a process has no image', 'remove image and build, or x-osca.driver');
-    if (service.command === undefined && service.entrypoint === undefined) report([], 'a process needs a command', 'add command:');
+    if (service.image !== undefined || service.build !== undefined)
+      report([], 'a process has no image', 'remove image and build, or x-osca.driver');
+    if (service.command === undefined && service.entrypoint === undefined)
+      report([], 'a process needs a command', 'add command:');
     return 'process';
   }
   if (service.image === undefined && service.build === undefined) {
-    report([], 'has neither image nor build', 'name an image; to run a plain process on the cell add x-osca: {driver: process}');
+    report(
+      [],
+      'has neither image nor build',
+      'name an image; to run a plain process on the cell add x-osca: {driver: process}',
+    );
   }
   return 'docker';
 }
@@ -128,12 +137,20 @@ const strings = (values: Raw): Record<string, string> =>
 
 function environmentOf(service: Raw, { folder, env }: ServiceContext, report: Report): Record<string, string> {
   const out: Record<string, string> = {};
-  const files = Array.isArray(service.env_file) ? service.env_file : service.env_file === undefined ? [] : [service.env_file];
+  const files = Array.isArray(service.env_file)
+    ? service.env_file
+    : service.env_file === undefined
+      ? []
+      : [service.env_file];
   files.forEach((item: unknown, i) => {
     const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
     if (existsSync(path)) Object.assign(out, parseEnv(readFileSync(path, 'utf8')));
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
-      report(Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'], `there is no file ${path}`, 'make it, or say required: false');
+      report(
+        Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'],
+        `there is no file ${path}`,
+        'make it, or say required: false',
+      );
     }
   });
   for (const [key, value] of Object.entries(pairs(service.environment))) {
@@ -148,17 +165,30 @@ function portsOf(service: Raw, report: Report): Port[] {
   return items.flatMap((item: unknown, i): Port[] => {
     if (!isRaw(item)) {
       const ports = parsePorts(String(item));
-      if (ports === undefined) report(['ports', i], `'${String(item)}' is no port`, 'write TARGET, PUBLISHED:TARGET or IP:PUBLISHED:TARGET, with /udp for UDP');
+      if (ports === undefined)
+        report(
+          ['ports', i],
+          `'${String(item)}' is no port`,
+          'write TARGET, PUBLISHED:TARGET or IP:PUBLISHED:TARGET, with /udp for UDP',
+        );
       return ports ?? [];
     }
     const protocol = String(item.protocol ?? 'tcp');
     const published = item.published === undefined || item.published === '' ? undefined : Number(item.published);
     const isPort = (port: number): boolean => Number.isSafeInteger(port) && port >= 1 && port <= 65_535;
     if (!isPort(Number(item.target))) report(['ports', i, 'target'], 'must be 1 to 65535', '');
-    if (published !== undefined && !isPort(published)) report(['ports', i, 'published'], 'must be one port, 1 to 65535', '');
-    if (protocol !== 'tcp' && protocol !== 'udp') report(['ports', i, 'protocol'], `'${protocol}' is not supported`, 'use tcp or udp');
+    if (published !== undefined && !isPort(published))
+      report(['ports', i, 'published'], 'must be one port, 1 to 65535', '');
+    if (protocol !== 'tcp' && protocol !== 'udp')
+      report(['ports', i, 'protocol'], `'${protocol}' is not supported`, 'use tcp or udp');
     const hostIp = item.host_ip === undefined ? undefined : String(item.host_ip);
-    return [{ target: Number(item.target), protocol: protocol === 'udp' ? 'udp' : 'tcp', ...given<Port>({ published, hostIp }) } as Port];
+    return [
+      {
+        target: Number(item.target),
+        protocol: protocol === 'udp' ? 'udp' : 'tcp',
+        ...given<Port>({ published, hostIp }),
+      } as Port,
+    ];
   });
 }
 
@@ -167,9 +197,17 @@ function restartOf(service: Raw, deploy: Raw, report: Report): RestartPolicy {
   if (deploy.restart_policy !== undefined) {
     const condition = String(policy.condition ?? 'any');
     if (condition !== 'none' && condition !== 'on-failure' && condition !== 'any') {
-      report(['deploy', 'restart_policy', 'condition'], `'${condition}' is no condition`, 'use none, on-failure or any');
+      report(
+        ['deploy', 'restart_policy', 'condition'],
+        `'${condition}' is no condition`,
+        'use none, on-failure or any',
+      );
     }
-    const more = { maxAttempts: policy.max_attempts === undefined ? undefined : Number(policy.max_attempts), delayMs: ms(policy.delay), windowMs: ms(policy.window) };
+    const more = {
+      maxAttempts: policy.max_attempts === undefined ? undefined : Number(policy.max_attempts),
+      delayMs: ms(policy.delay),
+      windowMs: ms(policy.window),
+    };
     return { condition: condition as RestartPolicy['condition'], ...given<RestartPolicy>(more as RestartPolicy) };
   }
   const text = service.restart === false ? 'no' : String(service.restart ?? 'always');
@@ -177,13 +215,18 @@ function restartOf(service: Raw, deploy: Raw, report: Report): RestartPolicy {
   if (limited !== null) return { condition: 'on-failure', maxAttempts: Number(limited[1]) };
   if (text === 'no') return { condition: 'none' };
   if (text === 'on-failure') return { condition: 'on-failure' };
-  if (text !== 'always' && text !== 'unless-stopped') report(['restart'], `'${text}' is no restart policy`, 'use no, always, on-failure[:N] or unless-stopped');
+  if (text !== 'always' && text !== 'unless-stopped')
+    report(['restart'], `'${text}' is no restart policy`, 'use no, always, on-failure[:N] or unless-stopped');
   return { condition: 'any' };
 }
 
 function healthcheckOf(check: Raw, report: Report): Healthcheck | undefined {
   if (Object.keys(check).length === 0 || flag(check.disable)) return undefined;
-  const test = Array.isArray(check.test) ? check.test.map(String) : check.test === undefined ? [] : ['CMD-SHELL', String(check.test)];
+  const test = Array.isArray(check.test)
+    ? check.test.map(String)
+    : check.test === undefined
+      ? []
+      : ['CMD-SHELL', String(check.test)];
   if (test[0] === 'NONE') return undefined;
   if (test.length < 2 || (test[0] !== 'CMD' && test[0] !== 'CMD-SHELL')) {
     report(['healthcheck', 'test'], 'must be a command', 'write a line for a shell, or [CMD, program, argument]');
@@ -201,7 +244,8 @@ function resourcesOf(resources: Raw, report: Report): Resources {
     const value = raw(resources[kind]).cpus;
     if (value === undefined) return undefined;
     const milli = parseCpus(value as string | number);
-    if (milli === undefined) report(['deploy', 'resources', kind, 'cpus'], `'${String(value)}' is no number of cores`, "write '0.5'");
+    if (milli === undefined)
+      report(['deploy', 'resources', kind, 'cpus'], `'${String(value)}' is no number of cores`, "write '0.5'");
     return milli;
   };
   const memory = (kind: string): number | undefined => {
@@ -210,7 +254,11 @@ function resourcesOf(resources: Raw, report: Report): Resources {
   };
   const pids = raw(resources.limits).pids;
   return given<Resources>({
-    ...{ limitCpuMilli: cpus('limits'), limitMemoryBytes: memory('limits'), limitPids: pids === undefined ? undefined : Number(pids) },
+    ...{
+      limitCpuMilli: cpus('limits'),
+      limitMemoryBytes: memory('limits'),
+      limitPids: pids === undefined ? undefined : Number(pids),
+    },
     ...{ reserveCpuMilli: cpus('reservations'), reserveMemoryBytes: memory('reservations') },
   });
 }
@@ -219,7 +267,11 @@ function constraintsOf(placement: Raw, report: Report): Constraint[] {
   return texts(placement.constraints).flatMap((text, i) => {
     const constraint = parseConstraint(text);
     if (constraint === undefined) {
-      report(['deploy', 'placement', 'constraints', i], `'${text}' is no constraint`, 'write node.labels.NAME == VALUE; node.hostname, node.id, node.platform.os and node.platform.arch work too; label a cell with osca cell label');
+      report(
+        ['deploy', 'placement', 'constraints', i],
+        `'${text}' is no constraint`,
+        'write node.labels.NAME == VALUE; node.hostname, node.id, node.platform.os and node.platform.arch work too; label a cell with osca cell label',
+      );
     }
     return constraint === undefined ? [] : [constraint];
   });
@@ -228,7 +280,9 @@ function constraintsOf(placement: Raw, report: Report): Constraint[] {
 function ulimitsOf(ulimits: Raw): Record<string, { soft: number; hard: number }> {
   return Object.fromEntries(
     Object.entries(ulimits).map(([name, value]) => {
-      const both = isRaw(value) ? { soft: Number(value.soft ?? value.hard), hard: Number(value.hard ?? value.soft) } : { soft: Number(value), hard: Number(value) };
+      const both = isRaw(value)
+        ? { soft: Number(value.soft ?? value.hard), hard: Number(value.hard ?? value.soft) }
+        : { soft: Number(value), hard: Number(value) };
       return [name, both];
     }),
   );

@@ -20,8 +20,14 @@ export class Source {
     if (Buffer.byteLength(text) > limits.specBytes) {
       throw this.#fail(`the file is larger than ${limits.specBytes / 1_048_576} MiB`, 'split it into several apps');
     }
-    this.#document = parseDocument(text, { lineCounter: this.#lines, merge: true, prettyErrors: false, uniqueKeys: true });
-    const problems = this.#document.errors.map((error): SpecProblem => {
+    this.#document = parseDocument(text, {
+      lineCounter: this.#lines,
+      merge: true,
+      prettyErrors: false,
+      uniqueKeys: true,
+    });
+    // One mistake makes the parser stumble over all that follows it: the first is the one to mend.
+    const problems = this.#document.errors.slice(0, 1).map((error): SpecProblem => {
       const { line, col } = this.#lines.linePos(error.pos[0]);
       const tab = error.code === 'TAB_AS_INDENT';
       const hint = tab ? 'YAML is indented with spaces; replace the tab' : '';
@@ -31,7 +37,10 @@ export class Source {
     try {
       this.value = this.#document.toJS({ maxAliasCount: limits.specAliases });
     } catch (error) {
-      throw this.#fail(`its aliases expand to too much: ${(error as Error).message}`, 'write out what the anchors repeat');
+      throw this.#fail(
+        `its aliases expand to too much: ${(error as Error).message}`,
+        'write out what the anchors repeat',
+      );
     }
   }
 
@@ -67,4 +76,7 @@ export class Source {
 }
 
 export const keyText = (path: Path): string =>
-  path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`), '');
+  path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`),
+    '',
+  );

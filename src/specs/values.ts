@@ -7,7 +7,8 @@ const durationUnits: Record<string, number> = { us: 0.001, ms: 1, s: 1_000, m: 6
 export function parseDuration(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(us|ms|s|m|h))+$/.test(text)) return text === '0' ? 0 : undefined;
   let ms = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(us|ms|s|m|h)/g)) ms += Number(amount) * durationUnits[unit!]!;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(us|ms|s|m|h)/g))
+    ms += Number(amount) * durationUnits[unit!]!;
   return ms;
 }
 
@@ -62,10 +63,9 @@ function parseRange(text: string): [number, number] | undefined {
 
 /** '8080', '80:8080', '127.0.0.1:80:8080/udp', '3000-3002:3000-3002', '[::1]:80:80'. */
 export function parsePorts(text: string): Port[] | undefined {
-  const match = /^(?:(\[[^\]]+\]|[\d.]+):(?=[\d-]*:?\d))?(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp))?$/.exec(text);
+  const match = /^(?:(\[[^\]]+\]|\d+\.\d+\.\d+\.\d+):)?(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp))?$/.exec(text);
   if (match === null) return undefined;
   const [, ip, published, target, protocol] = match;
-  if (ip !== undefined && !ip.startsWith('[') && !/^\d+\.\d+\.\d+\.\d+$/.test(ip)) return undefined;
   const targets = parseRange(target!);
   const outs = published === undefined ? undefined : parseRange(published);
   if (targets === undefined || (published !== undefined && outs === undefined)) return undefined;
@@ -79,13 +79,17 @@ export function parsePorts(text: string): Port[] | undefined {
 }
 
 export function parseConstraint(text: string): Constraint | undefined {
-  const match = /^\s*(node\.(?:id|hostname|platform\.os|platform\.arch|labels\.[\w.-]+))\s*(==|!=)\s*(\S.*?)\s*$/.exec(text);
+  const match = /^\s*(node\.(?:id|hostname|platform\.os|platform\.arch|labels\.[\w.-]+))\s*(==|!=)\s*(\S.*?)\s*$/.exec(
+    text,
+  );
   return match === null ? undefined : { key: match[1]!, op: match[2] as Constraint['op'], value: match[3]! };
 }
 
 /** The name that people probably meant. */
 export function nearest(word: string, names: readonly string[]): string | undefined {
-  const ranked = names.map((name) => ({ name, distance: editDistance(word, name) })).sort((a, b) => a.distance - b.distance);
+  const ranked = names
+    .map((name) => ({ name, distance: editDistance(word, name) }))
+    .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
   return best !== undefined && best.distance <= Math.max(1, Math.floor(word.length / 3)) ? best.name : undefined;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../src/core/events.ts';
-import { aliveIn, allSee, appliance, simService, World } from './world.ts';
 import { rough } from './network.ts';
+import { aliveIn, allSee, appliance, simService, World } from './world.ts';
 
 const deploy = (name: string, replicas: number, image = 'busybox', by = 'test'): Request => {
   const spec = { name, services: [simService('web', replicas, { image })] };
@@ -29,7 +29,11 @@ describe('an appliance in World', () => {
     const { ticket } = world.get('f', { op: 'ticket.create', uses: 3, expiresInMs: 60_000, seed: 't' });
     world.crash('f');
     for (const name of ['a', 'b', 'c']) world.start(name, String(ticket));
-    world.until(() => world.up().every(({ name }) => ['a', 'b', 'c'].every((n) => aliveIn(world, name).includes(n))), 10_000, 'a, b and c see each other');
+    world.until(
+      () => world.up().every(({ name }) => ['a', 'b', 'c'].every((n) => aliveIn(world, name).includes(n))),
+      10_000,
+      'a, b and c see each other',
+    );
     world.start('f');
     world.until(() => allSee(world, 4), 10_000, 'the founder is back among them');
   });
@@ -70,14 +74,25 @@ describe('an appliance in World', () => {
     world.get('h1', deploy('shop', 3));
     world.until(() => world.running().length === 3, 5_000, 'running');
     world.run(2_000);
-    world.partition([['h1', 'h2', 'h3'], ['h4', 'h5']]);
-    world.until(() => aliveIn(world, 'h1').length === 3 && aliveIn(world, 'h4').length === 2, 30_000, 'both sides know');
+    world.partition([
+      ['h1', 'h2', 'h3'],
+      ['h4', 'h5'],
+    ]);
+    world.until(
+      () => aliveIn(world, 'h1').length === 3 && aliveIn(world, 'h4').length === 2,
+      30_000,
+      'both sides know',
+    );
     world.get('h1', deploy('shop', 3, 'image-a', 'ann'));
     world.get('h4', deploy('shop', 3, 'image-b', 'bob'));
     world.run(5_000);
     world.heal();
     world.until(() => allSee(world, 5), 20_000, 'one appliance again');
-    world.until(() => new Set(world.up().map(({ name }) => world.view(name).apps[0]!.revision.id)).size === 1, 10_000, 'one revision');
+    world.until(
+      () => new Set(world.up().map(({ name }) => world.view(name).apps[0]!.revision.id)).size === 1,
+      10_000,
+      'one revision',
+    );
     world.until(() => world.running().length === 3, 20_000, '3 replicas once each');
     const [app] = world.view('h1').apps;
     expect(app!.history.map(({ by }) => by).sort()).toEqual(['ann', 'bob', 'test']);
@@ -89,9 +104,18 @@ describe('an appliance in World', () => {
     world.get('h1', deploy('shop', 3));
     world.until(() => world.running().length === 3, 5_000, 'running');
     world.get('h1', { op: 'cell.rm', cell: world.hosts.get('h3')!.id });
-    world.until(() => world.running().length === 3 && world.running().every((one) => !one.endsWith('@h3')), 10_000, 'moved');
+    world.until(
+      () => world.running().length === 3 && world.running().every((one) => !one.endsWith('@h3')),
+      10_000,
+      'moved',
+    );
     expect(world.view('h3').phase).toBe('revoked');
-    expect(world.view('h2').members.map(({ name }) => name).sort()).toEqual(['h1', 'h2']);
+    expect(
+      world
+        .view('h2')
+        .members.map(({ name }) => name)
+        .sort(),
+    ).toEqual(['h1', 'h2']);
     world.crash('h3');
     world.start('h3');
     world.run(3_000);

@@ -5,8 +5,8 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';
 import { rough } from './network.ts';
-import { allSee, appliance, simService } from './world.ts';
 import type { World } from './world.ts';
+import { allSee, appliance, simService } from './world.ts';
 
 const seeds = process.env.OSCA_SEEDS?.split(',') ?? Array.from({ length: 40 }, (_, i) => `fault-${i}`);
 
@@ -46,9 +46,17 @@ describe('after the faults stop', () => {
     world.until(() => allSee(world, count), 60_000, 'all alive in all views');
     const wanted = () => {
       const homes = new Map([...world.hosts.values()].map(({ id, name }) => [id, name]));
-      return world.view('h1').assignments.map(({ replica, cell }) => `${replica}@${homes.get(cell ?? '')}`).sort().join();
+      return world
+        .view('h1')
+        .assignments.map(({ replica, cell }) => `${replica}@${homes.get(cell ?? '')}`)
+        .sort()
+        .join();
     };
-    world.until(() => new Set(names.map((name) => JSON.stringify(world.view(name).apps))).size === 1, 30_000, 'equal documents');
+    world.until(
+      () => new Set(names.map((name) => JSON.stringify(world.view(name).apps))).size === 1,
+      30_000,
+      'equal documents',
+    );
     world.until(() => world.running().join() === wanted(), 120_000, 'every replica once, where placement says');
     const before = world.running();
     world.run(20_000);

@@ -1,7 +1,8 @@
 /** One simulated machine: what survives a crash (disk, containers), and the Cell that runs on it while it is up. */
-import { hash32 } from '../../src/core/hash.ts';
+
 import type { Observed, UnitSpec } from '../../src/core/events.ts';
 import type { Sealer, Signer } from '../../src/core/frames.ts';
+import { hash32 } from '../../src/core/hash.ts';
 import type { Cell } from '../../src/node/cell.ts';
 
 export interface Disk {
@@ -28,7 +29,8 @@ export interface SimHost {
 }
 
 const secretOf = (id: string): string => `secret of ${id}`;
-const tag = (id: string, text: string): string => `${hash32(secretOf(id) + text, 1).toString(36)}${hash32(text + id, 2).toString(36)}`;
+const tag = (id: string, text: string): string =>
+  `${hash32(secretOf(id) + text, 1).toString(36)}${hash32(text + id, 2).toString(36)}`;
 
 /** A keyed hash in place of Ed25519: as good in a world without liars who read this file, and a thousand times cheaper. */
 export function simSealer(id: string): Sealer {
@@ -46,5 +48,13 @@ export function simSealer(id: string): Sealer {
 export function observedOf(unit: UnitSpec, nowMs: number): Observed {
   const ports = unit.service.ports.map(({ published }) => published ?? 32_768);
   const { replica, hash } = unit;
-  return { replica, hash, handle: `c-${replica}-${hash}-${nowMs}`, running: true, startedAtMs: nowMs, ports, driver: 'docker' };
+  return {
+    replica,
+    hash,
+    handle: `c-${replica}-${hash}-${nowMs}`,
+    running: true,
+    startedAtMs: nowMs,
+    ports,
+    driver: 'docker',
+  };
 }

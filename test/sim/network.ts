@@ -10,8 +10,20 @@ export interface NetworkOptions {
   reorderPercent: number;
 }
 
-export const lan: NetworkOptions = { delayMinMs: 1, delayMaxMs: 5, lossPercent: 0, duplicatePercent: 0, reorderPercent: 0 };
-export const rough: NetworkOptions = { delayMinMs: 1, delayMaxMs: 60, lossPercent: 5, duplicatePercent: 5, reorderPercent: 10 };
+export const lan: NetworkOptions = {
+  delayMinMs: 1,
+  delayMaxMs: 5,
+  lossPercent: 0,
+  duplicatePercent: 0,
+  reorderPercent: 0,
+};
+export const rough: NetworkOptions = {
+  delayMinMs: 1,
+  delayMaxMs: 60,
+  lossPercent: 5,
+  duplicatePercent: 5,
+  reorderPercent: 10,
+};
 
 export class Network {
   options: NetworkOptions;

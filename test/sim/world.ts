@@ -25,9 +25,7 @@ export interface WorldOptions {
   fsyncMs?: [number, number];
 }
 
-type Happening =
-  | { kind: 'event'; host: string; life: number; event: Event }
-  | { kind: 'act'; run: () => void };
+type Happening = { kind: 'event'; host: string; life: number; event: Event } | { kind: 'act'; run: () => void };
 
 export class World {
   readonly hosts = new Map<string, SimHost>();
@@ -72,7 +70,15 @@ export class World {
     host.cell = new Cell({ sealer: simSealer(host.id), random }, this.#options.cell ?? cellDefaults);
     const { disk, engine, cpuMilli } = host;
     disk.incarnation++;
-    const facts = { version: 'sim', os: 'linux', arch: 'amd64', cpuMilli, memoryBytes: 4 * 2 ** 30, engine, hostname: name };
+    const facts = {
+      version: 'sim',
+      os: 'linux',
+      arch: 'amd64',
+      cpuMilli,
+      memoryBytes: 4 * 2 ** 30,
+      engine,
+      hostname: name,
+    };
     this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
     this.give(name, { type: 'facts', name, facts, addrs: [`/sim/${name}`] });
     const remembered = disk.founder === undefined ? {} : { founder: disk.founder };
@@ -185,7 +191,8 @@ export class World {
 
   run(forMs: number): void {
     const endMs = this.nowMs + forMs;
-    for (let next = this.#agenda.peekMs(); next !== undefined && next <= endMs; next = this.#agenda.peekMs()) this.step();
+    for (let next = this.#agenda.peekMs(); next !== undefined && next <= endMs; next = this.#agenda.peekMs())
+      this.step();
     this.nowMs = endMs;
   }
 
@@ -203,7 +210,9 @@ export class World {
       if (next === undefined || next > endMs) {
         this.nowMs = endMs;
         if (done()) return withinMs;
-        throw new Error(`seed ${this.#options.seed}, step ${this.steps}, ${this.nowMs} ms: not within ${withinMs} ms: ${what}`);
+        throw new Error(
+          `seed ${this.#options.seed}, step ${this.steps}, ${this.nowMs} ms: not within ${withinMs} ms: ${what}`,
+        );
       }
       this.step();
     }
@@ -241,7 +250,10 @@ export class World {
   }
 
   #handle(host: SimHost, event: Event): void {
-    this.digest = hash32(`${this.nowMs} ${host.name} ${event.type} ${event.type === 'frame' ? event.text : ''}`, this.digest);
+    this.digest = hash32(
+      `${this.nowMs} ${host.name} ${event.type} ${event.type === 'frame' ? event.text : ''}`,
+      this.digest,
+    );
     for (const effect of host.cell!.handle(event, this.nowMs)) this.#perform(host, effect);
   }
 
@@ -322,7 +334,8 @@ export class World {
       const image = effect.unit.service.image ?? '';
       const message = host.broken.get(image);
       if (message !== undefined) {
-        if (host.life === life) this.give(host.name, { type: 'unit.failed', key: effect.key, code: 'image-missing', message });
+        if (host.life === life)
+          this.give(host.name, { type: 'unit.failed', key: effect.key, code: 'image-missing', message });
         return;
       }
       if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
@@ -350,7 +363,14 @@ export class World {
 export function simService(name: string, replicas: number, more: Partial<ServiceSpec> = {}): ServiceSpec {
   return {
     ...{ name, driver: 'docker', image: 'busybox', environment: {}, ports: [], mounts: [], labels: {} },
-    ...{ restart: { condition: 'any' }, stopGraceMs: 10_000, mode: 'replicated', replicas, resources: {}, constraints: [] },
+    ...{
+      restart: { condition: 'any' },
+      stopGraceMs: 10_000,
+      mode: 'replicated',
+      replicas,
+      resources: {},
+      constraints: [],
+    },
     ...more,
   };
 }

@@ -1,8 +1,8 @@
 /** Apps and their replicas: ls, ps, inspect, why, stop, start, restart, scale, rm. */
 import type { Command } from 'commander';
+import type { AppRow, ReplicaRow } from '../../api/rows.ts';
 import { OscaError } from '../../core/errors.ts';
 import type { Assignment } from '../../core/model.ts';
-import type { AppRow, ReplicaRow } from '../../api/rows.ts';
 import { ago, bold, dim, green, red, say, stateColour, table } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { appPath, clientOf, show, wholeNumber } from '../shared.ts';
@@ -10,7 +10,8 @@ import { appPath, clientOf, show, wholeNumber } from '../shared.ts';
 /** APP[/SERVICE] as two words. */
 function split(target: string): { app: string; service?: string } {
   const [app, service, ...more] = target.split('/');
-  if (more.length > 0) throw new OscaError('bad-request', `'${target}' names a replica`, 'name an app or a service: APP or APP/SERVICE');
+  if (more.length > 0)
+    throw new OscaError('bad-request', `'${target}' names a replica`, 'name an app or a service: APP or APP/SERVICE');
   return { app: app!, ...(service === undefined ? {} : { service }) };
 }
 
@@ -21,8 +22,18 @@ export function addAppCommands(osca: Command): void {
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
       const apps = await clientOf(command).call<AppRow[]>('GET', '/v1/apps');
-      const rows = apps.map(({ app, state, ready, wanted, revision, by, atMs }) => [bold(app), stateColour(state), `${ready}/${wanted}`, revision, `${by} ${ago(atMs)}`]);
-      show(command, apps, () => (rows.length === 0 ? 'no apps yet; deploy one: osca deploy FILE' : table(['APP', 'STATE', 'READY', 'REVISION', 'DEPLOYED'], rows)));
+      const rows = apps.map(({ app, state, ready, wanted, revision, by, atMs }) => [
+        bold(app),
+        stateColour(state),
+        `${ready}/${wanted}`,
+        revision,
+        `${by} ${ago(atMs)}`,
+      ]);
+      show(command, apps, () =>
+        rows.length === 0
+          ? 'no apps yet; deploy one: osca deploy FILE'
+          : table(['APP', 'STATE', 'READY', 'REVISION', 'DEPLOYED'], rows),
+      );
     });
   osca
     .command('ps [target]')
@@ -32,7 +43,11 @@ export function addAppCommands(osca: Command): void {
     .action(async (target: string | undefined, _options: unknown, command: Command) => {
       const search = target === undefined ? '' : `?target=${encodeURIComponent(target)}`;
       const replicas = await clientOf(command).call<ReplicaRow[]>('GET', `/v1/replicas${search}`);
-      show(command, replicas, () => (replicas.length === 0 ? 'no replicas' : table(['REPLICA', 'CELL', 'STATE', 'PORTS', 'RESTARTS', ''], replicas.map(psRow))));
+      show(command, replicas, () =>
+        replicas.length === 0
+          ? 'no replicas'
+          : table(['REPLICA', 'CELL', 'STATE', 'PORTS', 'RESTARTS', ''], replicas.map(psRow)),
+      );
     });
   osca
     .command('inspect <target>')
@@ -55,7 +70,9 @@ export function addAppCommands(osca: Command): void {
     .action(async (target: string, _options: unknown, command: Command) => {
       const client = clientOf(command);
       const assignments = await client.call<Assignment[]>('GET', `/v1/explain?target=${encodeURIComponent(target)}`);
-      show(command, assignments, () => (assignments.length === 0 ? 'it is stopped: no cell should run it' : assignments.map(whyText).join('\n')));
+      show(command, assignments, () =>
+        assignments.length === 0 ? 'it is stopped: no cell should run it' : assignments.map(whyText).join('\n'),
+      );
     });
   addChanges(osca);
 }
@@ -84,7 +101,11 @@ function addChanges(osca: Command): void {
       .option('--json', 'print JSON')
       .action(async (target: string, _options: unknown, command: Command) => {
         const { app, service } = split(target);
-        const changed = await clientOf(command).call<Changed>('POST', `${appPath(app)}/${verb}`, service === undefined ? {} : { service });
+        const changed = await clientOf(command).call<Changed>(
+          'POST',
+          `${appPath(app)}/${verb}`,
+          service === undefined ? {} : { service },
+        );
         show(command, changed, () => `${target} ${done[verb]}${warningOf(changed)}`);
       });
   }
@@ -96,7 +117,8 @@ function addChanges(osca: Command): void {
     .action(async (given: string, number: string | undefined, _options: unknown, command: Command) => {
       const [target, count] = given.includes('=') ? (given.split('=') as [string, string]) : [given, number];
       const { app, service } = split(target);
-      if (service === undefined || count === undefined) throw new OscaError('bad-request', 'a service and a number are needed', 'osca scale APP/SERVICE=N');
+      if (service === undefined || count === undefined)
+        throw new OscaError('bad-request', 'a service and a number are needed', 'osca scale APP/SERVICE=N');
       const replicas = wholeNumber(count);
       const changed = await clientOf(command).call<Changed>('POST', `${appPath(app)}/scale`, { service, replicas });
       show(command, changed, () => `${target} has ${replicas} replicas now${warningOf(changed)}`);

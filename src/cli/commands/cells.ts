@@ -1,8 +1,8 @@
 /** Cells and tickets. */
 import type { Command } from 'commander';
+import type { CellRow } from '../../api/rows.ts';
 import { OscaError } from '../../core/errors.ts';
 import type { PendingCell, TicketView } from '../../core/model.ts';
-import type { CellRow } from '../../api/rows.ts';
 import { ago, bold, bytes, dim, say, span, stateColour, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { cellPath, clientOf, duration, show, wholeNumber } from '../shared.ts';
@@ -31,7 +31,12 @@ function addCells(cell: Command): void {
         show(command, changed, () => `${given} ${done}`);
       });
   };
-  change('drain', 'move its replicas to other cells and give it none', { drain: true }, 'is drained; its replicas move to other cells (osca ps shows them go)');
+  change(
+    'drain',
+    'move its replicas to other cells and give it none',
+    { drain: true },
+    'is drained; its replicas move to other cells (osca ps shows them go)',
+  );
   change('resume', 'give it replicas again', { drain: false }, 'takes replicas again');
   cell
     .command('approve <cell>')
@@ -79,12 +84,28 @@ function labelsOf(words: readonly string[]): { name?: string; labels: Record<str
 function cellsText(cells: readonly CellRow[], pending: readonly PendingCell[]): string {
   const rows = cells.map((cell) => [
     `${bold(cell.name)}${cell.self ? dim(' (here)') : ''}`,
-    ...[`${stateColour(cell.state)}${cell.drain ? yellow(' drained') : ''}${cell.master ? dim(' master') : ''}`, String(cell.replicas)],
-    ...[`${cell.arch} ${cell.cpus} cores ${bytes(cell.memoryBytes)}`, `${cell.cpuPercent} % ${bytes(cell.memoryUsedBytes)}`],
-    ...[cell.engine === '' ? dim('processes only') : cell.engine, Object.entries(cell.labels).map(([key, value]) => `${key}=${value}`).join(' ')],
+    ...[
+      `${stateColour(cell.state)}${cell.drain ? yellow(' drained') : ''}${cell.master ? dim(' master') : ''}`,
+      String(cell.replicas),
+    ],
+    ...[
+      `${cell.arch} ${cell.cpus} cores ${bytes(cell.memoryBytes)}`,
+      `${cell.cpuPercent} % ${bytes(cell.memoryUsedBytes)}`,
+    ],
+    ...[
+      cell.engine === '' ? dim('processes only') : cell.engine,
+      Object.entries(cell.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(' '),
+    ],
   ]);
-  const waiting = pending.map(({ name, code }) => `${bold(name)} waits for approval, code ${bold(code)}: osca cell approve ${name}`);
-  const list = rows.length === 0 ? 'no cells: this one belongs to no appliance yet (osca status)' : table(['CELL', 'STATE', 'REPLICAS', 'MACHINE', 'LOAD', 'ENGINE', 'LABELS'], rows);
+  const waiting = pending.map(
+    ({ name, code }) => `${bold(name)} waits for approval, code ${bold(code)}: osca cell approve ${name}`,
+  );
+  const list =
+    rows.length === 0
+      ? 'no cells: this one belongs to no appliance yet (osca status)'
+      : table(['CELL', 'STATE', 'REPLICAS', 'MACHINE', 'LOAD', 'ENGINE', 'LABELS'], rows);
   return [list, ...waiting].join('\n');
 }
 
@@ -102,7 +123,11 @@ function addTickets(ticket: Command): void {
       if (command.optsWithGlobals<{ json?: boolean }>().json === true) say(JSON.stringify(changed.value, null, 2));
       else {
         say(String(changed.value.ticket));
-        warn(dim(`admits ${body.uses} cell${body.uses === 1 ? '' : 's'} within ${span(body.expiresInMs)}; on a new machine: osca up --ticket TICKET`));
+        warn(
+          dim(
+            `admits ${body.uses} cell${body.uses === 1 ? '' : 's'} within ${span(body.expiresInMs)}; on a new machine: osca up --ticket TICKET`,
+          ),
+        );
       }
     });
   ticket
@@ -111,8 +136,15 @@ function addTickets(ticket: Command): void {
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
       const tickets = await clientOf(command).call<TicketView[]>('GET', '/v1/tickets');
-      const rows = tickets.map(({ id, state, used, uses, expiresMs }) => [id, stateColour(state), `${used} of ${uses}`, expiresMs > Date.now() ? `in ${span(expiresMs - Date.now())}` : ago(expiresMs)]);
-      show(command, tickets, () => (rows.length === 0 ? 'no tickets' : table(['TICKET', 'STATE', 'USED', 'EXPIRES'], rows)));
+      const rows = tickets.map(({ id, state, used, uses, expiresMs }) => [
+        id,
+        stateColour(state),
+        `${used} of ${uses}`,
+        expiresMs > Date.now() ? `in ${span(expiresMs - Date.now())}` : ago(expiresMs),
+      ]);
+      show(command, tickets, () =>
+        rows.length === 0 ? 'no tickets' : table(['TICKET', 'STATE', 'USED', 'EXPIRES'], rows),
+      );
     });
   ticket
     .command('revoke <ticket>')

@@ -27,8 +27,18 @@ complete -o default -F _osca osca`;
 const fish = (words: readonly Word[]): string =>
   words
     .flatMap(({ path, words: list }) => {
-      const seen = path === '' ? '__fish_use_subcommand' : path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
-      return list.map((word) => (word.startsWith('--') ? `complete -c osca -n '${seen}' -l ${word.slice(2)}` : `complete -c osca -n '${seen}' -a ${word}`));
+      const seen =
+        path === ''
+          ? '__fish_use_subcommand'
+          : path
+              .split(' ')
+              .map((word) => `__fish_seen_subcommand_from ${word}`)
+              .join('; and ');
+      return list.map((word) =>
+        word.startsWith('--')
+          ? `complete -c osca -n '${seen}' -l ${word.slice(2)}`
+          : `complete -c osca -n '${seen}' -a ${word}`,
+      );
     })
     .join('\n');
 

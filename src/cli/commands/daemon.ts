@@ -24,7 +24,8 @@ interface UpOptions {
 }
 
 /** The daemon stands in its own bundle, beside this one; from source it is src/node/main.ts. */
-const daemonUrl = (): string => new URL(import.meta.url.endsWith('.ts') ? '../../node/main.ts' : './daemon.js', import.meta.url).href;
+const daemonUrl = (): string =>
+  new URL(import.meta.url.endsWith('.ts') ? '../../node/main.ts' : './daemon.js', import.meta.url).href;
 
 export function addDaemonCommands(osca: Command): void {
   osca
@@ -33,20 +34,34 @@ export function addDaemonCommands(osca: Command): void {
     .option('--ticket <ticket>', 'join the appliance that the ticket is for (or OSCA_TICKET)')
     .option('--found', 'found an appliance at once, without listening for others')
     .option('--name <name>', 'name of the cell; the host name where it is not given')
-    .option('--listen <multiaddr>', 'libp2p address to listen on, again for more', (value: string, before: string[]) => [...before, value], [] as string[])
+    .option(
+      '--listen <multiaddr>',
+      'libp2p address to listen on, again for more',
+      (value: string, before: string[]) => [...before, value],
+      [] as string[],
+    )
     .option('--api-port <port>', 'port of the HTTP API on 127.0.0.1; 0 for any free one (4477)')
     .option('--engine <socket>', 'socket of Docker or Podman; none for plain processes only')
     .option('--no-mdns', 'do not look for others on the local network')
     .option('-d, --detach', 'start in the background, and return when it is up')
     .option('-q, --quiet', 'log errors only')
     .option('--lifeline', 'end, with everything that runs here as a process, when standard input closes')
-    .addHelpText('after', '\nExamples:\n  osca up                       the first cell: founds an appliance if it hears none\n  osca up --ticket osca1-…      a further cell, anywhere')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  osca up                       the first cell: founds an appliance if it hears none\n  osca up --ticket osca1-…      a further cell, anywhere',
+    )
     .action(async (options: UpOptions, command: Command) => {
       const folder = dataFolder(command.optsWithGlobals<{ data?: string }>().data);
       if (options.detach) return await detach(folder);
       const { runDaemon } = (await import(daemonUrl())) as typeof import('../../node/main.ts');
       await runDaemon({
-        ...{ dataDir: folder, mdns: options.mdns, found: options.found ?? false, lifeline: options.lifeline ?? false, quiet: options.quiet ?? false },
+        ...{
+          dataDir: folder,
+          mdns: options.mdns,
+          found: options.found ?? false,
+          lifeline: options.lifeline ?? false,
+          quiet: options.quiet ?? false,
+        },
         ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.listen.length === 0 ? {} : { listen: options.listen }),
@@ -79,12 +94,24 @@ export function addDaemonCommands(osca: Command): void {
 async function joined(client: Client, withinMs = 30_000): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (Date.now() < deadline) {
-    const { phase, join: state } = await client.call<{ phase: string; join?: { refused?: string } }>('GET', '/v1/status');
+    const { phase, join: state } = await client.call<{ phase: string; join?: { refused?: string } }>(
+      'GET',
+      '/v1/status',
+    );
     if (phase === 'member') return;
-    if (state?.refused !== undefined) throw new OscaError('bad-ticket', `refused: ${state.refused}`, 'make a new ticket on a member: osca ticket create');
+    if (state?.refused !== undefined)
+      throw new OscaError(
+        'bad-ticket',
+        `refused: ${state.refused}`,
+        'make a new ticket on a member: osca ticket create',
+      );
     await new Promise((done) => setTimeout(done, 100));
   }
-  throw new OscaError('timeout', `no member of the appliance was heard within ${withinMs / 1_000} s`, 'it goes on looking; is one up and reachable? osca status shows when it has joined');
+  throw new OscaError(
+    'timeout',
+    `no member of the appliance was heard within ${withinMs / 1_000} s`,
+    'it goes on looking; is one up and reachable? osca status shows when it has joined',
+  );
 }
 
 /** Starts the same command again in a session of its own, its words in a file. */
@@ -93,7 +120,10 @@ async function detach(folder: string): Promise<void> {
   const path = join(folder, 'daemon.log');
   const log = openSync(path, 'a', 0o600);
   const argv = process.argv.slice(1).filter((word) => word !== '-d' && word !== '--detach');
-  const child = spawn(process.execPath, [...process.execArgv, ...argv], { detached: true, stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [...process.execArgv, ...argv], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
   let exited = false;
   child.once('exit', () => (exited = true));
   const client = new Client(folder);

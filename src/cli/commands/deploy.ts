@@ -1,11 +1,12 @@
 /** `osca deploy` and `osca plan`. */
-import { resolve } from 'node:path';
+
 import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { OscaError } from '../../core/errors.ts';
 import type { DeployStep } from '../../api/follow.ts';
 import type { Plan } from '../../api/plan.ts';
 import type { ReplicaRow } from '../../api/rows.ts';
+import { OscaError } from '../../core/errors.ts';
 import { bold, dim, green, LiveBlock, red, say, stateColour, table, warn, yellow } from '../render.ts';
 import { clientOf, duration, show, wholeNumber } from '../shared.ts';
 
@@ -20,10 +21,12 @@ const names = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-com
 /** A file, or a folder with a Compose file in it. */
 function composeFile(given: string): string {
   const path = resolve(given);
-  if (!existsSync(path)) throw new OscaError('not-found', `there is no file ${given}`, 'give the path of a Compose file');
+  if (!existsSync(path))
+    throw new OscaError('not-found', `there is no file ${given}`, 'give the path of a Compose file');
   if (!statSync(path).isDirectory()) return path;
   const file = names.map((name) => resolve(path, name)).find((one) => existsSync(one));
-  if (file === undefined) throw new OscaError('not-found', `there is no ${names[0]} in ${given}`, 'give the path of a Compose file');
+  if (file === undefined)
+    throw new OscaError('not-found', `there is no ${names[0]} in ${given}`, 'give the path of a Compose file');
   return file;
 }
 
@@ -52,11 +55,22 @@ export function addDeployCommands(osca: Command): void {
     .option('--timeout <time>', 'give up waiting after this long', '5m')
     .option('--ack <n>', 'other cells that must have it on disk', '1')
     .addHelpText('after', '\nExample:\n  osca deploy examples/hello/compose.yaml')
-    .action(async (file: string, options: FileOptions & { detach?: boolean; timeout: string; ack: string }, command: Command) => {
-      const body = { ...bodyOf(file, options), detach: options.detach ?? false, timeoutMs: duration(options.timeout), acks: wholeNumber(options.ack) };
-      const steps = clientOf(command).lines<DeployStep>('POST', '/v1/deploy', body);
-      await (options.json ? printSteps(steps) : drawSteps(steps));
-    });
+    .action(
+      async (
+        file: string,
+        options: FileOptions & { detach?: boolean; timeout: string; ack: string },
+        command: Command,
+      ) => {
+        const body = {
+          ...bodyOf(file, options),
+          detach: options.detach ?? false,
+          timeoutMs: duration(options.timeout),
+          acks: wholeNumber(options.ack),
+        };
+        const steps = clientOf(command).lines<DeployStep>('POST', '/v1/deploy', body);
+        await (options.json ? printSteps(steps) : drawSteps(steps));
+      },
+    );
   fileCommand(osca, 'plan', 'show what a deploy would change; exits 0 for nothing, 1 for changes, 2 for an error')
     .addHelpText('after', '\nExample:\n  osca plan compose.yaml')
     .action(async (file: string, options: FileOptions, command: Command) => {
@@ -64,7 +78,9 @@ export function addDeployCommands(osca: Command): void {
         .call<Plan>('POST', '/v1/plan', bodyOf(file, options))
         .catch((error: unknown) => {
           process.exitCode = 2;
-          throw error instanceof OscaError && error.code === 'daemon-away' ? new OscaError('bad-request', error.message, error.hint, error) : error;
+          throw error instanceof OscaError && error.code === 'daemon-away'
+            ? new OscaError('bad-request', error.message, error.hint, error)
+            : error;
         });
       show(command, plan, () => planText(plan));
       process.exitCode = plan.changes ? 1 : 0;
@@ -115,10 +131,29 @@ function fail(step: DeployStep & { type: 'failed' }): void {
 }
 
 function planText(plan: Plan): string {
-  const marks = { add: green('+ add'), remove: red('- remove'), replace: yellow('~ replace'), scale: yellow('~ change'), keep: dim('  keep') };
-  const steps = plan.steps.map(({ service, change, detail }) => `  ${marks[change]} ${service}${detail === '' ? '' : `  ${detail}`}`);
+  const marks = {
+    add: green('+ add'),
+    remove: red('- remove'),
+    replace: yellow('~ replace'),
+    scale: yellow('~ change'),
+    keep: dim('  keep'),
+  };
+  const steps = plan.steps.map(
+    ({ service, change, detail }) => `  ${marks[change]} ${service}${detail === '' ? '' : `  ${detail}`}`,
+  );
   const moved = plan.replicas.filter(({ change }) => change !== 'keep');
-  const replicas = moved.length === 0 ? [] : ['', table(['  REPLICA', 'CELL', 'CHANGE', ''], moved.map((row) => [`  ${row.replica}`, row.cell, row.change, row.reason]))];
+  const replicas =
+    moved.length === 0
+      ? []
+      : [
+          '',
+          table(
+            ['  REPLICA', 'CELL', 'CHANGE', ''],
+            moved.map((row) => [`  ${row.replica}`, row.cell, row.change, row.reason]),
+          ),
+        ];
   const warnings = plan.warnings.map((text) => yellow(`  note: ${text}`));
-  return [`${bold(plan.app)}: ${plan.changes ? 'changes' : 'no changes'}`, ...steps, ...replicas, ...warnings].join('\n');
+  return [`${bold(plan.app)}: ${plan.changes ? 'changes' : 'no changes'}`, ...steps, ...replicas, ...warnings].join(
+    '\n',
+  );
 }

@@ -11,8 +11,10 @@ export function addExec(osca: Command): void {
     .option('-T, --no-tty', 'no terminal, even if there is one')
     .passThroughOptions()
     .addHelpText('after', '\nExample:\n  osca exec shop/web/2 -- sh')
-    .action(async (target: string, argv: string[], options: { tty: boolean }, command: Command) => {
-      if (argv.length === 0) throw new OscaError('bad-request', 'no command was given', 'osca exec APP/SERVICE -- COMMAND');
+    .action(async (target: string, words: string[], options: { tty: boolean }, command: Command) => {
+      const argv = words[0] === '--' ? words.slice(1) : words;
+      if (argv.length === 0)
+        throw new OscaError('bad-request', 'no command was given', 'osca exec APP/SERVICE -- COMMAND');
       const tty = options.tty && process.stdin.isTTY === true && process.stdout.isTTY === true;
       const search = new URLSearchParams({ target, argv: JSON.stringify(argv), tty: String(tty), stdin: 'true' });
       search.set('columns', String(process.stdout.columns ?? 80));
@@ -25,11 +27,13 @@ export function addExec(osca: Command): void {
 }
 
 async function talk(socket: NodeJS.ReadWriteStream, head: Buffer, tty: boolean): Promise<number> {
-  const send = (kind: (typeof execKind)[keyof typeof execKind], bytes: Uint8Array): void => void socket.write(packExec(kind, bytes));
+  const send = (kind: (typeof execKind)[keyof typeof execKind], bytes: Uint8Array): void =>
+    void socket.write(packExec(kind, bytes));
   if (tty) process.stdin.setRawMode(true);
   process.stdin.on('data', (chunk: Buffer) => send(execKind.stdin, chunk));
   process.stdin.once('end', () => send(execKind.stdinEnd, Buffer.alloc(0)));
-  const resize = (): void => send(execKind.resize, Buffer.from(JSON.stringify([process.stdout.columns, process.stdout.rows])));
+  const resize = (): void =>
+    send(execKind.resize, Buffer.from(JSON.stringify([process.stdout.columns, process.stdout.rows])));
   if (tty) process.stdout.on('resize', resize);
   const unpacker = new ExecUnpacker();
   try {
@@ -39,13 +43,18 @@ async function talk(socket: NodeJS.ReadWriteStream, head: Buffer, tty: boolean):
           if (kind === execKind.stdout) process.stdout.write(bytes);
           else if (kind === execKind.stderr) process.stderr.write(bytes);
           else if (kind === execKind.exit) resolve(Number(Buffer.from(bytes).toString()));
-          else if (kind === execKind.error) reject(new OscaError('start-failed', Buffer.from(bytes).toString(), 'check the command'));
+          else if (kind === execKind.error)
+            reject(new OscaError('start-failed', Buffer.from(bytes).toString(), 'check the command'));
         }
       };
       if (head.length > 0) read(head);
       socket.on('data', read);
       socket.once('error', reject);
-      socket.once('close', () => reject(new OscaError('daemon-away', 'the connection to the replica was lost', 'osca ps shows where it runs now')));
+      socket.once('close', () =>
+        reject(
+          new OscaError('daemon-away', 'the connection to the replica was lost', 'osca ps shows where it runs now'),
+        ),
+      );
     });
   } finally {
     if (tty) process.stdin.setRawMode(false);

@@ -1,7 +1,7 @@
 /** What happened: logs of replicas, events of the appliance, the state of this cell. */
 import type { Command } from 'commander';
-import type { LogEvent } from '../../core/model.ts';
 import type { MergedLine } from '../../api/follow.ts';
+import type { LogEvent } from '../../core/model.ts';
 import { bold, dim, green, red, say, yellow } from '../render.ts';
 import { clientOf, duration, show, wholeNumber } from '../shared.ts';
 
@@ -14,15 +14,24 @@ export function addLogCommands(osca: Command): void {
     .option('--since <time>', 'only of the last 10m, 2h, …')
     .option('--json', 'print lines of JSON')
     .addHelpText('after', '\nExample:\n  osca logs -f -n 20 shop/web')
-    .action(async (target: string, options: { follow?: boolean; tail?: string; since?: string; json?: boolean }, command: Command) => {
-      const search = new URLSearchParams({ target, follow: String(options.follow ?? false) });
-      if (options.tail !== undefined) search.set('tail', String(wholeNumber(options.tail)));
-      if (options.since !== undefined) search.set('sinceMs', String(Date.now() - duration(options.since)));
-      for await (const line of clientOf(command).lines<MergedLine>('GET', `/v1/logs?${search}`)) {
-        if (options.json) say(JSON.stringify(line));
-        else say(`${dim(`${line.replica.split('/').slice(1).join('/')}@${line.cell} |`)} ${line.stream === 'stderr' ? yellow(line.text) : line.text}`);
-      }
-    });
+    .action(
+      async (
+        target: string,
+        options: { follow?: boolean; tail?: string; since?: string; json?: boolean },
+        command: Command,
+      ) => {
+        const search = new URLSearchParams({ target, follow: String(options.follow ?? false) });
+        if (options.tail !== undefined) search.set('tail', String(wholeNumber(options.tail)));
+        if (options.since !== undefined) search.set('sinceMs', String(Date.now() - duration(options.since)));
+        for await (const line of clientOf(command).lines<MergedLine>('GET', `/v1/logs?${search}`)) {
+          if (options.json) say(JSON.stringify(line));
+          else
+            say(
+              `${dim(`${line.replica.split('/').slice(1).join('/')}@${line.cell} |`)} ${line.stream === 'stderr' ? yellow(line.text) : line.text}`,
+            );
+        }
+      },
+    );
   osca
     .command('events')
     .description('what happened on this cell and what it saw')
@@ -31,7 +40,8 @@ export function addLogCommands(osca: Command): void {
     .action(async (options: { follow?: boolean; json?: boolean }, command: Command) => {
       const client = clientOf(command);
       if (options.follow) {
-        for await (const event of client.events<LogEvent>('/v1/events?follow=true')) say(options.json ? JSON.stringify(event) : eventText(event));
+        for await (const event of client.events<LogEvent>('/v1/events?follow=true'))
+          say(options.json ? JSON.stringify(event) : eventText(event));
         return;
       }
       const events = await client.call<LogEvent[]>('GET', '/v1/events');
@@ -73,16 +83,36 @@ interface Status {
 function statusText(status: Status): string {
   const { phase, join } = status;
   const lines = [`cell       ${bold(status.name)} ${dim(status.self)}  osca ${status.version}`];
-  if (phase === 'listening') lines.push(`appliance  ${yellow('none yet')}: listening for others; it founds one if it hears none`);
-  else if (phase === 'waiting') lines.push(`appliance  ${yellow('waiting')} for approval by ${join?.appliance ?? ''}: compare code ${bold(join?.code ?? '')}, then there: osca cell approve ${status.name}`);
+  if (phase === 'listening')
+    lines.push(`appliance  ${yellow('none yet')}: listening for others; it founds one if it hears none`);
+  else if (phase === 'waiting')
+    lines.push(
+      `appliance  ${yellow('waiting')} for approval by ${join?.appliance ?? ''}: compare code ${bold(join?.code ?? '')}, then there: osca cell approve ${status.name}`,
+    );
   else if (phase === 'revoked') lines.push(`appliance  ${red('none')}: ${join?.refused ?? 'it was removed'}`);
-  else if (phase === 'joining') lines.push(`appliance  ${status.appliance} ${yellow('joining')}${join?.refused === undefined ? ': looking for its members' : `: refused, ${join.refused}`}`);
-  else if (phase === 'member') lines.push(`appliance  ${bold(status.appliance)}, ${status.masters.length} master${status.masters.length === 1 ? '' : 's'}`);
+  else if (phase === 'joining')
+    lines.push(
+      `appliance  ${status.appliance} ${yellow('joining')}${join?.refused === undefined ? ': looking for its members' : `: refused, ${join.refused}`}`,
+    );
+  else if (phase === 'member')
+    lines.push(
+      `appliance  ${bold(status.appliance)}, ${status.masters.length} master${status.masters.length === 1 ? '' : 's'}`,
+    );
   else lines.push(`appliance  ${red('none')}: ${join?.refused ?? 'not started'}`);
-  const cells = status.alive === status.cells ? green(`${status.alive} of ${status.cells} up`) : yellow(`${status.alive} of ${status.cells} up`);
-  lines.push(`cells      ${cells}${status.waiting > 0 ? yellow(`, ${status.waiting} waiting for approval (osca cell ls)`) : ''}`);
-  const replicas = status.ready === status.replicas ? green(`${status.ready} of ${status.replicas} ready`) : yellow(`${status.ready} of ${status.replicas} ready`);
-  lines.push(`apps       ${status.apps}, replicas ${replicas}${status.pendingReplicas > 0 ? red(`, ${status.pendingReplicas} fit nowhere (osca why APP/SERVICE)`) : ''}`);
+  const cells =
+    status.alive === status.cells
+      ? green(`${status.alive} of ${status.cells} up`)
+      : yellow(`${status.alive} of ${status.cells} up`);
+  lines.push(
+    `cells      ${cells}${status.waiting > 0 ? yellow(`, ${status.waiting} waiting for approval (osca cell ls)`) : ''}`,
+  );
+  const replicas =
+    status.ready === status.replicas
+      ? green(`${status.ready} of ${status.replicas} ready`)
+      : yellow(`${status.ready} of ${status.replicas} ready`);
+  lines.push(
+    `apps       ${status.apps}, replicas ${replicas}${status.pendingReplicas > 0 ? red(`, ${status.pendingReplicas} fit nowhere (osca why APP/SERVICE)`) : ''}`,
+  );
   lines.push(`engine     ${status.engine === '' ? yellow('none: runs plain processes only') : status.engine}`);
   return lines.join('\n');
 }

@@ -130,7 +130,9 @@ export class Store {
   }
 
   events(): LogEvent[] {
-    return this.#db.prepare('SELECT seq, atMs, level, kind, message FROM events ORDER BY seq').all() as unknown as LogEvent[];
+    return this.#db
+      .prepare('SELECT seq, atMs, level, kind, message FROM events ORDER BY seq')
+      .all() as unknown as LogEvent[];
   }
 
   close(): void {
@@ -162,5 +164,10 @@ function writingError(folder: string, error: unknown): OscaError {
     const hint = 'free some space; what was acknowledged before is safe';
     return new OscaError('data-unusable', `the disk of ${folder} is full: ${reason}`, hint, error);
   }
-  return new OscaError('data-unusable', `${folder} can't be used: ${reason}`, 'check the folder, or give another with --data DIR', error);
+  return new OscaError(
+    'data-unusable',
+    `${folder} can't be used: ${reason}`,
+    'check the folder, or give another with --data DIR',
+    error,
+  );
 }

@@ -1,6 +1,7 @@
 /** Ed25519 by node:crypto. A peer id of libp2p contains its public key, so an id is all that is needed to verify. */
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
+
 import type { KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { publicKeyFromRaw } from '@libp2p/crypto/keys';
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id';
 import { fromBase64, toBase64 } from '../../core/base64.ts';

@@ -73,7 +73,8 @@ export function toDuplex(stream: Stream): Duplex {
     },
     destroy(error, done) {
       const open = stream.status === 'open' || stream.status === 'closing';
-      if (open && (error !== null || !ended || stream.writeStatus !== 'closed')) stream.abort(error ?? new Error('destroyed'));
+      if (open && (error !== null || !ended || stream.writeStatus !== 'closed'))
+        stream.abort(error ?? new Error('destroyed'));
       done(error);
     },
   });
@@ -91,5 +92,11 @@ export function toDuplex(stream: Stream): Duplex {
   });
   // What node:http calls on a socket and a stream has no use for.
   const nothing = (): Duplex => duplex;
-  return Object.assign(duplex, { setNoDelay: nothing, setKeepAlive: nothing, setTimeout: nothing, ref: nothing, unref: nothing });
+  return Object.assign(duplex, {
+    setNoDelay: nothing,
+    setKeepAlive: nothing,
+    setTimeout: nothing,
+    ref: nothing,
+    unref: nothing,
+  });
 }

@@ -8,8 +8,8 @@
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
-import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
 import type { GossipSub } from '@libp2p/gossipsub';
+import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
 import { identify } from '@libp2p/identify';
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
@@ -19,8 +19,8 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
-import { multiaddr } from '@multiformats/multiaddr';
 import type { Multiaddr } from '@multiformats/multiaddr';
+import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
@@ -82,7 +82,9 @@ export class Transport {
     const { appliance } = options;
     const loopbackOnly = options.listen.every((addr) => addr.startsWith('/ip4/127.'));
     const announceFilter = (addrs: Multiaddr[]): Multiaddr[] =>
-      loopbackOnly ? addrs : addrs.filter((addr) => !String(addr).startsWith('/ip4/127.') && !String(addr).startsWith('/ip6/::1'));
+      loopbackOnly
+        ? addrs
+        : addrs.filter((addr) => !String(addr).startsWith('/ip4/127.') && !String(addr).startsWith('/ip6/::1'));
     const node: Libp2p<Services> = await createLibp2p({
       privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
       nodeInfo: { name: 'osca', version: '1', userAgent: 'osca' },
@@ -251,7 +253,8 @@ export class Transport {
   }
 
   async #dial(peer: CellId): Promise<void> {
-    if (this.#stopped || this.#dialling.has(peer) || this.#node.getConnections(peerIdFromString(peer)).length > 0) return;
+    if (this.#stopped || this.#dialling.has(peer) || this.#node.getConnections(peerIdFromString(peer)).length > 0)
+      return;
     this.#dialling.add(peer);
     await this.#connect(peer).catch(() => {});
     this.#dialling.delete(peer);
@@ -301,7 +304,11 @@ function memberServices(appliance: string, handlers: TransportHandlers) {
     ...{ allowPublishToZeroTopicPeers: true, ignoreDuplicatePublishError: true, emitSelf: false, floodPublish: true },
     ...{ fallbackToFloodsub: false, doPX: false, maxInboundDataLength: limits.frameBytes * 2 },
   });
-  const dht = kadDHT({ protocol: `/osca/${appliance}/kad/1.0.0`, clientMode: false, peerInfoMapper: passthroughMapper });
+  const dht = kadDHT({
+    protocol: `/osca/${appliance}/kad/1.0.0`,
+    clientMode: false,
+    peerInfoMapper: passthroughMapper,
+  });
   return {
     pubsub: (components: Parameters<typeof pubsub>[0]) => pubsub(guarded(components, isAdmitted)) as GossipSub,
     dht: (components: Parameters<typeof dht>[0]) => dht(guarded(components, isAdmitted)),

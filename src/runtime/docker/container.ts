@@ -38,7 +38,9 @@ export function createOptions(unit: UnitSpec, owner: Owner): ContainerCreateOpti
     Image: service.image ?? '',
     ...(service.command === undefined ? {} : { Cmd: service.command }),
     ...(service.entrypoint === undefined ? {} : { Entrypoint: service.entrypoint }),
-    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment }).map(([key, value]) => `${key}=${value}`),
+    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment }).map(
+      ([key, value]) => `${key}=${value}`,
+    ),
     ...(service.workingDir === undefined ? {} : { WorkingDir: service.workingDir }),
     ...(service.user === undefined ? {} : { User: service.user }),
     ...(service.stopSignal === undefined ? {} : { StopSignal: service.stopSignal }),
@@ -62,7 +64,9 @@ function hostConfig(service: ServiceSpec): NonNullable<ContainerCreateOptions['H
   return {
     RestartPolicy: { Name: 'no' },
     PortBindings: bindings,
-    Binds: service.mounts.filter(isLoose).map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`),
+    Binds: service.mounts
+      .filter(isLoose)
+      .map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`),
     Mounts: service.mounts.filter((mount) => !isLoose(mount)).map(mountSettings),
     ...(service.init === undefined ? {} : { Init: service.init }),
     ...(service.capAdd === undefined ? {} : { CapAdd: service.capAdd }),

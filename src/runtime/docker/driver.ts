@@ -4,7 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
-import Docker from 'dockerode';
+import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
@@ -56,7 +56,12 @@ export class DockerDriver implements RuntimeDriver {
           ...{ startedAtMs: Created * 1_000, ports: [...new Set(ports)], driver: this.kind },
         };
         if (running) return base;
-        const state = (await this.#docker.getContainer(Id).inspect().catch(() => undefined))?.State;
+        const state = (
+          await this.#docker
+            .getContainer(Id)
+            .inspect()
+            .catch(() => undefined)
+        )?.State;
         return { ...base, exitCode: state?.ExitCode ?? 137, oom: state?.OOMKilled ?? false };
       }),
     );
@@ -73,7 +78,14 @@ export class DockerDriver implements RuntimeDriver {
       }
     }
     const { replica, hash, service } = unit;
-    const base = { replica, hash, handle: container.id, running: true, startedAtMs: Date.now(), driver: this.kind } as const;
+    const base = {
+      replica,
+      hash,
+      handle: container.id,
+      running: true,
+      startedAtMs: Date.now(),
+      driver: this.kind,
+    } as const;
     if (service.ports.length === 0) return { ...base, ports: [] };
     const info = await wrap(() => container.inspect());
     return { ...base, ports: service.ports.map((port) => hostPort(info, portKey(port))) };
@@ -135,7 +147,11 @@ export class DockerDriver implements RuntimeDriver {
     const resize = async (w: number, h: number): Promise<void> => void (await exec.resize({ w, h }).catch(() => {}));
     if (tty && query.columns !== undefined) await resize(query.columns, query.rows ?? 24);
     const exitCode = new Promise<number>((resolve) => {
-      const done = (): void => void exec.inspect().then(({ ExitCode }) => resolve(ExitCode ?? 137), () => resolve(137));
+      const done = (): void =>
+        void exec.inspect().then(
+          ({ ExitCode }) => resolve(ExitCode ?? 137),
+          () => resolve(137),
+        );
       stream.once('end', done);
       stream.once('close', done);
     });
@@ -224,7 +240,12 @@ async function wrap<T>(run: () => Promise<T>): Promise<T> {
 function engineError(error: unknown): OscaError {
   const reason = reasonOf(error);
   if (/ECONNREFUSED|ENOENT|EACCES|EPIPE|ECONNRESET|socket hang up/.test(reason)) {
-    return new OscaError('engine-away', `the container engine does not answer: ${reason}`, 'is it running, and may this user use its socket?', error);
+    return new OscaError(
+      'engine-away',
+      `the container engine does not answer: ${reason}`,
+      'is it running, and may this user use its socket?',
+      error,
+    );
   }
   if ((error as { statusCode?: number }).statusCode === 404) return new OscaError('not-found', reason, '', error);
   return new OscaError('internal', reason, '', error);
@@ -232,11 +253,19 @@ function engineError(error: unknown): OscaError {
 
 function startError(unit: UnitSpec, error: unknown): OscaError {
   if (error instanceof OscaError) return error;
-  const reason = reasonOf(error).replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
+  const reason = reasonOf(error)
+    .replace(/^\(HTTP code \d+\) [^-]*- /, '')
+    .trim();
   if (/no such image|image not known/i.test(reason)) {
-    return new OscaError('image-missing', `no image ${unit.service.image}: ${reason}`, 'check the name, or build or load it', error);
+    return new OscaError(
+      'image-missing',
+      `no image ${unit.service.image}: ${reason}`,
+      'check the name, or build or load it',
+      error,
+    );
   }
-  if (/port is already allocated|address already in use/i.test(reason)) return new OscaError('port-taken', reason, 'free the port, or publish another', error);
+  if (/port is already allocated|address already in use/i.test(reason))
+    return new OscaError('port-taken', reason, 'free the port, or publish another', error);
   const engine = engineError(error);
   return engine.code === 'engine-away' ? engine : new OscaError('start-failed', reason, '', error);
 }

@@ -21,7 +21,11 @@ export interface BuildRequest {
 }
 
 /** Errors of pull, push and build come in the stream, with HTTP 200. */
-async function followed(docker: Docker, stream: NodeJS.ReadableStream, onProgress: (step: Progress) => void): Promise<void> {
+async function followed(
+  docker: Docker,
+  stream: NodeJS.ReadableStream,
+  onProgress: (step: Progress) => void,
+): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     docker.modem.followProgress(
       stream,
@@ -51,12 +55,23 @@ export async function pullImage(docker: Docker, image: string, progress: (text: 
     });
   } catch (error) {
     const hint = 'check the name and the registry, or build or load the image on this cell';
-    throw new OscaError('image-missing', `no image ${image}: ${reasonOf(error).replace(/^\(HTTP code \d+\) [^-]*- /, '').trim()}`, hint, error);
+    throw new OscaError(
+      'image-missing',
+      `no image ${image}: ${reasonOf(error)
+        .replace(/^\(HTTP code \d+\) [^-]*- /, '')
+        .trim()}`,
+      hint,
+      error,
+    );
   }
 }
 
 /** Builds with the classic builder; returns the image's id. Throws build-failed with the last step's words. */
-export async function buildImage(docker: Docker, request: BuildRequest, progress: (text: string) => void): Promise<string> {
+export async function buildImage(
+  docker: Docker,
+  request: BuildRequest,
+  progress: (text: string) => void,
+): Promise<string> {
   const { context, dockerfile, target, args, tag } = request;
   const tail: string[] = [];
   try {

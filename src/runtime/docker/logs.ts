@@ -37,12 +37,17 @@ async function* cut(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGene
       for (const line of lines) yield stamped(line, stream);
     }
   }
-  for (const stream of ['stdout', 'stderr'] as const) if (partial[stream] !== '') yield stamped(partial[stream], stream);
+  for (const stream of ['stdout', 'stderr'] as const)
+    if (partial[stream] !== '') yield stamped(partial[stream], stream);
 }
 
 function stamped(line: string, stream: LogLine['stream']): LogLine {
   const space = line.indexOf(' ');
   const atMs = Date.parse(line.slice(0, space));
   const timed = !Number.isNaN(atMs);
-  return { atMs: timed ? atMs : 0, stream, text: (timed ? line.slice(space + 1) : line).slice(0, limits.logLineBytes).replace(/\r$/, '') };
+  return {
+    atMs: timed ? atMs : 0,
+    stream,
+    text: (timed ? line.slice(space + 1) : line).slice(0, limits.logLineBytes).replace(/\r$/, ''),
+  };
 }

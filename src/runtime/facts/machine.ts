@@ -12,7 +12,14 @@ const arches: Record<string, string> = { x64: 'amd64', arm64: 'arm64', arm: 'arm
 export async function machineFacts(version: string): Promise<Omit<CellFacts, 'engine'>> {
   const cpu = await si.cpu().catch(() => ({ cores: 1 }));
   const cpuMilli = Math.max(1, cpu.cores) * 1_000;
-  const facts = { version, os: 'linux', arch: arches[arch()] ?? arch(), cpuMilli, memoryBytes: memoryLimit(), hostname: hostname() };
+  const facts = {
+    version,
+    os: 'linux',
+    arch: arches[arch()] ?? arch(),
+    cpuMilli,
+    memoryBytes: memoryLimit(),
+    hostname: hostname(),
+  };
   return facts;
 }
 
@@ -43,7 +50,8 @@ export class LoadMeter {
     const spent = last === undefined ? 0 : total - last.total;
     const cpuPercent = spent <= 0 ? 0 : Math.round((100 * (busy - last!.busy)) / spent);
     const meminfo = read('/proc/meminfo') ?? '';
-    const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0) * 1_024;
+    const field = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0) * 1_024;
     return { cpuPercent, memoryUsedBytes: Math.max(0, field('MemTotal') - field('MemAvailable')) };
   }
 }

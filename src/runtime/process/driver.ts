@@ -5,9 +5,22 @@
  * daemon and the process and write its exit code down, so that the process outlives the daemon and the next daemon
  * knows what became of it. With a lifeline (demo) the process dies with the daemon instead.
  */
-import { spawn } from 'node:child_process';
+
 import type { ChildProcess } from 'node:child_process';
-import { createReadStream, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, watch as watchFolder, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch as watchFolder,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,7 +46,8 @@ interface UnitFile {
 }
 
 /** $1: folder; the rest: argv. Its own session; the exit code is renamed into place, so it is there whole or not at all. */
-const wrapper = 'd=$1; shift; "$@" 3<&- & c=$!; trap "kill -TERM $c 2>/dev/null" TERM; while :; do wait $c; r=$?; kill -0 $c 2>/dev/null || break; done; echo $r >"$d/exit.new"; mv "$d/exit.new" "$d/exit"';
+const wrapper =
+  'd=$1; shift; "$@" 3<&- & c=$!; trap "kill -TERM $c 2>/dev/null" TERM; while :; do wait $c; r=$?; kill -0 $c 2>/dev/null || break; done; echo $r >"$d/exit.new"; mv "$d/exit.new" "$d/exit"';
 /** The same, and a reader of descriptor 3 that ends the whole group when the daemon's end of the pipe closes. */
 const lifelineWrapper = `( exec 0<&3; read _; kill -KILL 0 ) & ${wrapper}; kill -KILL 0`;
 
@@ -67,18 +81,36 @@ export class ProcessDriver implements RuntimeDriver {
   #observe(handle: string, file: UnitFile): Observed {
     const { replica, hash } = file.unit;
     const running = isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'));
-    const base = { replica, hash, handle, running, startedAtMs: file.startedAtMs, ports: file.ports, driver: this.kind } as const;
+    const base = {
+      replica,
+      hash,
+      handle,
+      running,
+      startedAtMs: file.startedAtMs,
+      ports: file.ports,
+      driver: this.kind,
+    } as const;
     return running ? base : { ...base, exitCode: exitCodeOf(handle) };
   }
 
   async start(unit: UnitSpec): Promise<Observed> {
     const { service } = unit;
     const argv = [...(service.entrypoint ?? []), ...(service.command ?? [])];
-    if (argv.length === 0) throw new OscaError('bad-spec', `${unit.replica} has no command to run as a process`, 'give the service a command');
+    if (argv.length === 0)
+      throw new OscaError(
+        'bad-spec',
+        `${unit.replica} has no command to run as a process`,
+        'give the service a command',
+      );
     const handle = join(this.#options.folder, `${unit.replica.replaceAll('/', '_')}@${unit.hash}`);
     const log = openLog(handle);
     const ports = await Promise.all(service.ports.map(({ published, hostIp }) => freePort(published, hostIp)));
-    const env = { ...environment(), OSCA_REPLICA: unit.replica, ...portEnvironment(service.ports, ports), ...service.environment };
+    const env = {
+      ...environment(),
+      OSCA_REPLICA: unit.replica,
+      ...portEnvironment(service.ports, ports),
+      ...service.environment,
+    };
     const { lifeline } = this.#options;
     rmSync(join(handle, 'exit'), { force: true });
     const cgroup = createCgroup(unit.replica, service.resources);
@@ -94,7 +126,13 @@ export class ProcessDriver implements RuntimeDriver {
     child.unref();
     // The pipe stays open as long as this process lives; it must not keep it alive.
     (child.stdio[3] as { unref?(): void } | null)?.unref?.();
-    const file: UnitFile = { unit, ports, startedAtMs: Date.now(), pid: child.pid!, pidStart: startTimeOf(child.pid!) ?? '' };
+    const file: UnitFile = {
+      unit,
+      ports,
+      startedAtMs: Date.now(),
+      pid: child.pid!,
+      pidStart: startTimeOf(child.pid!) ?? '',
+    };
     writeFileSync(join(handle, 'unit.json'), JSON.stringify(file), { mode: 0o600 });
     this.#await(handle, file);
     await this.#early(handle, file, argv);
@@ -161,15 +199,30 @@ export class ProcessDriver implements RuntimeDriver {
     const file = readUnit(handle);
     if (file === undefined) throw new OscaError('not-found', 'the replica is gone', 'osca ps shows what runs');
     const { service } = file.unit;
-    const env = { ...environment(), OSCA_REPLICA: file.unit.replica, ...portEnvironment(service.ports, file.ports), ...service.environment };
-    const [command, ...args] = query.tty ? ['script', '-qec', query.argv.map(quote).join(' '), '/dev/null'] : query.argv;
+    const env = {
+      ...environment(),
+      OSCA_REPLICA: file.unit.replica,
+      ...portEnvironment(service.ports, file.ports),
+      ...service.environment,
+    };
+    const [command, ...args] = query.tty
+      ? ['script', '-qec', query.argv.map(quote).join(' '), '/dev/null']
+      : query.argv;
     const child = spawn(command!, args, { cwd: service.workingDir ?? process.cwd(), env, stdio: 'pipe' });
     const exitCode = new Promise<number>((resolve, reject) => {
       child.on('exit', (code) => resolve(code ?? 137));
-      child.on('error', (error) => reject(new OscaError('start-failed', `'${query.argv[0]}' can't run: ${error.message}`, 'check the command')));
+      child.on('error', (error) =>
+        reject(new OscaError('start-failed', `'${query.argv[0]}' can't run: ${error.message}`, 'check the command')),
+      );
     });
     exitCode.catch(() => {});
-    const session = { input: child.stdin, output: child.stdout, exitCode, resize: async () => {}, kill: () => void child.kill('SIGKILL') };
+    const session = {
+      input: child.stdin,
+      output: child.stdout,
+      exitCode,
+      resize: async () => {},
+      kill: () => void child.kill('SIGKILL'),
+    };
     return query.tty ? session : { ...session, errors: child.stderr };
   }
 
@@ -201,7 +254,9 @@ async function freePort(published: number | undefined, host = '0.0.0.0'): Promis
   const server = createServer();
   return await new Promise((resolve, reject) => {
     server.once('error', () => {
-      reject(new OscaError('port-taken', `port ${published} is taken on this cell`, 'free it, or publish another port'));
+      reject(
+        new OscaError('port-taken', `port ${published} is taken on this cell`, 'free it, or publish another port'),
+      );
     });
     server.listen(published ?? 0, host, () => {
       const { port } = server.address() as { port: number };
@@ -239,7 +294,9 @@ function spawned(child: ChildProcess, unit: UnitSpec, cwd: string | undefined): 
     child.once('spawn', resolve);
     child.once('error', (error) => {
       const reason = cwd !== undefined && !existsSync(cwd) ? `there is no folder ${cwd} on this cell` : reasonOf(error);
-      reject(new OscaError('start-failed', `${unit.replica} can't start: ${reason}`, 'check working_dir and command', error));
+      reject(
+        new OscaError('start-failed', `${unit.replica} can't start: ${reason}`, 'check working_dir and command', error),
+      );
     });
   });
 }
@@ -265,7 +322,8 @@ async function* follow(path: string, from: number, signal: AbortSignal): AsyncGe
   while (!signal.aborted) {
     const size = existsSync(path) ? statSync(path).size : position;
     if (size > position) {
-      for await (const chunk of createReadStream(path, { start: position, end: size - 1, encoding: 'utf8' })) rest += chunk;
+      for await (const chunk of createReadStream(path, { start: position, end: size - 1, encoding: 'utf8' }))
+        rest += chunk;
       position = size;
       const lines = rest.split('\n');
       rest = lines.pop()!;

@@ -1,0 +1,91 @@
+/** Running things on this machine, for the lab only. */
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+
+export function sh(command: string, ...args: string[]): string {
+  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Fine where it fails: for taking down what may be gone. */
+export function trySh(command: string, ...args: string[]): string {
+  try {
+    return sh(command, ...args);
+  } catch {
+    return '';
+  }
+}
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export async function run(
+  command: string,
+  args: string[],
+  options: SpawnOptions & { input?: string } = {},
+): Promise<Ran> {
+  const child = spawn(command, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+  const out = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (chunk: Buffer) => (out.stdout += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (out.stderr += chunk.toString()));
+  child.stdin?.end(options.input ?? '');
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve(status ?? 137));
+  });
+  return { code, ...out };
+}
+
+export const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+/** The one process that nsenter or unshare forked, seen from outside. */
+export function childOf(child: ChildProcess): number {
+  const text = trySh('cat', `/proc/${child.pid}/task/${child.pid}/children`).trim();
+  return Number(text.split(' ')[0] || 0);
+}
+
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  withinMs = 20_000,
+  everyMs = 20,
+): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await look();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: last });
+    await new Promise((done) => setTimeout(done, everyMs));
+  }
+}
+
+/** Every process whose environment carries the mark, whose network is one of `nets`, or whose root is mounted from `folder`. */
+export function processesOf(mark: string, nets: ReadonlySet<string>, folder: string): number[] {
+  const found: number[] = [];
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const read = (file: string): string => {
+      try {
+        return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+      } catch {
+        return '';
+      }
+    };
+    const root =
+      read('mountinfo')
+        .split('\n')
+        .find((line) => line.split(' ')[4] === '/') ?? '';
+    const net = trySh('readlink', `/proc/${pid}/ns/net`).trim();
+    if (nets.has(net) || root.includes(`${folder}/`) || read('environ').split('\0').includes(mark)) found.push(pid);
+  }
+  return found;
+}

@@ -1,0 +1,202 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SpecProblem } from '../../src/core/errors.ts';
+import { SpecError } from '../../src/core/errors.ts';
+import type { ServiceSpec } from '../../src/core/model.ts';
+import type { ComposeResult } from '../../src/specs/compose.ts';
+import { readCompose } from '../../src/specs/compose.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'osca-spec-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function put(name: string, text: string): string {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  return path;
+}
+
+function read(text: string, env: Record<string, string> = {}, profiles: string[] = []): ComposeResult {
+  return readCompose({ file: put('shop/compose.yaml', text), env, profiles });
+}
+
+function service(text: string, env: Record<string, string> = {}): ServiceSpec {
+  return read(`services:\n  web:\n    image: nginx\n${text}`, env).app.services[0]!;
+}
+
+function problems(run: () => unknown): SpecProblem[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof SpecError) return error.problems;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+describe('a Compose file', () => {
+  it('is named after its folder, or by itself', () => {
+    expect(read('services: {web: {image: a}}').app.name).toBe('shop');
+    expect(read('name: other\nservices: {web: {image: a}}').app.name).toBe('other');
+  });
+
+  it('becomes a normalised service', () => {
+    put('shop/app.env', 'FROM_FILE=1\nBOTH=file\n');
+    const web = service(
+      `    command: sh -c "echo 'a b'"
+    env_file: [app.env, {path: none.env, required: false}]
+    environment: [BOTH=here, SHELL_VAR]
+    user: "1000:1000"
+    ports: ["8080:80", "127.0.0.1:53:53/udp", 9000, "3000-3001:3000-3001"]
+    volumes: [data:/data, ./conf:/etc/conf:ro, {type: tmpfs, target: /run, tmpfs: {size: 64m}}]
+    labels: {team: a}
+    restart: on-failure:3
+    healthcheck: {test: curl -f localhost, interval: 1m30s, retries: 5}
+    cap_add: [NET_ADMIN]
+    read_only: true
+    ulimits: {nofile: {soft: 10, hard: 20}, nproc: 5}
+    stop_grace_period: 3s
+    deploy:
+      replicas: 4
+      resources: {limits: {cpus: '0.5', memory: 256M}, reservations: {memory: 64m}}
+      placement: {constraints: [node.labels.zone == attic, "node.platform.arch!=arm"]}
+volumes: {data: {}}
+`,
+      { SHELL_VAR: 'shell' },
+    );
+    expect(web).toMatchObject({
+      command: ['sh', '-c', "echo 'a b'"],
+      environment: { FROM_FILE: '1', BOTH: 'here', SHELL_VAR: 'shell' },
+      user: '1000:1000',
+      ports: [
+        { target: 80, published: 8080, protocol: 'tcp' },
+        { target: 53, published: 53, protocol: 'udp', hostIp: '127.0.0.1' },
+        { target: 9000, protocol: 'tcp' },
+        { target: 3000, published: 3000, protocol: 'tcp' },
+        { target: 3001, published: 3001, protocol: 'tcp' },
+      ],
+      mounts: [
+        { kind: 'volume', source: 'shop_data', target: '/data' },
+        { kind: 'bind', source: join(folder, 'shop/conf'), target: '/etc/conf', readOnly: true, createPath: true },
+        { kind: 'tmpfs', target: '/run', sizeBytes: 67_108_864 },
+      ],
+      restart: { condition: 'on-failure', maxAttempts: 3 },
+      healthcheck: { test: ['CMD-SHELL', 'curl -f localhost'], intervalMs: 90_000, retries: 5, timeoutMs: 30_000 },
+      ulimits: { nofile: { soft: 10, hard: 20 }, nproc: { soft: 5, hard: 5 } },
+      stopGraceMs: 3_000,
+      replicas: 4,
+      resources: { limitCpuMilli: 500, limitMemoryBytes: 268_435_456, reserveMemoryBytes: 67_108_864 },
+      constraints: [
+        { key: 'node.labels.zone', op: '==', value: 'attic' },
+        { key: 'node.platform.arch', op: '!=', value: 'arm' },
+      ],
+    });
+  });
+
+  it('reads anchors, merge keys, profiles and a number from a variable', () => {
+    const { app } = read(`x-base: &base
+  image: nginx
+  deploy:
+    replicas: \${N:-2}
+services:
+  web: { <<: *base, environment: { A: b } }
+  debug: { <<: *base, profiles: [debug] }
+`);
+    expect(app.services.map(({ name, replicas }) => [name, replicas])).toEqual([['web', 2]]);
+    const both = read('services:\n  web: {image: a}\n  debug: {image: a, profiles: [debug]}\n', {}, ['debug']);
+    expect(both.app.services).toHaveLength(2);
+  });
+
+  it('interpolates by the specification', () => {
+    const env = { SET: 'x', EMPTY: '' };
+    const value = (text: string): string => service(`    environment: {V: '${text}'}`, env).environment.V!;
+    expect(value('$SET ${SET}')).toBe('x x');
+    expect(value('${EMPTY:-a}${EMPTY-b}${NONE-c}${NONE:-${SET}}')).toBe('acx');
+    expect(value('${SET:+yes}${EMPTY:+no}${EMPTY+yes}')).toBe('yesyes');
+    expect(value('$$SET')).toBe('$SET');
+    expect(problems(() => service('    user: ${NONE:?say who}'))[0]).toMatchObject({
+      line: 4,
+      key: 'services.web.user',
+      message: 'variable NONE must be set: say who',
+    });
+  });
+
+  it('takes .env from beside the file, the shell before it', () => {
+    put('shop/.env', 'A=file\nB=file\n');
+    expect(service('    environment: {A: "$A", B: "$B"}', { B: 'shell' }).environment).toEqual({
+      A: 'file',
+      B: 'shell',
+    });
+  });
+
+  it('extends a service of another file, paths relative to that one', () => {
+    put(
+      'shop/common/base.yaml',
+      'services:\n  base:\n    image: nginx\n    command: [a]\n    environment: {A: "1", B: "1"}\n    volumes: ["./data:/data"]\n    ports: ["80"]\n',
+    );
+    const { app } = read(
+      'services:\n  web:\n    extends: {file: common/base.yaml, service: base}\n    command: [b]\n    environment: [B=2]\n    ports: ["81"]\n',
+    );
+    expect(app.services[0]).toMatchObject({ command: ['b'], environment: { A: '1', B: '2' } });
+    expect(app.services[0]!.mounts[0]!.source).toBe(join(folder, 'shop/common/data'));
+    expect(app.services[0]!.ports.map(({ target }) => target)).toEqual([80, 81]);
+  });
+});
+
+describe('a wrong Compose file is refused by place', () => {
+  const refused = (text: string) => problems(() => read(text))[0]!;
+
+  it.each([
+    ['a tab', 'services:\n\tweb: {image: a}\n', 2, 'tab'],
+    ['an unknown key', 'services:\n  web:\n    image: a\n    comand: b\n', 4, 'no key'],
+    ['an unsupported key', 'services:\n  web:\n    image: a\n    depends_on: [db]\n', 4, 'not supported'],
+    ['a wrong type', 'services:\n  web:\n    image: a\n    ports: 80\n', 4, 'must be a list'],
+    ['a wrong value', 'services:\n  web:\n    image: a\n    ports:\n      - "80:http"\n', 5, 'no port'],
+    ['no image', 'services:\n  web:\n    command: a\n', 2, 'neither image nor build'],
+    ['an undeclared volume', 'services:\n  web:\n    image: a\n    volumes:\n      - data:/data\n', 5, 'not declared'],
+    ['a missing env_file', 'services:\n  web:\n    image: a\n    env_file: none.env\n', 4, 'no file'],
+    ['an empty file', '', 1, 'empty'],
+    ['a duplicate key', 'services:\n  web: {image: a}\n  web: {image: b}\n', 3, 'unique'],
+    [
+      'a wrong constraint',
+      'services:\n  web:\n    image: a\n    deploy:\n      placement:\n        constraints: [zone=attic]\n',
+      6,
+      'no constraint',
+    ],
+  ])('%s', (_what, text, line, words) => {
+    const problem = refused(text);
+    expect(problem.line).toBe(line);
+    expect(problem.column).toBeGreaterThan(0);
+    expect(`${problem.message} ${problem.hint}`.toLowerCase()).toContain(words);
+  });
+
+  it('names what was meant, and all mistakes at once', () => {
+    const all = problems(() => read('services:\n  web:\n    imag: a\n    links: [b]\n'));
+    expect(all.map(({ key }) => key)).toEqual(['services.web.imag', 'services.web.links']);
+    expect(all[0]!.hint).toBe("did you mean 'image'?");
+  });
+
+  it('a cycle in extends', () => {
+    expect(refused('services:\n  a: {image: x, extends: b}\n  b: {image: x, extends: a}\n').message).toContain(
+      'a → b → a',
+    );
+  });
+
+  it('anchors that explode, within bounded memory', () => {
+    let text = 'a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n';
+    for (let i = 1; i < 12; i++)
+      text += `a${i}: &a${i} [${Array(10)
+        .fill(`*a${i - 1}`)
+        .join(', ')}]\n`;
+    expect(refused(`${text}services: {web: {image: a}}\n`).message).toContain('aliases');
+  });
+
+  it('five megabytes', () => {
+    expect(refused(`# ${'x'.repeat(5_000_000)}\nservices: {web: {image: a}}\n`).message).toContain('larger than 1 MiB');
+  });
+});
