@@ -1,5 +1,5 @@
 /** Builds one daemon out of its parts, in order, and takes it down in the opposite one. The only place that makes adapters. */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import Docker from 'dockerode';
@@ -282,9 +282,4 @@ function engineSocket({ engine }: Config): string {
     join(runtime, 'podman/podman.sock'),
   ];
   return places.find((place) => existsSync(place)) ?? '/var/run/docker.sock';
-}
-
-/** Removes what a daemon that was killed left of its socket. */
-export function clearSocket(path: string): void {
-  rmSync(path, { force: true });
 }
