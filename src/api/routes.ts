@@ -134,6 +134,7 @@ function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
     return {
       ...rest,
       ...{ version: deps.version, name: me?.name ?? '', engine: me?.facts.engine ?? '', pid: process.pid },
+      counters: host.cell.counters(),
       ...{
         cells: members.length,
         alive: members.filter(({ state }) => state === 'alive').length,

@@ -418,7 +418,7 @@ export class Cell {
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
       ...{
         tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],
-        counters: { ...this.#counters },
+        counters: this.counters(),
       },
     };
     return this.#view;
@@ -435,6 +435,11 @@ export class Cell {
   explain(replica: string): Assignment | undefined {
     const input = placementInput(this.#members(), this.#document.apps());
     return place(input, replica).find((assignment) => assignment.replica === replica);
+  }
+
+  /** Frames that were dropped, by fault. */
+  counters(): Record<string, number> {
+    return { ...this.#counters };
   }
 
   handleOf(key: string): ReturnType<Supervisor['handleOf']> {

@@ -2,9 +2,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
 import { Lab } from './lab.ts';
-import { until } from './shell.ts';
 
 let lab: Lab;
 const h = (number: number): LabHost => lab.host(number);

@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import Docker from 'dockerode';
 import type { CellRow, ReplicaRow } from '../../src/api/rows.ts';
 import type { LogEvent } from '../../src/core/model.ts';
+import { until } from '../until.ts';
 import { busyboxImage } from './image.ts';
 import type { Lab } from './lab.ts';
 import { makeFolder } from './lab.ts';
 import type { Ran } from './shell.ts';
-import { childOf, isAlive, run, sh, trySh, until } from './shell.ts';
+import { childOf, isAlive, run, sh, trySh } from './shell.ts';
 
 export const root = new URL('../..', import.meta.url).pathname;
 const node = join(root, 'node_modules/.bin/node');

@@ -47,26 +47,6 @@ export function childOf(child: ChildProcess): number {
   return Number(text.split(' ')[0] || 0);
 }
 
-export async function until<T>(
-  what: string,
-  look: () => Promise<T | undefined | false> | T | undefined | false,
-  withinMs = 20_000,
-  everyMs = 20,
-): Promise<T> {
-  const deadline = performance.now() + withinMs;
-  let last: unknown;
-  for (;;) {
-    try {
-      const value = await look();
-      if (value !== undefined && value !== false) return value;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: last });
-    await new Promise((done) => setTimeout(done, everyMs));
-  }
-}
-
 /** Every process whose environment carries the mark, whose network is one of `nets`, or whose root is mounted from `folder`. */
 export function processesOf(mark: string, nets: ReadonlySet<string>, folder: string): number[] {
   const found: number[] = [];

@@ -85,7 +85,9 @@ export function toDuplex(stream: Stream): Duplex {
     finished = true;
   });
   stream.addEventListener('end', end);
-  if (stream.remoteWriteStatus === 'closed' && stream.readStatus === 'closed') end();
+  if ((stream as { readableEnded?: boolean }).readableEnded === true) end();
+  // A line that breaks after its user is done with it is nobody's error.
+  duplex.on('error', () => {});
   stream.addEventListener('close', (event) => {
     if ('error' in event && event.error instanceof Error) duplex.destroy(event.error);
     else end();

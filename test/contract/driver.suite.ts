@@ -1,0 +1,124 @@
+/** What every runtime driver must do; run against each real one. */
+import { afterAll, describe, expect, it } from 'vitest';
+import type { UnitSpec } from '../../src/core/events.ts';
+import type { ServiceSpec } from '../../src/core/model.ts';
+import type { DriverChange, LogLine, RuntimeDriver } from '../../src/core/ports.ts';
+import { simService } from '../sim/world.ts';
+
+export interface DriverCase {
+  driver(): RuntimeDriver;
+  /** A second driver on the same engine or folder, as a restarted daemon would make it. */
+  again(): RuntimeDriver;
+  /** A driver of another cell on the same engine, where there is such a thing. */
+  stranger?(): RuntimeDriver;
+  service: Partial<ServiceSpec>;
+  until<T>(
+    what: string,
+    look: () => Promise<T | undefined | false> | T | undefined | false,
+    withinMs?: number,
+  ): Promise<T>;
+}
+
+export function driverSuite(name: string, given: DriverCase): void {
+  describe(`the ${name} driver`, () => {
+    const made: string[] = [];
+    const unit = (replica: string, line: string, more: Partial<ServiceSpec> = {}): UnitSpec => {
+      const service = simService('web', 1, {
+        ...given.service,
+        command: ['sh', '-c', line],
+        stopGraceMs: 2_000,
+        ...more,
+      });
+      const [app, , index] = replica.split('/') as [string, string, string];
+      return { replica, app, index, hash: 'abcdef123456', service };
+    };
+    const start = async (spec: UnitSpec) => {
+      const observed = await given.driver().start(spec, () => {});
+      made.push(observed.handle);
+      return observed;
+    };
+    const logsOf = async (handle: string, tail?: number): Promise<string[]> => {
+      const lines: LogLine[] = [];
+      const query = { follow: false, signal: AbortSignal.timeout(5_000), ...(tail === undefined ? {} : { tail }) };
+      for await (const line of given.driver().logs(handle, query)) lines.push(line);
+      return lines.map(({ text }) => text);
+    };
+    afterAll(async () => {
+      for (const handle of made) await given.driver().stop(handle, 100);
+    });
+
+    it('starts, lists, and stops a unit', async () => {
+      const observed = await start(unit('a/web/1', 'trap "exit 0" TERM; while :; do sleep 0.1; done'));
+      expect(observed).toMatchObject({ replica: 'a/web/1', hash: 'abcdef123456', running: true });
+      expect((await given.driver().list()).map(({ replica }) => replica)).toEqual(['a/web/1']);
+      await given.driver().stop(observed.handle, 2_000);
+      expect(await given.driver().list()).toEqual([]);
+      await given.driver().stop(observed.handle, 2_000);
+    });
+
+    it('is adopted by the next driver, nothing restarted', async () => {
+      const { handle } = await start(unit('b/web/1', 'echo once; while :; do sleep 0.1; done'));
+      const next = given.again();
+      const [seen] = await next.list();
+      expect(seen).toMatchObject({ handle, running: true, replica: 'b/web/1' });
+      await given.until('its line', async () => (await logsOf(handle)).length > 0);
+      expect(await logsOf(handle)).toEqual(['once']);
+      await next.stop(handle, 100);
+    });
+
+    it('tells of an exit with its code, and still has the log', async () => {
+      const changes: DriverChange[] = [];
+      const end = given.driver().watch((change) => changes.push(change));
+      const { handle } = await start(unit('c/web/1', 'echo out; echo err >&2; sleep 0.3; exit 3'));
+      const exit = await given.until(
+        'the exit',
+        () => changes.find((change) => change.kind === 'exited' && change.replica === 'c/web/1'),
+        10_000,
+      );
+      expect(exit).toMatchObject({ exitCode: 3, hash: 'abcdef123456' });
+      expect((await logsOf(handle)).sort()).toEqual(['err', 'out']);
+      expect((await logsOf(handle, 1)).length).toBe(1);
+      expect((await given.driver().list()).find(({ replica }) => replica === 'c/web/1')).toMatchObject({
+        running: false,
+        exitCode: 3,
+      });
+      end();
+      await given.driver().stop(handle, 100);
+    });
+
+    it('runs a command beside it: output, errors, input, exit code', async () => {
+      const { handle } = await start(unit('d/web/1', 'while :; do sleep 0.1; done', { environment: { WHO: 'me' } }));
+      const session = await given
+        .driver()
+        .exec(handle, { argv: ['sh', '-c', 'read x; echo $WHO $x; echo bad >&2; exit 5'], tty: false, stdin: true });
+      let [out, err] = ['', ''];
+      session.output.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      session.errors!.on('data', (chunk: Buffer) => (err += chunk.toString()));
+      session.input.write('in\n');
+      expect(await session.exitCode).toBe(5);
+      await given.until('its output', () => out === 'me in\n' && err === 'bad\n');
+      await given.driver().stop(handle, 100);
+    });
+
+    it('publishes a free port where none is asked for', async () => {
+      const observed = await start(
+        unit('e/web/1', 'while :; do sleep 0.1; done', { ports: [{ target: 80, protocol: 'tcp' }] }),
+      );
+      expect(observed.ports[0]).toBeGreaterThan(1_023);
+      await given.driver().stop(observed.handle, 100);
+    });
+
+    it('ends what ignores its signal after the grace', async () => {
+      const { handle } = await start(unit('f/web/1', 'trap "" TERM; while :; do sleep 0.1; done'));
+      await given.driver().stop(handle, 1_000);
+      expect(await given.driver().list()).toEqual([]);
+    });
+
+    it('does not see units of another cell', async () => {
+      if (given.stranger === undefined) return;
+      const { handle } = await start(unit('g/web/1', 'while :; do sleep 0.1; done'));
+      expect(await given.stranger().list()).toEqual([]);
+      await given.driver().stop(handle, 100);
+    });
+  });
+}

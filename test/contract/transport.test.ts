@@ -1,0 +1,137 @@
+/** The real network on loopback: garbage, strangers, frames over the limit, and a peer that is gone. */
+import { connect } from 'node:net';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createSealer } from '../../src/gossip/libp2p/seal.ts';
+import { packFrame, Unpacker } from '../../src/gossip/libp2p/streams.ts';
+import type { TransportHandlers } from '../../src/gossip/libp2p/transport.ts';
+import { Transport } from '../../src/gossip/libp2p/transport.ts';
+import { until } from '../until.ts';
+
+interface Node {
+  id: string;
+  transport: Transport;
+  frames: { from: string; text: string; sealed: boolean }[];
+  connected: Set<string>;
+  refused: string[];
+  admitted: Set<string>;
+}
+
+const open: Node[] = [];
+afterAll(async () => await Promise.all(open.map(({ transport }) => transport.stop())));
+
+async function node(fill: number): Promise<Node> {
+  const seed = new Uint8Array(32).fill(fill);
+  const made = {
+    id: createSealer(seed).id,
+    frames: [],
+    connected: new Set<string>(),
+    refused: [],
+    admitted: new Set<string>(),
+  } as unknown as Node;
+  const handlers: TransportHandlers = {
+    onFrame: (from, text, sealed) => made.frames.push({ from, text, sealed }),
+    ...{ onFound: () => {}, onHttp: (stream) => stream.end('hello over http') },
+    onConnected: (peer) => made.connected.add(peer),
+    onDisconnected: (peer) => made.connected.delete(peer),
+    onRefused: (peer) => made.refused.push(peer),
+    isAdmitted: (peer) => made.admitted.has(peer),
+    isNewcomer: () => false,
+  };
+  made.transport = await Transport.open(
+    { seed, listen: ['/ip4/127.0.0.1/tcp/0'], appliance: 'test', mdns: false },
+    handlers,
+  );
+  open.push(made);
+  return made;
+}
+
+const know = (a: Node, b: Node): void => a.transport.know(b.id, b.transport.addrs());
+
+describe('the libp2p transport', () => {
+  it('carries frames, gossip and HTTP between members', async () => {
+    const [a, b] = [await node(1), await node(2)];
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    know(a, b);
+    await until('connected', () => b.connected.has(a.id));
+    a.transport.send(b.id, 'direct', false);
+    await until('the frame', () => b.frames.some(({ text }) => text === 'direct'));
+    await until('gossip', () => {
+      a.transport.publish(`gossip ${performance.now()}`);
+      return b.frames.some(({ text, sealed }) => sealed && text.startsWith('gossip'));
+    });
+    const stream = await a.transport.openHttp(b.id);
+    stream.end();
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toBe('hello over http');
+  });
+
+  it('lets a stranger speak at the door, and nowhere else', async () => {
+    const [member, stranger] = [await node(3), await node(4)];
+    stranger.admitted.add(member.id);
+    know(stranger, member);
+    stranger.transport.send(member.id, 'knock', true);
+    await until('the knock', () => member.frames.some(({ text }) => text === 'knock'));
+    stranger.transport.send(member.id, 'inside', false);
+    stranger.transport.publish('gossip from outside');
+    await expect(
+      (async () => {
+        for await (const _chunk of await stranger.transport.openHttp(member.id)) break;
+      })(),
+    ).rejects.toThrow();
+    stranger.transport.send(member.id, 'knock again', true);
+    await until('the second knock', () => member.frames.some(({ text }) => text === 'knock again'));
+    expect(member.frames.map(({ text }) => text)).toEqual(['knock', 'knock again']);
+    stranger.transport.send(member.id, 'x'.repeat(70_000), true);
+    stranger.transport.send(member.id, 'after', true);
+    await until('the door is open still', () => {
+      stranger.transport.send(member.id, 'later', true);
+      return member.frames.some(({ text }) => text === 'later');
+    });
+    expect(member.frames.some(({ text }) => text.length > 65_536)).toBe(false);
+  });
+
+  it('survives garbage on its port', async () => {
+    const [a, b] = [await node(5), await node(6)];
+    const port = Number(a.transport.addrs()[0]!.split('/')[4]);
+    await Promise.all(
+      ['GET / HTTP/1.1\r\n\r\n', '\0'.repeat(10_000), '/multistream/1.0.0\n'].map(
+        (text) =>
+          new Promise<void>((done) => {
+            const socket = connect(port, '127.0.0.1', () => socket.end(text));
+            socket
+              .once('close', () => done())
+              .once('error', () => done())
+              .resume();
+          }),
+      ),
+    );
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    know(b, a);
+    await until('still there', () => a.connected.has(b.id));
+  });
+
+  it('says that nobody listens any more', async () => {
+    const [a, b] = [await node(7), await node(8)];
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    know(a, b);
+    await until('connected', () => a.connected.has(b.id));
+    await b.transport.stop();
+    await until('disconnected', () => !a.connected.has(b.id));
+    a.transport.send(b.id, 'are you there', false);
+    await until('refused', () => a.refused.includes(b.id));
+  });
+});
+
+describe('the unpacker', () => {
+  it('cuts frames however they come, and stops at one that is too large', () => {
+    const unpacker = new Unpacker(() => 100);
+    const bytes = Buffer.concat([packFrame('one'), packFrame('zwei ü')]);
+    const seen = [...bytes].flatMap((byte) => unpacker.push(Uint8Array.of(byte)));
+    expect(seen).toEqual(['one', 'zwei ü']);
+    expect(() => unpacker.push(packFrame('x'.repeat(101)))).toThrow('over the limit');
+  });
+});

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { createSealer } from '../../src/gossip/libp2p/seal.ts';
+import type { Ticket } from '../../src/gossip/trust.ts';
+import { applianceId, decodeTicket, encodeTicket, redeem, signLink, Trust } from '../../src/gossip/trust.ts';
+
+/** With the real keys. */
+const sealer = (n: number) => createSealer(new Uint8Array(32).fill(n));
+const [founding, first, second, third] = [sealer(1), sealer(2), sealer(3), sealer(4)] as const;
+const app = applianceId(founding.id);
+const seed = Buffer.alloc(32, 9).toString('base64url');
+const key = first.derive(seed)!;
+const firstLink = signLink(founding, { kind: 'cell', app, sub: first.id, name: 'first', at: 1 });
+
+function ticket(uses: number, exp: number): Ticket {
+  const link = signLink(first, { kind: 'ticket', app, sub: key.id, uses, at: 2, exp });
+  return { founder: founding.id, chain: [firstLink, link], seed, addrs: ['/ip4/10.0.0.1/tcp/4470'] };
+}
+
+function trustWith(...entries: object[]): Trust {
+  const trust = new Trust(sealer(8), founding.id);
+  trust.update([{ kind: 'admit', chain: [firstLink] }, ...entries].map((entry) => JSON.stringify(entry)));
+  return trust;
+}
+
+describe('a ticket', () => {
+  it('survives copying, and admits whoever holds it', () => {
+    const text = encodeTicket(ticket(1, 1_000));
+    const decoded = decodeTicket(second, `  ${text}\n`);
+    expect(decoded.ok && decoded.ticket).toEqual(ticket(1, 1_000));
+    expect(trustWith().judge(redeem(second, ticket(1, 1_000), second.id, 'second', 500), 500)).toEqual({ ok: true });
+  });
+
+  it('with one letter changed is refused, wherever the letter is', () => {
+    const text = encodeTicket(ticket(1, 1_000));
+    for (let at = 0; at < text.length; at += 7) {
+      const changed = text.slice(0, at) + (text[at] === 'a' ? 'b' : 'a') + text.slice(at + 1);
+      const decoded = decodeTicket(second, changed);
+      expect(decoded.ok).toBe(false);
+      if (!decoded.ok) expect(decoded.reason).toMatch(/checksum|not whole/);
+    }
+  });
+
+  it('that expired is refused, by the clock and by its own signature', () => {
+    const late = redeem(second, ticket(1, 1_000), second.id, 'second', 2_000);
+    expect(trustWith().judge(late)).toEqual({ ok: false, reason: 'the ticket had expired' });
+    const backdated = redeem(second, ticket(1, 1_000), second.id, 'second', 500);
+    expect(trustWith().judge(backdated, 2_000)).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining('expired'),
+    });
+  });
+
+  it('that is used up or revoked admits nobody more', () => {
+    const admit = { kind: 'admit', chain: redeem(second, ticket(1, 1_000), second.id, 'second', 3) };
+    const other = redeem(third, ticket(1, 1_000), third.id, 'third', 4);
+    expect(trustWith(admit).isAdmitted(second.id)).toBe(true);
+    expect(trustWith(admit).judge(other)).toMatchObject({ reason: expect.stringContaining('used up') });
+    expect(trustWith({ kind: 'revoke', sub: key.id, by: first.id }).judge(other)).toMatchObject({
+      reason: expect.stringContaining('revoked'),
+    });
+  });
+
+  it('cannot be widened: every fact in it is signed', () => {
+    const wide = ticket(1, 1_000);
+    wide.chain[1] = { ...wide.chain[1]!, uses: 100 };
+    expect(decodeTicket(second, encodeTicket(wide))).toEqual({ ok: false, reason: 'a signature does not match' });
+  });
+});
+
+describe('the trust log', () => {
+  it('keeps out a removed cell with its old ticket, and lets it in with a new one', () => {
+    const admit = { kind: 'admit', chain: redeem(second, ticket(5, 1_000), second.id, 'second', 3) };
+    const revoke = { kind: 'revoke', sub: second.id, by: first.id };
+    expect(trustWith(admit, revoke, admit).isAdmitted(second.id)).toBe(false);
+    const newSeed = Buffer.alloc(32, 10).toString('base64url');
+    const link = signLink(first, { kind: 'ticket', app, sub: first.derive(newSeed)!.id, uses: 1, at: 5, exp: 9_000 });
+    const fresh = redeem(
+      second,
+      { founder: founding.id, chain: [firstLink, link], seed: newSeed, addrs: [] },
+      second.id,
+      'second',
+      6,
+    );
+    expect(trustWith(admit, revoke, { kind: 'admit', chain: fresh }).isAdmitted(second.id)).toBe(true);
+  });
+
+  it('takes no chain that another key signed', () => {
+    const forged = signLink(third, { kind: 'cell', app, sub: third.id, at: 1 });
+    expect(trustWith({ kind: 'admit', chain: [forged] }).isAdmitted(third.id)).toBe(false);
+    expect(trustWith({ kind: 'admit', chain: [firstLink, { ...forged, iss: first.id }] }).isAdmitted(third.id)).toBe(
+      false,
+    );
+  });
+});
