@@ -79,18 +79,19 @@ export function toDuplex(stream: Stream): Duplex {
     },
   });
   stream.addEventListener('message', (event) => {
-    if (!duplex.push(Buffer.from(chunkOf(event))) && stream.readStatus === 'readable') stream.pause();
+    if (!ended && !duplex.push(Buffer.from(chunkOf(event))) && stream.readStatus === 'readable') stream.pause();
   });
   stream.addEventListener('remoteCloseWrite', () => {
     finished = true;
   });
-  stream.addEventListener('end', end);
-  if ((stream as { readableEnded?: boolean }).readableEnded === true) end();
+  // What is buffered is handed out in a microtask, sometimes after `end`: the end waits for it.
+  stream.addEventListener('end', () => void setImmediate(end));
+  if ((stream as { readableEnded?: boolean }).readableEnded === true) setImmediate(end);
   // A line that breaks after its user is done with it is nobody's error.
   duplex.on('error', () => {});
   stream.addEventListener('close', (event) => {
     if ('error' in event && event.error instanceof Error) duplex.destroy(event.error);
-    else end();
+    else setImmediate(end);
   });
   // What node:http calls on a socket and a stream has no use for.
   const nothing = (): Duplex => duplex;
