@@ -39,6 +39,8 @@ class Bell {
   }
 }
 
+/** All must have run this long together: what ends at once does so within it. */
+const steadyMs = 75;
 /** A pending replica is given this long: a veto or a member may still be on its way. */
 const pendingGraceMs = 2_500;
 
@@ -90,6 +92,7 @@ async function* untilRunning(
 ): AsyncGenerator<DeployStep> {
   const told = new Map<string, string>();
   let pendingMs: number | undefined;
+  let fineMs: number | undefined;
   for (;;) {
     const rows = replicaRows(deps.host.view(), app).filter(({ current }) => current);
     for (const row of rows) {
@@ -99,7 +102,8 @@ async function* untilRunning(
       yield { type: 'replica', row };
     }
     const now = performance.now();
-    if (rows.every(isFine)) return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
+    if (!rows.every(isFine)) fineMs = undefined;
+    else if ((fineMs ??= now) + steadyMs <= now) return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
     const pending = rows.find(({ state }) => state === 'pending');
     pendingMs = pending === undefined ? undefined : (pendingMs ?? now);
     const late = now - startMs >= timeoutMs;
@@ -108,7 +112,7 @@ async function* untilRunning(
       (pendingMs !== undefined && now - pendingMs >= pendingGraceMs ? pending : undefined) ??
       (late ? rows.find((row) => !isFine(row)) : undefined);
     if (failed !== undefined) return yield await failureOf(deps, failed, late);
-    await bell.wait(Math.min(500, timeoutMs - (now - startMs)));
+    await bell.wait(fineMs === undefined ? Math.min(500, timeoutMs - (now - startMs)) : steadyMs - (now - fineMs));
   }
 }
 

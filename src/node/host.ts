@@ -48,6 +48,8 @@ export class Host {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #states = new Map<CellId, string>();
   #transport: HostTransport | undefined;
+  /** Addresses from a ticket, for the network that is still to be opened. */
+  #reach: string[] = [];
   #queue: Event[] = [];
   #busy = false;
   #request = 0;
@@ -75,7 +77,9 @@ export class Host {
   setTransport(transport: HostTransport | undefined): void {
     this.#transport = transport;
     this.#states.clear();
-    if (transport !== undefined) this.#keepConnections();
+    if (transport === undefined) return;
+    if (this.#reach.length > 0) transport.reach(this.#reach);
+    this.#keepConnections();
   }
 
   // -- events in ---------------------------------------------------------------------------------------------------
@@ -138,6 +142,7 @@ export class Host {
       case 'publish':
         return this.#transport?.publish(effect.text);
       case 'reach':
+        this.#reach = effect.addrs;
         return this.#transport?.reach(effect.addrs);
       case 'expel':
         this.#transport?.forget(effect.peer);

@@ -1,17 +1,24 @@
 /** The data folder and the secrets in it: the cell's key and the API token, made on first start, readable by the owner only. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { OscaError, reasonOf } from '../core/errors.ts';
 
 /** Makes the folder. Throws data-unusable with the remedy. */
 export function prepareFolder(dataDir: string): void {
   try {
-    for (const folder of [dataDir, join(dataDir, 'specs')]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [dataDir, join(dataDir, 'specs')]) makeFolder(folder);
   } catch (error) {
     const hint = 'make it writable for this user, or give another folder with --data DIR';
     throw new OscaError('data-unusable', `${dataDir} can't be used: ${reasonOf(error)}`, hint, error);
   }
+}
+
+/** With all above it. (mkdirSync's own recursion never ends below a folder like /proc, where nothing can be made.) */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Written to a new name, fsynced, renamed: whole or not at all. */

@@ -162,7 +162,6 @@ async function assemble(
   closing.push(() => api?.stop());
   closing.push(() => transport?.stop());
   await open();
-  if (config.ticket !== undefined && host.view().phase === 'joining') reachTicket(config.ticket, transport);
   for (const driver of drivers.values()) closing.push(await host.attach(driver, tellFacts));
 
   const folder = specsFolder(config, store, host, deployer);
@@ -204,17 +203,6 @@ async function openTransport(
       message: `${options.listen.join()} is taken; listening on a free port`,
     });
     return await Transport.open({ ...options, listen }, handlers);
-  }
-}
-
-/** The addresses in the ticket were asked for before there was a network. */
-function reachTicket(ticket: string, transport: Transport | undefined): void {
-  try {
-    const body = ticket.split('-').slice(1, -1).join('-');
-    const { a } = JSON.parse(Buffer.from(body, 'base64url').toString()) as { a: string[] };
-    transport?.reach(a);
-  } catch {
-    // The cell has said what is wrong with the ticket.
   }
 }
 

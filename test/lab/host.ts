@@ -233,6 +233,13 @@ export class LabHost {
     return this.#daemon === undefined ? 0 : childOf(this.#daemon);
   }
 
+  /** dockerd and its containerd. */
+  get enginePids(): number[] {
+    const pid = this.#engine === undefined ? 0 : childOf(this.#engine);
+    const children = trySh('cat', `/proc/${pid}/task/${pid}/children`).trim().split(' ').filter(Boolean).map(Number);
+    return [pid, ...children].filter((one) => one > 0);
+  }
+
   crashDaemon(): void {
     const pid = this.daemonPid;
     if (pid > 0) trySh('kill', '-9', String(pid));

@@ -68,6 +68,7 @@ export class Transport {
   /** Connected since before they were members. */
   readonly #strangers = new Set<CellId>();
   readonly #appliance: string | undefined;
+  #seeds: Known = { addrs: [], nextMs: 0, waitMs: redialMs.min };
   #redial: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -231,9 +232,10 @@ export class Transport {
     this.#known.set(peer, { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min });
   }
 
-  /** Looks for members at addresses from a ticket. */
+  /** Looks for members at addresses from a ticket, again and again while there is nobody. */
   reach(addrs: readonly string[]): void {
-    for (const addr of addrs.flatMap(parseAddr)) void this.#node.dial(addr).catch(() => {});
+    this.#seeds = { addrs: addrs.flatMap(parseAddr), nextMs: 0, waitMs: redialMs.min };
+    this.#redialAll();
   }
 
   /** Closes what is open to a peer at once, so that nothing waits on a dead line. */
@@ -262,6 +264,11 @@ export class Transport {
 
   #redialAll(): void {
     const now = performance.now();
+    if (now >= this.#seeds.nextMs && this.#node.getConnections().length === 0) {
+      this.#seeds.nextMs = now + this.#seeds.waitMs;
+      this.#seeds.waitMs = Math.min(redialMs.max, this.#seeds.waitMs * 1.5);
+      for (const addr of this.#seeds.addrs) void this.#node.dial(addr).catch(() => {});
+    }
     for (const [peer, known] of this.#known) {
       if (now < known.nextMs || this.#node.getConnections(peerIdFromString(peer)).length > 0) continue;
       known.nextMs = now + known.waitMs;

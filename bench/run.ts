@@ -1,0 +1,262 @@
+/**
+ * npm run bench -- [NAME] [--json]: OSCA beside Docker Swarm, on the same three lab hosts in the same run. Times are of this
+ * machine and this day; the ratios are what counts. Results go to bench/results/NAME.json.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { LabHost } from '../test/lab/host.ts';
+import { root } from '../test/lab/host.ts';
+import { Lab } from '../test/lab/lab.ts';
+import { isAlive, trySh } from '../test/lab/shell.ts';
+import { until } from '../test/until.ts';
+import { cpuPercent, median, residentMb, series, timed } from './measure.ts';
+import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
+
+const quiet = process.argv.includes('--json');
+const tell = (text: string): void => (quiet ? undefined : console.log(text));
+
+const compose = (name: string): string => `name: ${name}
+services:
+  web:
+    image: busybox:lab
+    command: sleep 86400
+    stop_signal: SIGKILL
+    deploy: { replicas: 3 }
+`;
+
+async function cellsUp(lab: Lab): Promise<number[]> {
+  const [first, ...others] = lab.hosts as [LabHost, ...LabHost[]];
+  await first.up('--found', '--name', first.name);
+  const { ticket } = await first.json<{ ticket: string }>('ticket', 'create', '--uses', '9');
+  const joins: number[] = [];
+  for (const host of others) {
+    joins.push(
+      await timed(async () => {
+        const started = host.up('--name', host.name, '--ticket', ticket);
+        const known = [first, ...others.slice(0, others.indexOf(host))];
+        await until('in every view', async () =>
+          (await Promise.all(known.map((one) => one.alive()))).every((names) => names.includes(host.name)),
+        );
+        await started;
+      }),
+    );
+  }
+  await until('all', async () =>
+    (await Promise.all(lab.hosts.map((host) => host.alive()))).every((names) => names.length === lab.hosts.length),
+  );
+  return joins;
+}
+
+function specOf(host: LabHost, name: string): string {
+  const path = join(host.folder, `${name}.yaml`);
+  writeFileSync(path, compose(name));
+  return path;
+}
+
+async function gone(lab: Lab, prefix: string): Promise<void> {
+  await until(
+    'no container is left',
+    async () =>
+      (await Promise.all(lab.hosts.map((host) => host.containers()))).flat().every((name) => !name.startsWith(prefix)),
+    60_000,
+  );
+}
+
+async function deploy(lab: Lab): Promise<object> {
+  const host = lab.host(1);
+  await cellsUp(lab);
+  const ours: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    const path = specOf(host, `bench${i}`);
+    ours.push(await timed(() => host.ok('deploy', path)));
+    await host.ok('rm', `bench${i}`);
+    await gone(lab, 'osca-bench');
+  }
+  for (const one of lab.hosts) one.crashDaemon();
+  await swarmUp(lab.hosts);
+  const theirs: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    theirs.push(await timed(() => swarmDeploy(host, `bench${i}`)));
+    await swarmRemove(host, `bench${i}`);
+  }
+  // The first of each warms caches of the engines.
+  return compared('deploy of 3 replicas, ms', ours.slice(1), theirs.slice(1), 600);
+}
+
+async function ready(witness: LabHost, app: string, without: string): Promise<boolean> {
+  return (await witness.replicas(app)).filter(({ state, cell }) => state === 'ready' && cell !== without).length === 3;
+}
+
+async function settled(lab: Lab, app: string): Promise<void> {
+  await until(
+    'three on three',
+    async () => {
+      const rows = await lab.host(1).replicas(app);
+      return (
+        rows.length === 3 &&
+        rows.every(({ state }) => state === 'ready') &&
+        new Set(rows.map(({ cell }) => cell)).size === 3
+      );
+    },
+    90_000,
+  );
+}
+
+async function failoverCut(lab: Lab): Promise<object> {
+  const [witness, victim] = [lab.host(1), lab.host(3)];
+  await cellsUp(lab);
+  await witness.ok('deploy', specOf(witness, 'cut'));
+  const ours: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await settled(lab, 'cut');
+    victim.cut();
+    ours.push(await timed(() => until('3 on two', () => ready(witness, 'cut', victim.name), 60_000)));
+    victim.uncut();
+    tell(`  osca ${ours.at(-1)} ms`);
+  }
+  for (const one of lab.hosts) one.crashDaemon();
+  await swarmUp(lab.hosts);
+  await swarmDeploy(witness, 'cut');
+  const lost = await nodeId(victim);
+  const theirs: number[] = [];
+  for (let i = 0; i < 1; i++) {
+    if ((await running(witness, 'cut')).every(({ NodeID }) => NodeID !== lost)) await swarmRespread(witness);
+    victim.cut();
+    theirs.push(
+      await timed(() =>
+        until(
+          '3 on two',
+          async () => (await running(witness, 'cut')).filter(({ NodeID }) => NodeID !== lost).length === 3,
+          90_000,
+        ),
+      ),
+    );
+    victim.uncut();
+    tell(`  swarm ${theirs.at(-1)} ms`);
+    await until(
+      'back',
+      async () =>
+        ((await witness.docker.listNodes()) as { Status: { State: string } }[]).every(
+          ({ Status }) => Status.State === 'ready',
+        ),
+      60_000,
+    );
+  }
+  return compared('host cut off to all replicas elsewhere, ms', ours, theirs, 3_000);
+}
+
+/** Swarm does not give a returned node its share: ask for it. */
+async function swarmRespread(host: LabHost): Promise<void> {
+  await swarmRemove(host, 'cut');
+  await swarmDeploy(host, 'cut');
+}
+
+async function failoverKill(lab: Lab): Promise<object> {
+  const [witness, victim] = [lab.host(1), lab.host(3)];
+  await cellsUp(lab);
+  await witness.ok('deploy', specOf(witness, 'kill'));
+  const ours: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await settled(lab, 'kill');
+    const containers = await victim.docker.listContainers();
+    const took = await timed(async () => {
+      victim.crashDaemon();
+      await Promise.all(containers.map(({ Id }) => victim.docker.getContainer(Id).kill()));
+      await until('3 on two', () => ready(witness, 'kill', victim.name), 60_000);
+    });
+    ours.push(took);
+    tell(`  osca ${took} ms`);
+    await victim.up('--name', victim.name);
+  }
+  for (const one of lab.hosts) one.crashDaemon();
+  await gone(lab, 'nothing');
+  await swarmUp(lab.hosts);
+  await swarmDeploy(witness, 'cut');
+  const lost = await nodeId(victim);
+  const took = await timed(async () => {
+    victim.powerOff();
+    await until(
+      '3 on two',
+      async () => (await running(witness, 'cut')).filter(({ NodeID }) => NodeID !== lost).length === 3,
+      90_000,
+    );
+  });
+  tell(`  swarm ${took} ms`);
+  return compared('daemon and containers killed to all replicas elsewhere, ms', ours, [took], 1_500);
+}
+
+async function rest(lab: Lab): Promise<object> {
+  const joins = await cellsUp(lab);
+  await lab.host(1).ok('deploy', specOf(lab.host(1), 'rest'));
+  await new Promise((done) => setTimeout(done, 20_000));
+  const pids = lab.hosts.map(({ daemonPid }) => daemonPid);
+  const cpu = await Promise.all(pids.map((pid) => cpuPercent(pid, 20_000)));
+  const memory = pids.map(residentMb);
+  const engines = lab.hosts.map(({ enginePids }) =>
+    enginePids.filter(isAlive).reduce((sum, pid) => sum + residentMb(pid), 0),
+  );
+  return {
+    what: 'daemon at rest, 3 cells, 3 replicas',
+    osca: { memoryMb: series(memory), cpuPercent: series(cpu), joinMs: series(joins) },
+    floor: { dockerdAndContainerdMb: series(engines) },
+    ratio: { memory: round(median(memory) / median(engines)) },
+    target: { memoryMb: 95, cpuPercent: 2, joinMs: 1_500 },
+    met: median(memory) <= 95 && median(cpu) <= 2 && median(joins) <= 1_500,
+  };
+}
+
+const round = (value: number): number => Math.round(value * 1_000) / 1_000;
+
+function compared(what: string, ours: number[], theirs: number[], target: number): object {
+  const [osca, swarm] = [series(ours), series(theirs)];
+  return {
+    what,
+    osca,
+    swarm,
+    ratio: round(osca.median / swarm.median),
+    target,
+    met: osca.median <= target && osca.median < swarm.median,
+  };
+}
+
+const benchmarks: Record<string, (lab: Lab) => Promise<object>> = {
+  deploy,
+  'failover-cut': failoverCut,
+  'failover-kill': failoverKill,
+  rest,
+};
+
+async function main(): Promise<void> {
+  const asked = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+  const unknown = asked.find((name) => benchmarks[name] === undefined);
+  if (unknown !== undefined) {
+    console.error(`there is no benchmark '${unknown}'; there are: ${Object.keys(benchmarks).join(', ')}`);
+    process.exit(2);
+  }
+  const results: Record<string, object> = {};
+  for (const name of asked.length === 0 ? Object.keys(benchmarks) : asked) {
+    tell(`${name} …`);
+    const lab = await Lab.up(3);
+    const stop = (): void => {
+      lab.down();
+      process.exit(130);
+    };
+    process.once('SIGINT', stop).once('SIGTERM', stop);
+    try {
+      await Promise.all(lab.hosts.map((host) => host.startDocker()));
+      const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${trySh('uname', '-r').trim()}`;
+      const result = { date: new Date().toISOString().slice(0, 10), machine, ...(await benchmarks[name]!(lab)) };
+      results[name] = result;
+      mkdirSync(join(root, 'bench/results'), { recursive: true });
+      writeFileSync(join(root, 'bench/results', `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+      tell(JSON.stringify(result, null, 2));
+    } finally {
+      process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+      lab.down();
+    }
+  }
+  if (quiet) console.log(JSON.stringify(results));
+}
+
+await main();

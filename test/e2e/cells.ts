@@ -1,0 +1,95 @@
+/** Real daemons on loopback, with the process driver, driven by the CLI as a person would. */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { until } from '../until.ts';
+
+const root = new URL('../..', import.meta.url).pathname;
+const cli = join(root, 'dist/cli.js');
+const node = join(root, 'node_modules/.bin/node');
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export class TestCell {
+  readonly folder: string;
+  readonly name: string;
+  child: ChildProcess | undefined;
+
+  constructor(name: string, folder = mkdtempSync(join(tmpdir(), `osca-e2e-${name}-`))) {
+    this.name = name;
+    this.folder = folder;
+  }
+
+  /** Starts the daemon; resolves when it answers. */
+  async up(...more: string[]): Promise<this> {
+    const args = ['--disable-warning=ExperimentalWarning', cli, '--data', this.folder, 'up', '--name', this.name];
+    const local = [
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+      '--api-port',
+      '0',
+      '--engine',
+      'none',
+      '--no-mdns',
+      '--quiet',
+      '--lifeline',
+    ];
+    const child = spawn(node, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
+    this.child = child;
+    await until(`${this.name} answers`, async () => {
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+      return (await this.osca('status', '--json')).code === 0;
+    });
+    return this;
+  }
+
+  async osca(...args: string[]): Promise<Ran> {
+    return await run(['--data', this.folder, ...args]);
+  }
+
+  async ok(...args: string[]): Promise<string> {
+    const done = await this.osca(...args);
+    if (done.code !== 0)
+      throw new Error(`osca ${args.join(' ')} ended with ${done.code}: ${done.stderr}${done.stdout}`);
+    return done.stdout;
+  }
+
+  async json<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.ok(...args, '--json')) as T;
+  }
+
+  file(name: string, text: string): string {
+    const path = join(this.folder, 'work', name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+    return path;
+  }
+
+  async stop(signal?: NodeJS.Signals): Promise<void> {
+    const { child } = this;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once('exit', done));
+    if (signal === undefined) child.stdin?.end();
+    else child.kill(signal);
+    await ended;
+  }
+}
+
+export async function run(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
+  const child = spawn(node, ['--disable-warning=ExperimentalWarning', cli, ...args], {
+    stdio: 'pipe',
+    env: { ...process.env, ...env },
+  });
+  const out = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (out.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (out.stderr += chunk.toString()));
+  child.stdin.end();
+  const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 137)));
+  return { code, ...out };
+}
