@@ -103,7 +103,8 @@ async function* untilRunning(
     }
     const now = performance.now();
     if (!rows.every(isFine)) fineMs = undefined;
-    else if ((fineMs ??= now) + steadyMs <= now) return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
+    else if ((fineMs ??= now) + steadyMs <= now)
+      return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
     const pending = rows.find(({ state }) => state === 'pending');
     pendingMs = pending === undefined ? undefined : (pendingMs ?? now);
     const late = now - startMs >= timeoutMs;

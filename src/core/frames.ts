@@ -49,7 +49,7 @@ export type Frame =
   | { t: 'knock'; name: string; app?: string; chain?: Link[] }
   | { t: 'welcome'; app: string; founder: string; chain: Link[]; doc: string; sealed: string[] }
   | { t: 'wait'; app: string; code: string }
-  | { t: 'refuse'; app: string; reason: string };
+  | { t: 'refuse'; app: string; reason: string; spent?: string[] };
 
 export type FrameType = Frame['t'];
 
@@ -107,7 +107,7 @@ function isLink(value: unknown): boolean {
   return (value.kind === 'cell' || value.kind === 'ticket') && ids && Number.isFinite(value.at) && facts;
 }
 
-const isChain = (value: unknown): boolean => Array.isArray(value) && value.length <= 16 && value.every(isLink);
+export const isChain = (value: unknown): boolean => Array.isArray(value) && value.length <= 16 && value.every(isLink);
 const isHave = (value: unknown): boolean =>
   Array.isArray(value) && isId(value[0]) && isInt(value[1]) && isInt(value[2]);
 
@@ -129,7 +129,7 @@ const shapes: Record<FrameType, Record<string, (value: unknown) => boolean>> = {
   knock: { name: isId, app: maybe(isId), chain: maybe(isChain) },
   welcome: { app: isId, founder: isId, chain: isChain, doc: isText, sealed: isTexts },
   wait: { app: isId, code: isText },
-  refuse: { app: isId, reason: isText },
+  refuse: { app: isId, reason: isText, spent: maybe(isTexts) },
 };
 
 export function encodeFrame(frame: Frame): string {

@@ -62,6 +62,12 @@ export class WantedDocument {
     return this.#captured[0];
   }
 
+  /** False while an update waits for an earlier one that has not come. */
+  isWhole(): boolean {
+    const { store } = this.#doc;
+    return store.pendingStructs === null && store.pendingDs === null;
+  }
+
   // -- sync ---------------------------------------------------------------------------------------------------------
 
   whole(): string {
@@ -142,7 +148,8 @@ export class WantedDocument {
       const [kind, app, rest] = key.split('/') as [string, string, string?];
       const value = this.#apps.get(key);
       if (kind === 'current') names.push(app);
-      else if (kind === 'rev') revisions.set(app, [...(revisions.get(app) ?? []), value as unknown as Revision]);
+      else if (kind === 'rev' && isRevision(value))
+        revisions.set(app, [...(revisions.get(app) ?? []), value as unknown as Revision]);
       else if (kind === 'restart') restarts.set(app, { ...restarts.get(app), [rest!]: Number(value) });
     }
     return names.flatMap((name) => {
@@ -199,4 +206,11 @@ export class WantedDocument {
       this.#apps.set(key, Number(this.#apps.get(key) ?? 0) + 1);
     }
   }
+}
+
+/** What a member wrote is trusted to mean well, not to be whole. */
+function isRevision(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, seq, spec } = value as { id?: unknown; seq?: unknown; spec?: { services?: unknown } };
+  return typeof id === 'string' && typeof seq === 'number' && Array.isArray(spec?.services);
 }

@@ -85,7 +85,7 @@ export class Replication {
       this.#persist(applied);
       this.#deps.onChange();
     }
-    if (receipt !== undefined) {
+    if (receipt !== undefined && this.#deps.document.isWhole()) {
       this.#receipts.push({ token: this.#token, ...receipt });
       this.#giveReceipts();
     }

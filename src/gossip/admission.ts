@@ -34,6 +34,7 @@ export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #strangers = new Map<CellId, { nextMs: number }>();
   readonly #pending = new Map<CellId, PendingCell>();
+  readonly #toldMs = new Map<CellId, number>();
   readonly #rate = new Map<CellId, { windowMs: number; count: number }>();
   #elderMs = Number.NEGATIVE_INFINITY;
   phase: Phase = 'fresh';
@@ -145,10 +146,18 @@ export class Admission {
   met(peer: CellId, now: number): void {
     if (this.isAdmitted(peer)) return;
     if (this.trust?.isRevoked(peer)) {
-      this.#send(peer, { t: 'refuse', app: this.appliance, reason: 'this cell was removed from the appliance' });
+      this.#send(peer, {
+        ...{ t: 'refuse', app: this.appliance, reason: 'this cell was removed from the appliance' },
+        spent: this.trust.spentBy(peer),
+      });
     }
     if (this.#strangers.size < limits.members && !this.#strangers.has(peer)) this.#strangers.set(peer, { nextMs: now });
     this.tick(now);
+  }
+
+  /** Out of reach: it is met again when it comes back. */
+  lost(peer: CellId): void {
+    this.#strangers.delete(peer);
   }
 
   tick(now: number): void {
@@ -220,12 +229,17 @@ export class Admission {
   #toStep(from: CellId, name: string, now: number): void {
     const code = shortCode(this.appliance, from);
     const known = this.#pending.has(from);
+    const told = now - (this.#toldMs.get(from) ?? Number.NEGATIVE_INFINITY) < 60_000;
     if (!known && this.#pending.size >= limits.pendingJoins) return;
-    this.#pending.set(from, { id: from, name: name.slice(0, limits.nameLength), code, sinceMs: now });
+    const clean = name.replace(/[^\w.-]/g, '').slice(0, limits.nameLength) || from.slice(-6);
+    this.#pending.set(from, { id: from, name: clean, code, sinceMs: now });
     this.#send(from, { t: 'wait', app: this.appliance, code });
     if (known) return;
     this.version++;
-    const message = `${name} asks to join; if it shows the code ${code}: osca cell approve ${name}`;
+    if (told) return;
+    if (this.#toldMs.size > limits.members) this.#toldMs.clear();
+    this.#toldMs.set(from, now);
+    const message = `${clean} asks to join; if it shows the code ${code}: osca cell approve ${clean}`;
     this.#deps.out.push({ type: 'event', event: { level: 'info', kind: 'cell.waiting', message } });
   }
 
@@ -253,8 +267,10 @@ export class Admission {
     const expected =
       this.phase === 'listening' || this.phase === 'waiting' || this.phase === 'joining' || this.phase === 'member';
     if (!expected || (this.trust !== undefined && this.trust.founder !== frame.founder)) return;
+    if (this.phase === 'waiting' && frame.app !== this.join.appliance) return;
     const trust = this.trust ?? new Trust(this.#deps.sealer, frame.founder);
-    if (frame.chain.at(-1)?.sub !== from || !trust.judge(frame.chain).ok) return;
+    const nowMs = this.phase === 'member' ? this.#deps.wallMs(now) : undefined;
+    if (!this.isAdmitted(from) && (frame.chain.at(-1)?.sub !== from || !trust.judge(frame.chain, nowMs).ok)) return;
     if (!this.#deps.mergeDocument(frame.doc)) return;
     if (this.trust === undefined) {
       this.trust = trust;
@@ -283,6 +299,10 @@ export class Admission {
     if (stranger !== undefined) stranger.nextMs = now + knockRefusedEveryMs;
     if (frame.app !== this.appliance) return;
     if (this.isAdmitted(from)) {
+      if (this.trust?.cameBy(this.#deps.self, frame.spent ?? [])) {
+        this.#deps.append({ kind: 'revoke', sub: this.#deps.self, by: from });
+        return;
+      }
       this.join = { refused: frame.reason };
       this.#to('revoked');
     } else if (this.phase === 'joining' && this.join.refused !== frame.reason) {

@@ -70,6 +70,8 @@ export class Membership {
   readonly #options: MembershipOptions;
   readonly #members = new Map<CellId, Member>();
   readonly #alerts = new Map<CellId, Map<CellId, Alert>>();
+  /** Held down by others, at this incarnation, before I knew of it. */
+  readonly #rumoured = new Map<CellId, number>();
   readonly #mine = new Map<CellId, number>();
   readonly #asks = new Map<string, CellId[]>();
   readonly #observers: Observers;
@@ -130,7 +132,9 @@ export class Membership {
     if (known === undefined && this.#members.size >= limits.members) return false;
     const record = sealed.frame.rec;
     const revived = known === undefined || inc > known.inc || (known.state === 'left') !== record.left;
-    const state = record.left ? 'left' : revived ? 'alive' : known.state;
+    const dead = known === undefined && this.#rumoured.get(id) === inc;
+    this.#rumoured.delete(id);
+    const state = record.left ? 'left' : dead ? 'down' : revived ? 'alive' : known.state;
     this.#members.set(id, {
       ...{ id, record, sealed: text, inc, seq, state },
       sinceMs: known?.state === state ? known.sinceMs : now,
@@ -359,7 +363,12 @@ export class Membership {
   /** Somebody holds this member down: see for myself. */
   onHearsay(id: CellId, inc: number, now: number): void {
     const member = this.#members.get(id);
-    if (member === undefined || member.inc !== inc || id === this.#deps.self) return;
+    if (id === this.#deps.self) {
+      if (inc >= this.#deps.voice.incarnation) this.#refute(inc);
+      return;
+    }
+    if (member === undefined && this.#deps.isAdmitted(id)) this.#rumoured.set(id, inc);
+    if (member === undefined || member.inc !== inc) return;
     if (member.state === 'alive' || member.state === 'suspect') this.#detector.verify(id, now);
   }
 

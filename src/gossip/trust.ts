@@ -10,6 +10,7 @@
  */
 import { fromBase64, toBase64 } from '../core/base64.ts';
 import type { Link, Sealer, Signer } from '../core/frames.ts';
+import { isChain } from '../core/frames.ts';
 import { compare, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId, TicketView } from '../core/model.ts';
@@ -158,6 +159,7 @@ export class Trust {
     } catch {
       return;
     }
+    if (!isEntry(entry)) return;
     if (entry.kind === 'revoke') this.#revoke(entry.sub);
     else if (entry.kind === 'ticket') this.#noteTickets(entry.chain);
     else if (this.judge(entry.chain).ok) this.#admit(entry.chain);
@@ -191,11 +193,11 @@ export class Trust {
   }
 
   #verify(chain: readonly Link[]): ChainVerdict {
-    const key = chain.map((link) => link.sig).join();
+    const key = chain.map((link) => `${bodyText(link)} ${link.sig}`).join('\n');
     let verdict = this.#verified.get(key);
     if (verdict === undefined) {
       verdict = verifyChain(this.#sealer, this.#founder, chain);
-      this.#verified.set(key, verdict);
+      if (verdict.ok && this.#verified.size < limits.trustEntries * 2) this.#verified.set(key, verdict);
     }
     return verdict;
   }
@@ -206,7 +208,10 @@ export class Trust {
     if (!verdict.ok) return verdict;
     const last = chain.at(-1)!;
     if (last.kind !== 'cell') return { ok: false, reason: 'the chain does not end at a cell' };
-    for (const link of chain.slice(0, -1)) {
+    const anchor = chain.findLastIndex(
+      (link, i) => i < chain.length - 1 && this.#admitted.get(link.sub)?.at(-1)?.sig === link.sig,
+    );
+    for (const link of chain.slice(anchor + 1, -1)) {
       if (this.#revoked.has(link.sub)) return { ok: false, reason: `the ${link.kind} that vouches for it was revoked` };
     }
     const ticket = chain.at(-2)?.kind === 'ticket' ? chain.at(-2)! : undefined;
@@ -231,6 +236,17 @@ export class Trust {
 
   isRevoked(sub: string): boolean {
     return this.#revoked.has(sub);
+  }
+
+  /** What a revoked cell can't use again. */
+  spentBy(cell: CellId): string[] {
+    return [...(this.#spent.get(cell) ?? [])];
+  }
+
+  /** Did `cell` come in by one of these? */
+  cameBy(cell: CellId, spent: readonly string[]): boolean {
+    const chain = this.#admitted.get(cell);
+    return chain !== undefined && spent.includes(spendKey(chain));
   }
 
   admitted(): CellId[] {
@@ -265,4 +281,10 @@ export class Trust {
 /** What a revoked cell can't use again: the ticket, or the very signature of an approval. */
 function spendKey(chain: readonly Link[]): string {
   return chain.at(-2)?.kind === 'ticket' ? chain.at(-2)!.sub : chain.at(-1)!.sig;
+}
+
+function isEntry(value: unknown): value is TrustEntry {
+  const entry = value as TrustEntry | null;
+  if (typeof entry !== 'object' || entry === null) return false;
+  return entry.kind === 'revoke' ? typeof entry.sub === 'string' : isChain((entry as { chain?: unknown }).chain);
 }

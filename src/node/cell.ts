@@ -172,8 +172,10 @@ export class Cell {
         if (this.#admission.isAdmitted(event.peer)) this.#antiEntropy.greet(event.peer);
         return;
       case 'peer.disconnected':
+        this.#admission.lost(event.peer);
         return this.#membership.onDisconnected(event.peer, now);
       case 'peer.refused':
+        this.#admission.lost(event.peer);
         return this.#membership.onRefused(event.peer, now);
       case 'clock':
         this.#clockOffsetMs = event.offsetMs;
@@ -290,6 +292,7 @@ export class Cell {
 
   #receiveDoc(u: string, receipt?: { to: CellId; ack: number }): void {
     const before = this.#document.apps();
+    if (receipt !== undefined && !this.#document.isWhole()) this.#antiEntropy.greet(receipt.to);
     if (!this.#replication.receive(u, receipt)) this.#count('malformed');
     else this.#conflicts.look(before, this.#document.apps());
   }
@@ -354,7 +357,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.length} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#mature}`;
+    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#mature}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 

@@ -54,6 +54,7 @@ export class Host {
   #busy = false;
   #request = 0;
   #persist: { update: Uint8Array; token: number }[] = [];
+  #flushing = false;
   #stopped = false;
 
   constructor(deps: HostDeps) {
@@ -178,25 +179,32 @@ export class Host {
   /** Updates of one turn share one fsync. */
   #store({ update, token }: Effect & { type: 'persist' }): void {
     this.#persist.push({ update, token });
-    if (this.#persist.length > 1) return;
-    setImmediate(() => {
-      const batch = this.#persist.splice(0);
+    if (!this.#flushing) this.#flush(0);
+  }
+
+  /** In order: an update that could not be written is tried again before any later one. */
+  #flush(afterMs: number): void {
+    this.#flushing = true;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      const batch = this.#persist.slice();
       try {
         this.#deps.store.append(batch.map((one) => one.update));
-        this.give({ type: 'persisted', token: batch.at(-1)!.token });
       } catch (error) {
         this.tell({
           level: 'error',
           kind: 'disk',
           message: `${reasonOf(error)}; changes are kept in memory and tried again`,
         });
-        const timer = setTimeout(() => {
-          this.#timers.delete(timer);
-          for (const one of batch) this.#store({ type: 'persist', ...one });
-        }, 2_000);
-        this.#timers.add(timer);
+        this.#flush(2_000);
+        return;
       }
-    });
+      this.#persist = this.#persist.slice(batch.length);
+      this.#flushing = false;
+      if (this.#persist.length > 0) this.#flush(0);
+      this.give({ type: 'persisted', token: batch.at(-1)!.token });
+    }, afterMs);
+    this.#timers.add(timer);
   }
 
   #driver(kind: DriverKind): RuntimeDriver {

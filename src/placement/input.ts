@@ -15,7 +15,7 @@ export function placementInput(members: readonly MemberView[], apps: readonly Ap
   for (const member of members) {
     if (member.state !== 'alive' && member.state !== 'suspect') continue;
     for (const { replica, state } of member.units) {
-      if (state === 'ready' || state === 'running') running.set(replica, [...(running.get(replica) ?? []), member.id]);
+      if (state !== 'exited') running.set(replica, [...(running.get(replica) ?? []), member.id]);
     }
   }
   return { cells: members.map(cellOf), services: apps.flatMap(servicesOf), running };

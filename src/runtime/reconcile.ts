@@ -16,6 +16,8 @@ export interface Held {
   replica: string;
   hash: string;
   state: UnitState;
+  /** 'tcp/8080' that it holds on this cell, as far as its spec is known. */
+  hostPorts: string[];
 }
 
 /** A unit that any cell, this one too, says it has. */
@@ -43,18 +45,32 @@ export interface Steps {
 
 export function reconcile(picture: Picture, held: readonly Held[]): Steps {
   const steps: Steps = { start: [], stop: [] };
+  const needed = new Map<string, string>();
+  for (const [replica, { service }] of picture.wanted)
+    for (const port of hostPortsOf(service)) needed.set(port, replica);
   const byReplica = new Map<string, Held[]>();
   for (const unit of held) byReplica.set(unit.replica, [...(byReplica.get(unit.replica) ?? []), unit]);
   for (const [replica, unit] of [...picture.wanted].sort(([a], [b]) => compare(a, b))) {
-    replace(picture, unit, byReplica.get(replica) ?? [], steps);
+    const taken = held.some(
+      (other) => other.replica !== replica && other.hostPorts.some((port) => needed.get(port) === replica),
+    );
+    replace(picture, unit, byReplica.get(replica) ?? [], steps, taken);
     byReplica.delete(replica);
   }
-  for (const units of byReplica.values()) for (const unit of units) release(picture, unit, steps);
+  for (const units of byReplica.values()) {
+    for (const unit of units)
+      release(
+        picture,
+        unit,
+        steps,
+        unit.hostPorts.some((port) => needed.has(port)),
+      );
+  }
   return steps;
 }
 
 /** A replica that belongs here: start it, and let go of its former forms. */
-function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps: Steps): void {
+function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps: Steps, portTaken: boolean): void {
   const key = unitKey(unit.replica, unit.hash);
   const current = held.find((other) => other.key === key);
   const former = held.filter((other) => other.key !== key && other.state !== 'stopping');
@@ -66,8 +82,11 @@ function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps:
   if (alive.length > 0 && !isTurn(picture, unit)) return;
   const blocked = held.filter((other) => other.key !== key && needsStopFirst(unit.service));
   for (const { key: old, state } of blocked) if (state !== 'stopping') steps.stop.push({ key: old, why: 'replaced' });
-  if (blocked.length === 0) steps.start.push(unit);
+  if (blocked.length === 0 && !portTaken) steps.start.push(unit);
 }
+
+const hostPortsOf = ({ ports }: ServiceSpec): string[] =>
+  ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));
 
 /** Two forms of it can't stand side by side. */
 export function needsStopFirst({ ports, mounts }: ServiceSpec): boolean {
@@ -81,14 +100,14 @@ function isTurn(picture: Picture, unit: UnitSpec): boolean {
   for (let index = 1; index < number; index++) {
     const earlier = `${unit.app}/${unit.service.name}/${index}`;
     const told = picture.told.get(earlier) ?? [];
-    if (told.some(({ hash, state }) => hash === unit.hash && state === 'ready')) continue;
+    if (told.some(({ hash, state }) => hash === unit.hash && (state === 'ready' || state === 'exited'))) continue;
     if (told.some(({ hash, state }) => hash !== unit.hash || state !== 'ready')) return false;
   }
   return true;
 }
 
 /** A replica that does not belong here: stop it as soon as nobody misses it. */
-function release(picture: Picture, unit: Held, steps: Steps): void {
+function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean): void {
   if (unit.state === 'stopping') return;
   const assignment = picture.assigned.get(unit.replica);
   if (assignment === undefined) {
@@ -97,6 +116,10 @@ function release(picture: Picture, unit: Held, steps: Steps): void {
   }
   const home = assignment.cell;
   if (home === picture.self) return;
+  if (portNeeded) {
+    steps.stop.push({ key: unit.key, why: 'another replica needs its host port' });
+    return;
+  }
   if (unit.state !== 'ready' && unit.state !== 'running') {
     steps.stop.push({ key: unit.key, why: 'belongs to another cell' });
     return;

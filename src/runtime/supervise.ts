@@ -56,6 +56,10 @@ interface Unit {
   retryMs: number | undefined;
   /** Stop, then start again (unhealthy). */
   again: boolean;
+  /** A start was asked for and has not ended. */
+  inFlight: boolean;
+  /** Adopted when it had ended already: did it fail? */
+  ended: boolean | undefined;
   spec: UnitSpec | undefined;
   health: Health;
 }
@@ -66,7 +70,7 @@ interface HeldVeto extends Veto {
 }
 
 /** Failures that another try here will not mend soon. */
-const lasting = new Set(['image-missing', 'port-taken', 'bad-spec', 'engine-away']);
+const lasting = new Set(['image-missing', 'port-taken', 'bad-spec']);
 
 export class Supervisor {
   readonly #out: Outbox;
@@ -113,6 +117,10 @@ export class Supervisor {
 
   want(picture: Picture, now: number): void {
     this.#picture = picture;
+    const services = new Set(
+      [...picture.assigned.values()].map(({ app, service, hash }) => `${app}/${service}@${hash}`),
+    );
+    for (const [key, { untilMs }] of this.#vetoes) if (untilMs === 0 && !services.has(key)) this.#vetoes.delete(key);
     for (const unit of this.#units.values()) {
       const spec = picture.wanted.get(unit.replica);
       if (spec !== undefined && spec.hash === unit.hash) unit.spec = spec;
@@ -122,9 +130,21 @@ export class Supervisor {
 
   #reconcile(now: number): void {
     if (this.#picture === undefined) return;
-    const steps = reconcile(this.#picture, [...this.#units.values()]);
-    for (const { key, why } of steps.stop) this.#stop(this.#units.get(key)!, why, now);
-    for (const spec of steps.start) if (this.#listed.has(spec.service.driver)) this.#begin(spec, now);
+    const held = [...this.#units.values()].map(({ key, replica, hash, state, spec }) => {
+      const ports = spec?.service.ports ?? [];
+      const hostPorts = ports.flatMap(({ protocol, published }) =>
+        published === undefined ? [] : [`${protocol}/${published}`],
+      );
+      return { key, replica, hash, state, hostPorts };
+    });
+    const steps = reconcile(this.#picture, held);
+    for (const { key, why } of steps.stop) {
+      const unit = this.#units.get(key);
+      if (unit !== undefined && unit.state !== 'stopping' && this.#listed.has(unit.driver)) this.#stop(unit, why, now);
+    }
+    for (const spec of steps.start)
+      if (!this.#units.has(unitKey(spec.replica, spec.hash)) && this.#listed.has(spec.service.driver))
+        this.#begin(spec, now);
   }
 
   #begin(spec: UnitSpec, now: number): void {
@@ -133,18 +153,17 @@ export class Supervisor {
     this.#units.set(key, {
       ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
       ...{ sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
-      ...{ again: false, spec, health },
+      ...{ again: false, inFlight: true, spec, ended: undefined, health },
     });
     this.#version++;
     this.#out.push({ type: 'unit.start', key, unit: spec });
   }
 
   #stop(unit: Unit, why: string, now: number): void {
-    const inFlight = unit.state === 'starting' || unit.state === 'pulling';
     this.#set(unit, 'stopping', now, why);
     unit.retryMs = now + this.#options.stopAgainMs;
     // A start under way ends in started() or failed(), and both look at the state again.
-    if (inFlight) return;
+    if (unit.inFlight) return;
     if (unit.handle === '') {
       this.#drop(unit, now);
       return;
@@ -182,11 +201,16 @@ export class Supervisor {
       else if (observed.running && (unit.state === 'backoff' || unit.state === 'exited'))
         this.started(key, observed, now);
       else if (!observed.running && isUp(unit)) this.exited(key, observed.exitCode ?? 0, observed.oom ?? false, now);
-      else unit.handle = observed.handle;
+      else {
+        unit.handle = observed.handle;
+        if (unit.state === 'backoff') unit.retryMs ??= now;
+        if (unit.state === 'stopping') this.#stop(unit, unit.reason ?? '', now);
+      }
     }
     for (const unit of [...this.#units.values()]) {
       if (unit.driver !== driver || seen.has(unit.key)) continue;
       if (unit.state === 'stopping' && unit.handle !== '') this.#drop(unit, now);
+      else if (unit.state === 'backoff') unit.retryMs ??= now;
       else if (isUp(unit)) this.#fell(unit, 'it was removed behind the daemon', true, now);
     }
     this.#reconcile(now);
@@ -197,10 +221,18 @@ export class Supervisor {
     const wanted = this.#picture?.wanted.get(replica);
     const spec = wanted?.hash === hash ? wanted : undefined;
     const state = running ? (hasPulse(spec) ? 'running' : 'ready') : 'backoff';
+    const failure = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
     const reason = running ? undefined : exitWords(observed.exitCode ?? 0, observed.oom ?? false);
     this.#units.set(key, {
       ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports },
-      ...{ reason, retryMs: running ? undefined : now, again: false, spec },
+      ...{
+        reason,
+        retryMs: running ? undefined : now,
+        again: false,
+        inFlight: false,
+        spec,
+        ended: running ? undefined : failure,
+      },
       health: { nextMs: now, failing: 0, inFlight: false },
     });
     this.#version++;
@@ -210,8 +242,9 @@ export class Supervisor {
   engineAway(now: number): void {
     this.#listed.delete('docker');
     for (const unit of this.#units.values()) {
-      if (unit.driver === 'docker' && unit.state !== 'stopping')
-        this.#set(unit, 'exited', now, 'the container engine does not answer');
+      if (unit.driver !== 'docker' || unit.inFlight || (unit.state !== 'backoff' && !isUp(unit))) continue;
+      unit.retryMs = undefined;
+      this.#set(unit, 'backoff', now, 'the container engine does not answer');
     }
   }
 
@@ -224,6 +257,7 @@ export class Supervisor {
   started(key: string, observed: Observed, now: number): void {
     const unit = this.#units.get(key);
     if (unit === undefined) return;
+    unit.inFlight = false;
     unit.handle = observed.handle;
     unit.ports = observed.ports;
     unit.startedMs = now;
@@ -251,6 +285,7 @@ export class Supervisor {
   failed(key: string, code: string, message: string, now: number): void {
     const unit = this.#units.get(key);
     if (unit === undefined) return;
+    unit.inFlight = false;
     unit.failures++;
     unit.handle = '';
     if (unit.state === 'stopping') {
@@ -291,7 +326,7 @@ export class Supervisor {
 
   stopped(key: string, now: number): void {
     const unit = this.#units.get(key);
-    if (unit === undefined) return;
+    if (unit === undefined || unit.state !== 'stopping') return;
     if (unit.again && this.#picture?.wanted.get(unit.replica)?.hash === unit.hash) {
       unit.again = false;
       unit.restarts++;
@@ -337,7 +372,14 @@ export class Supervisor {
       if (this.#picture !== undefined) this.#stop(unit, 'no longer wanted', now);
       return;
     }
+    const { condition } = wanted.service.restart;
+    if (unit.ended !== undefined && condition !== 'any' && !(condition === 'on-failure' && unit.ended)) {
+      this.#set(unit, 'exited', now, unit.reason);
+      return;
+    }
+    unit.ended = undefined;
     unit.retryMs = undefined;
+    unit.inFlight = true;
     this.#set(unit, 'starting', now, unit.reason);
     this.#out.push({ type: 'unit.start', key: unit.key, unit: wanted });
   }
