@@ -119,7 +119,6 @@ export class Admission {
     const { self } = this.#deps;
     if (this.isAdmitted(self)) {
       if (this.phase !== 'joining' && this.phase !== 'member') this.#to('member');
-      if (this.phase === 'joining' && this.trust.admitted().length > 1) this.#to('member');
       if (this.phase === 'joining' && this.trust.chainOf(self)?.length === 1) this.#to('member');
     } else if (this.phase === 'member' || this.phase === 'joining') {
       this.join = {

@@ -282,6 +282,7 @@ export class World {
       case 'unit.start':
         return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]));
       case 'unit.stop':
+        if (host.engine === '') return;
         return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
       case 'unit.probe':
         return this.#later(host, { type: 'unit.probed', key: effect.key, ok: true, output: '' }, 5);
@@ -335,7 +336,12 @@ export class World {
       const message = host.broken.get(image);
       if (message !== undefined) {
         if (host.life === life)
-          this.give(host.name, { type: 'unit.failed', key: effect.key, code: 'image-missing', message });
+          this.give(host.name, {
+            type: 'unit.failed',
+            key: effect.key,
+            code: image === 'flawed' ? 'start-failed' : 'image-missing',
+            message,
+          });
         return;
       }
       if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
