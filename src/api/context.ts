@@ -43,12 +43,21 @@ export interface Target {
 /** APP[/SERVICE[/N]], checked against what is deployed. */
 export function targetOf(view: ClusterView, text: string): Target {
   const [app, service, index, more] = text.split('/');
+  if (more !== undefined)
+    throw new OscaError('bad-request', `'${text}' names nothing`, 'write APP, APP/SERVICE or APP/SERVICE/N');
   const state = view.apps.find(({ name }) => name === app);
-  if (state === undefined || more !== undefined)
-    throw new OscaError('not-found', `there is no app '${app}'`, 'osca ls shows the apps');
+  if (state === undefined) throw new OscaError('not-found', `there is no app '${app}'`, 'osca ls shows the apps');
   const services = state.revision.spec.services.map(({ name }) => name);
   if (service !== undefined && !services.includes(service)) {
     throw new OscaError('not-found', `app '${app}' has no service '${service}'`, `it has: ${services.join(', ')}`);
+  }
+  const known = view.assignments.some((one) => one.app === app && one.service === service && one.index === index);
+  if (
+    index !== undefined &&
+    !known &&
+    !view.members.some(({ units }) => units.some(({ replica }) => replica === text))
+  ) {
+    throw new OscaError('not-found', `there is no replica '${text}'`, `osca ps ${app} shows the replicas`);
   }
   return { app: app!, ...(service === undefined ? {} : { service }), ...(index === undefined ? {} : { index }) };
 }

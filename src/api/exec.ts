@@ -98,22 +98,35 @@ async function runHere(
     throw new OscaError('not-found', `${key} is not here`, 'osca ps shows what runs');
   const session = await driver.exec(unit.handle, { argv, tty, stdin, columns, rows });
   socket.write(switching);
-  const out = (kind: typeof execKind.stdout | typeof execKind.stderr) => (chunk: Buffer) =>
-    void socket.write(packExec(kind, chunk));
-  session.output.on('data', out(execKind.stdout));
-  session.errors?.on('data', out(execKind.stderr));
+  const out = (from: NodeJS.ReadableStream, kind: typeof execKind.stdout | typeof execKind.stderr): void => {
+    from.on('data', (chunk: Buffer) => {
+      if (socket.write(packExec(kind, chunk))) return;
+      from.pause();
+      socket.once('drain', () => from.resume());
+    });
+  };
+  out(session.output, execKind.stdout);
+  if (session.errors !== undefined) out(session.errors, execKind.stderr);
   const unpacker = new ExecUnpacker();
+  session.input.on('error', () => {});
+  const take = (kind: number, bytes: Uint8Array): void => {
+    if (kind === execKind.stdin) session.input.write(bytes);
+    else if (kind === execKind.stdinEnd) session.input.end();
+    else if (kind === execKind.resize) {
+      const [width, height] = JSON.parse(Buffer.from(bytes).toString()) as unknown[];
+      if (Number.isSafeInteger(width) && Number.isSafeInteger(height))
+        void session.resize(Number(width), Number(height));
+    }
+  };
   socket.on('data', (chunk: Buffer) => {
-    for (const { kind, bytes } of unpacker.push(chunk)) {
-      if (kind === execKind.stdin) session.input.write(bytes);
-      else if (kind === execKind.stdinEnd) session.input.end();
-      else if (kind === execKind.resize) {
-        const [width, height] = JSON.parse(Buffer.from(bytes).toString()) as [number, number];
-        void session.resize(width, height);
-      }
+    try {
+      for (const { kind, bytes } of unpacker.push(chunk)) take(kind, bytes);
+    } catch {
+      socket.destroy();
     }
   });
   socket.once('close', () => session.kill());
+  if (socket.destroyed) session.kill();
   let kind: typeof execKind.exit | typeof execKind.error = execKind.exit;
   const words = await session.exitCode.then(String, (error: unknown) => {
     kind = execKind.error;

@@ -1,7 +1,9 @@
 /** Streams: a deploy until all runs, logs of many replicas as one, events as they happen. */
 import { createInterface } from 'node:readline';
+import type { ErrorCode } from '../core/errors.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { unitKey } from '../core/events.ts';
+import { limits } from '../core/limits.ts';
 import type { LogLine, LogQuery } from '../core/ports.ts';
 import type { DeployRequest } from '../node/deployer.ts';
 import type { ApiDeps, Target } from './context.ts';
@@ -13,7 +15,7 @@ export type DeployStep =
   | { type: 'accepted'; app: string; revision: string }
   | { type: 'replica'; row: ReplicaRow }
   | { type: 'done'; app: string; replicas: number; ms: number }
-  | { type: 'failed'; message: string; hint: string; replica?: string; cell?: string; log: string[] };
+  | { type: 'failed'; code: ErrorCode; message: string; hint: string; replica?: string; cell?: string; log: string[] };
 
 /** Wakes a loop when something happened. */
 class Bell {
@@ -76,8 +78,14 @@ export async function* deploySteps(
     yield { type: 'accepted', app: result.app.name, revision: result.revision };
     if (!options.detach) yield* untilRunning(deps, result.app.name, bell, startMs, options.timeoutMs);
   } catch (error) {
-    const hint = error instanceof OscaError ? error.hint : '';
-    yield { type: 'failed', message: reasonOf(error), hint, log: [] };
+    const known = error instanceof OscaError;
+    yield {
+      type: 'failed',
+      code: known ? error.code : 'internal',
+      message: reasonOf(error),
+      hint: known ? error.hint : '',
+      log: [],
+    };
   } finally {
     off();
   }
@@ -139,7 +147,15 @@ async function failureOf(deps: ApiDeps, row: ReplicaRow, late: boolean): Promise
     row.state === 'pending'
       ? `osca why ${row.app}/${row.service} tells more`
       : `osca logs ${row.app}/${row.service} shows all it wrote; what ran before keeps running`;
-  return { type: 'failed', message, hint, replica: row.replica, cell: row.cell, log: log.slice(-10) };
+  return {
+    type: 'failed',
+    code: late ? 'timeout' : 'start-failed',
+    message,
+    hint,
+    replica: row.replica,
+    cell: row.cell,
+    log: log.slice(-10),
+  };
 }
 
 export interface MergedLine extends LogLine {
@@ -199,6 +215,7 @@ export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery
     try {
       for await (const line of replicaLogs(deps, row, one)) {
         waiting.push({ ...line, replica: row.replica, cell: row.cell });
+        if (waiting.length > limits.logLines) waiting.shift();
         bell.ring();
       }
     } catch {
@@ -210,8 +227,9 @@ export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery
   try {
     while (!query.signal.aborted) {
       for (const row of rows()) {
-        const key = `${row.cellId} ${row.replica}@${row.hash} ${row.state === 'ready' || row.state === 'running'}`;
-        if (followed.has(key) || (!first && !key.endsWith('true'))) continue;
+        const key = `${row.cellId} ${row.replica}@${row.hash}`;
+        const runs = row.state === 'ready' || row.state === 'running';
+        if (followed.has(key) || (!first && !runs)) continue;
         followed.add(key);
         void pump(row, key, first ? query : { ...query, sinceMs: Date.now() - 2_000 });
       }
@@ -227,8 +245,10 @@ export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery
 async function collect(deps: ApiDeps, row: ReplicaRow, query: LogQuery): Promise<MergedLine[]> {
   const lines: MergedLine[] = [];
   try {
-    for await (const line of replicaLogs(deps, row, query))
+    for await (const line of replicaLogs(deps, row, query)) {
       lines.push({ ...line, replica: row.replica, cell: row.cell });
+      if (lines.length > limits.logLines) lines.shift();
+    }
   } catch (error) {
     if (error instanceof OscaError && error.code === 'not-found') return lines;
     lines.push({
@@ -251,6 +271,7 @@ export async function* serverSent<T>(
   const bell = new Bell();
   const off = subscribe((value) => {
     waiting.push(value);
+    if (waiting.length > limits.events) waiting.shift();
     bell.ring();
   });
   try {

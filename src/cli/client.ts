@@ -34,15 +34,22 @@ export class Client {
   /** Lines of JSON, as they come. */
   async *lines<T>(method: string, path: string, body?: unknown): AsyncGenerator<T> {
     const answer = await this.#send(method, path, body);
-    for await (const line of createInterface({ input: answer, crlfDelay: Infinity }))
-      if (line !== '') yield JSON.parse(line) as T;
+    for await (const line of this.#linesOf(answer)) if (line !== '') yield JSON.parse(line) as T;
   }
 
   /** Values of server-sent events. */
   async *events<T>(path: string): AsyncGenerator<T> {
     const answer = await this.#send('GET', path);
-    for await (const line of createInterface({ input: answer }))
-      if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as T;
+    for await (const line of this.#linesOf(answer)) if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as T;
+  }
+
+  async *#linesOf(answer: IncomingMessage): AsyncGenerator<string> {
+    try {
+      yield* createInterface({ input: answer, crlfDelay: Infinity });
+    } catch (error) {
+      throw this.#away(error as NodeJS.ErrnoException);
+    }
+    if (!answer.complete) throw this.#away(new Error('the stream ended'));
   }
 
   /** A connection that speaks something else than HTTP from now on. */

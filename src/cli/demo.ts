@@ -60,12 +60,10 @@ interface Outcome {
 async function show(root: string, cells: DemoCell[], tell: (text: string) => void): Promise<Outcome> {
   const startMs = performance.now();
   tell(`${bold('1.')} three cells start on this machine`);
-  cells.push(await startCell(root, names[0], ['--found']));
+  await startCell(root, cells, names[0], ['--found']);
   const first = cells[0]!.client;
   const { value } = await first.call<Changed>('POST', '/v1/tickets', { uses: 2, expiresInMs: 600_000 });
-  cells.push(
-    ...(await Promise.all(names.slice(1).map((name) => startCell(root, name, ['--ticket', String(value.ticket)])))),
-  );
+  await Promise.all(names.slice(1).map((name) => startCell(root, cells, name, ['--ticket', String(value.ticket)])));
   await until('three cells in every view', async () =>
     (await Promise.all(cells.map(({ client }) => alive(client)))).every((count) => count === 3),
   );
@@ -129,7 +127,7 @@ async function deploy(client: Client, tell: (text: string) => void): Promise<num
   throw new OscaError('internal', 'the deploy broke off', '');
 }
 
-async function startCell(root: string, name: string, more: string[]): Promise<DemoCell> {
+async function startCell(root: string, cells: DemoCell[], name: string, more: string[]): Promise<void> {
   const folder = join(root, name);
   const args = [
     '--data',
@@ -146,7 +144,8 @@ async function startCell(root: string, name: string, more: string[]): Promise<De
   ];
   const all = [...process.execArgv, process.argv[1]!, ...args, '--no-mdns', '--quiet', '--lifeline', ...more];
   const child = spawn(process.execPath, all, { stdio: ['pipe', 'ignore', 'inherit', 'ipc'], detached: true });
-  const cell = { name, client: new Client(folder), child };
+  // Known at once, so that whoever ends the demo now ends this cell too.
+  cells.push({ name, client: new Client(folder), child });
   await new Promise<void>((ready, fail) => {
     child.once('message', () => ready());
     child.once('exit', (code) =>
@@ -155,7 +154,6 @@ async function startCell(root: string, name: string, more: string[]): Promise<De
   });
   child.removeAllListeners('exit');
   child.disconnect();
-  return cell;
 }
 
 async function alive(client: Client): Promise<number> {

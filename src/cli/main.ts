@@ -10,6 +10,7 @@ import { addDeployCommands } from './commands/deploy.ts';
 import { addExec } from './commands/exec.ts';
 import { addLogCommands } from './commands/logs.ts';
 import { warn } from './render.ts';
+import { exitCodeOf } from './shared.ts';
 
 export const exitCodes = `
 Exit codes:
@@ -37,13 +38,6 @@ export function program(): Command {
   return osca;
 }
 
-/** What an error means for scripts. */
-function exitCodeOf(error: unknown): number {
-  if (!(error instanceof OscaError)) return 1;
-  if (error.code === 'daemon-away') return 3;
-  return ['bad-spec', 'bad-request', 'bad-ticket', 'not-found', 'conflict', 'not-member'].includes(error.code) ? 2 : 1;
-}
-
 async function main(): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   try {
@@ -54,7 +48,7 @@ async function main(): Promise<void> {
     const hint = error instanceof OscaError ? error.hint : '';
     if (hint !== '') warn(error instanceof SpecError ? hint : `  ${hint}`);
     if (!(error instanceof OscaError) && process.env.OSCA_DEBUG !== undefined) warn(String((error as Error).stack));
-    process.exitCode = exitCodeOf(error);
+    process.exitCode = exitCodeOf(error instanceof OscaError ? error.code : 'internal');
   }
 }
 

@@ -1,5 +1,6 @@
 /** What commands share. */
 import type { Command } from 'commander';
+import type { ErrorCode } from '../core/errors.ts';
 import { OscaError } from '../core/errors.ts';
 import { Client, dataFolder } from './client.ts';
 import { json, say } from './render.ts';
@@ -38,3 +39,10 @@ export interface Changed {
 
 export const appPath = (app: string): string => `/v1/apps/${encodeURIComponent(app)}`;
 export const cellPath = (cell: string): string => `/v1/cells/${encodeURIComponent(cell)}`;
+
+const asked: readonly ErrorCode[] = ['bad-spec', 'bad-request', 'bad-ticket', 'not-found', 'conflict', 'not-member'];
+
+/** What an error means for scripts: 2 what was asked, 3 nobody to ask, 1 it failed. */
+export function exitCodeOf(code: ErrorCode): number {
+  return code === 'daemon-away' ? 3 : asked.includes(code) ? 2 : 1;
+}

@@ -52,7 +52,7 @@ export type Reply =
   | { ok: true; value: Record<string, unknown>; warning?: string }
   | {
       ok: false;
-      code: 'bad-request' | 'not-found' | 'not-member' | 'bad-ticket' | 'conflict';
+      code: 'bad-request' | 'not-found' | 'not-member' | 'bad-ticket' | 'conflict' | 'data-unusable';
       message: string;
       hint: string;
     };
@@ -80,6 +80,8 @@ export type Event =
   | { type: 'unit.stopped'; key: string }
   | { type: 'unit.probed'; key: string; ok: boolean; output: string }
   | { type: 'persisted'; token: number }
+  /** It will be tried again; whoever waits for it is told. */
+  | { type: 'persist.failed'; reason: string }
   | { type: 'request'; id: number; request: Request };
 
 export type Effect =

@@ -27,6 +27,8 @@ export const limits = {
   events: 1_000,
   /** A name (app, service, cell): a DNS label. */
   nameLength: 63,
+  /** Lines of one replica that are held while logs are merged. */
+  logLines: 10_000,
   /** One log line handed on; the rest is cut. */
   logLineBytes: 65_536,
 } as const;

@@ -99,6 +99,16 @@ export class Replication {
     this.#settle(undefined);
   }
 
+  /** Nobody waits for a disk that is full: they are told what is where. */
+  onPersistFailed(reason: string): void {
+    for (const { request, acks } of this.#writes.filter(({ onDisk }) => !onDisk)) {
+      const message = `${reason}. The change is in memory and on the disks of ${acks.size} other cells; it is written when there is space`;
+      const hint = 'free some space on this cell';
+      this.#deps.out.push({ type: 'reply', id: request, reply: { ok: false, code: 'data-unusable', message, hint } });
+    }
+    this.#writes = this.#writes.filter(({ onDisk }) => onDisk);
+  }
+
   #giveReceipts(): void {
     for (const { token, to, ack } of this.#receipts) if (token <= this.#stored) this.#send(to, { t: 'ack', ack });
     this.#receipts = this.#receipts.filter(({ token }) => token > this.#stored);

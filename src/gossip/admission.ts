@@ -143,7 +143,7 @@ export class Admission {
 
   /** Somebody is within reach. */
   met(peer: CellId, now: number): void {
-    if (this.isAdmitted(peer)) return;
+    if (this.#isSettled(peer)) return;
     if (this.trust?.isRevoked(peer)) {
       this.#send(peer, {
         ...{ t: 'refuse', app: this.appliance, reason: 'this cell was removed from the appliance' },
@@ -152,6 +152,11 @@ export class Admission {
     }
     if (this.#strangers.size < limits.members && !this.#strangers.has(peer)) this.#strangers.set(peer, { nextMs: now });
     this.tick(now);
+  }
+
+  /** I know it, and have been welcomed: nothing to knock for. Its own knock may have come before mine. */
+  #isSettled(peer: CellId): boolean {
+    return this.isAdmitted(peer) && this.phase !== 'joining';
   }
 
   /** Out of reach: it is met again when it comes back. */
@@ -165,7 +170,7 @@ export class Admission {
     }
     if (this.phase === 'fresh' || this.phase === 'revoked') return;
     for (const [peer, stranger] of this.#strangers) {
-      if (this.isAdmitted(peer)) this.#strangers.delete(peer);
+      if (this.#isSettled(peer)) this.#strangers.delete(peer);
       else if (now >= stranger.nextMs) {
         stranger.nextMs = now + knockEveryMs;
         this.#knock(peer);
@@ -269,7 +274,14 @@ export class Admission {
     if (this.phase === 'waiting' && frame.app !== this.join.appliance) return;
     const trust = this.trust ?? new Trust(this.#deps.sealer, frame.founder);
     const nowMs = this.phase === 'member' ? this.#deps.wallMs(now) : undefined;
-    if (!this.isAdmitted(from) && (frame.chain.at(-1)?.sub !== from || !trust.judge(frame.chain, nowMs).ok)) return;
+    if (!this.isAdmitted(from)) {
+      const verdict = trust.judge(frame.chain, nowMs);
+      if (frame.chain.at(-1)?.sub !== from || !verdict.ok) {
+        const reason = verdict.ok ? 'the chain admits another cell' : verdict.reason;
+        if (this.phase === 'member') this.#send(from, { t: 'refuse', app: this.appliance, reason });
+        return;
+      }
+    }
     if (!this.#deps.mergeDocument(frame.doc)) return;
     if (this.trust === undefined) {
       this.trust = trust;

@@ -10,7 +10,7 @@ import type { Decoded, Frame, FrameFault, Sealer } from '../core/frames.ts';
 import { decodeFrame, isJoinFrame } from '../core/frames.ts';
 import { canonical } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { Assignment, CellFacts, CellId, ClusterView, Load, MemberRecord, MemberView } from '../core/model.ts';
+import type { Assignment, CellId, ClusterView, Load, MemberRecord } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
 import { WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
@@ -23,9 +23,9 @@ import { Voice } from '../gossip/voice.ts';
 import { placementInput, servicesOf } from '../placement/input.ts';
 import { Masters, mastersOf } from '../placement/masters.ts';
 import { place } from '../placement/place.ts';
-import type { Told } from '../runtime/reconcile.ts';
 import { Supervisor } from '../runtime/supervise.ts';
 import { Conflicts } from './conflicts.ts';
+import { Members, toldBy, unknownFacts } from './members.ts';
 import { Requests } from './requests.ts';
 
 export interface CellDeps {
@@ -52,16 +52,6 @@ export const cellDefaults: CellOptions = {
   listenMs: 3_000,
 };
 
-const unknownFacts: CellFacts = {
-  version: '',
-  os: 'linux',
-  arch: '',
-  cpuMilli: 0,
-  memoryBytes: 0,
-  engine: '',
-  hostname: '',
-};
-
 export class Cell {
   readonly id: CellId;
   readonly #sealer: Sealer;
@@ -74,6 +64,7 @@ export class Cell {
   readonly #masters: Masters;
   readonly #requests: Requests;
   readonly #conflicts: Conflicts;
+  readonly #members: Members;
   readonly #epochs: Record<TimerName, number> = { tick: 0, settle: 0 };
   readonly #counters: Record<string, number> = {};
   #document = new WantedDocument(1);
@@ -139,6 +130,12 @@ export class Cell {
       },
     });
     this.#conflicts = new Conflicts(out);
+    this.#members = new Members({
+      self,
+      membership: this.#membership,
+      admission: this.#admission,
+      document: this.#document,
+    });
     this.#requests = new Requests({
       ...{ self, sealer, out, admission: this.#admission, membership: this.#membership },
       document: () => this.#document,
@@ -198,6 +195,8 @@ export class Cell {
         return this.#supervisor.stopped(event.key, now);
       case 'unit.probed':
         return this.#supervisor.probed(event.key, event.ok, event.output, now);
+      case 'persist.failed':
+        return this.#replication.onPersistFailed(event.reason);
       case 'persisted':
         return this.#replication.onPersisted(event.token);
       case 'request':
@@ -374,7 +373,7 @@ export class Cell {
   }
 
   #place(now: number): void {
-    const members = this.#members();
+    const members = this.#members.heard();
     const known = this.#admission.admitted();
     this.#mature ||=
       now >= this.#actMs || (known.length > 0 && known.every((id) => this.#membership.get(id) !== undefined));
@@ -403,21 +402,16 @@ export class Cell {
       .map(({ id, record }) => ({ id, epoch: id === this.id ? this.#masters.epoch : record.master }));
   }
 
-  #members(): MemberView[] {
-    return this.#membership.members().map(({ id, record, state, inc, sinceMs }) => {
-      const { labels, drain, name } = this.#document.cell(id);
-      const rttMs = this.#membership.rttOf(id);
-      const seen = { id, self: id === this.id, state, incarnation: inc, labels, drain, sinceMs };
-      return { ...record, name: name ?? record.name, ...seen, ...(rttMs === undefined ? {} : { rttMs }) };
-    });
-  }
-
   // -- what others read --------------------------------------------------------------------------------------------
 
   view(nowMs?: number): ClusterView {
     this.#view ??= {
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
-      ...{ members: this.#members(), apps: this.#document.apps(), assignments: this.#assignments },
+      ...{
+        members: [...this.#members.heard(), ...this.#members.absent()],
+        apps: this.#document.apps(),
+        assignments: this.#assignments,
+      },
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
       ...{
         tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],
@@ -429,14 +423,14 @@ export class Cell {
 
   /** Placement with another set of apps: what a deploy would do. */
   whatIf(apps: ClusterView['apps']): { assignments: Assignment[]; hashes: Map<string, string> } {
-    const input = placementInput(this.#members(), apps);
+    const input = placementInput(this.#members.heard(), apps);
     const hashes = new Map(apps.flatMap(servicesOf).map(({ app, spec, hash }) => [`${app}/${spec.name}`, hash]));
     return { assignments: place(input), hashes };
   }
 
   /** The verdict of every cell about one replica. */
   explain(replica: string): Assignment | undefined {
-    const input = placementInput(this.#members(), this.#document.apps());
+    const input = placementInput(this.#members.heard(), this.#document.apps());
     return place(input, replica).find((assignment) => assignment.replica === replica);
   }
 
@@ -457,17 +451,4 @@ export class Cell {
   isAdmitted(id: CellId): boolean {
     return this.#admission.isAdmitted(id);
   }
-}
-
-function toldBy(members: readonly MemberView[]): Map<string, Told[]> {
-  const told = new Map<string, Told[]>();
-  for (const { id, state, units } of members) {
-    if (state !== 'alive' && state !== 'suspect') continue;
-    for (const { replica, hash, state } of units) {
-      const list = told.get(replica) ?? [];
-      list.push({ cell: id, replica, hash, state });
-      told.set(replica, list);
-    }
-  }
-  return told;
 }

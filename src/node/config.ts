@@ -51,6 +51,17 @@ export function makeConfig(given: Partial<Config>): Config {
     ...{ ticket: given.ticket ?? bakedTicket(dataDir), found: given.found ?? false, listenMs: given.listenMs ?? 3_000 },
     lifeline: given.lifeline ?? false,
   };
+  if (Buffer.byteLength(join(dataDir, 'osca.sock')) > 107) {
+    throw new OscaError(
+      'bad-request',
+      `the path ${dataDir} is too long for a socket in it`,
+      'give a folder with a path of at most 97 letters',
+    );
+  }
+  for (const addr of config.listen) {
+    if (!/^\/(ip4|ip6)\/[^/]+\/tcp\/\d+$/.test(addr))
+      throw new OscaError('bad-request', `'${addr}' is no address to listen on`, 'write /ip4/0.0.0.0/tcp/4470');
+  }
   for (const port of [config.apiPort]) {
     if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
       throw new OscaError('bad-request', `${port} is no port`, 'give 0 to 65535');

@@ -39,6 +39,8 @@ export interface HostDeps {
 
 type Listener = () => void;
 
+const listEveryMs = 30_000;
+
 export class Host {
   readonly #deps: HostDeps;
   readonly #now: () => number;
@@ -197,6 +199,7 @@ export class Host {
           message: `${reasonOf(error)}; changes are kept in memory and tried again`,
         });
         this.#flush(2_000);
+        this.give({ type: 'persist.failed', reason: reasonOf(error) });
         return;
       }
       this.#persist = this.#persist.slice(batch.length);
@@ -301,8 +304,16 @@ export class Host {
         this.give({ type: 'unit.exited', key: unitKey(replica, hash), exitCode, oom });
       } else void onEngine(change.kind === 'back').then(change.kind === 'back' ? list : undefined);
     });
-    if (driver.kind === 'process' || (await driver.version()) !== '') await list();
-    return unwatch;
+    const listIfThere = async (): Promise<void> => {
+      if (driver.kind === 'process' || (await driver.version()) !== '') await list();
+    };
+    await listIfThere();
+    // An event that was missed must not stay missed.
+    const timer = setInterval(() => void listIfThere(), listEveryMs);
+    return () => {
+      clearInterval(timer);
+      unwatch();
+    };
   }
 
   stop(): void {

@@ -11,8 +11,12 @@ export interface DaemonOptions extends Partial<Config> {
 }
 
 function makeLog(quiet: boolean): DaemonLog {
-  if (!process.stdout.isTTY)
-    return pino({ level: quiet ? 'error' : 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  if (!process.stdout.isTTY) {
+    const out = pino.destination({ dest: 1, maxLength: 1_048_576 });
+    // A log that can't be written, because its disk is full, must not take the daemon with it.
+    out.on('error', () => {});
+    return pino({ level: quiet ? 'error' : 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, out);
+  }
   const line = (mark: string) => (text: string) =>
     void process.stdout.write(`${new Date().toLocaleTimeString()} ${mark}${text}\n`);
   return { info: line(''), warn: line('warning: '), error: line('error: ') };
@@ -24,6 +28,7 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
   // A socket of libp2p or of an engine that errs after its owner stopped to listen must not end the daemon.
   process.on('uncaughtException', (error) => {
     const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === 'write' && (code === 'ENOSPC' || code === 'EPIPE')) return;
     log.error(`unexpected: ${error.stack ?? error.message}`);
     if (code === undefined && syscall === undefined) process.exit(70);
   });
@@ -52,6 +57,7 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
   } catch (error) {
     const hint = error instanceof OscaError && error.hint !== '' ? `\n  ${error.hint}` : '';
     process.stderr.write(`osca: ${reasonOf(error)}${hint}\n`);
-    process.exit(error instanceof OscaError ? 1 : 70);
+    if (!(error instanceof OscaError)) process.exit(70);
+    process.exit(error.code === 'bad-request' || error.code === 'bad-ticket' ? 2 : 1);
   }
 }

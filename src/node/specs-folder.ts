@@ -78,21 +78,33 @@ export class SpecsFolder {
     const names = readdirSync(this.#deps.folder).filter(
       (name) => ['.yaml', '.yml'].includes(extname(name)) && !name.startsWith('.'),
     );
-    for (const name of names.sort()) {
-      const path = join(this.#deps.folder, name);
-      if (Date.now() - statSync(path).mtimeMs < restMs && Date.now() >= statSync(path).mtimeMs) {
-        this.#again = true;
-        continue;
-      }
-      const digest = createHash('sha256').update(readFileSync(path)).digest('hex');
-      if (this.#files[name]?.digest === digest || this.#failed.get(name) === digest) continue;
-      await this.#deploy(name, path, digest);
-    }
+    for (const name of names.sort()) await this.#look(name);
     for (const name of Object.keys(this.#files)) if (!names.includes(name)) await this.#remove(name);
     for (const name of readdirSync(this.#deps.folder)) {
       if (name.endsWith('.error') && !names.includes(name.slice(0, -6)))
         rmSync(join(this.#deps.folder, name), { force: true });
     }
+  }
+
+  /** One odd entry must not keep the others waiting. */
+  async #look(name: string): Promise<void> {
+    const path = join(this.#deps.folder, name);
+    let digest: string;
+    try {
+      const { mtimeMs } = statSync(path);
+      if (Date.now() - mtimeMs < restMs && Date.now() >= mtimeMs) {
+        this.#again = true;
+        return;
+      }
+      digest = createHash('sha256').update(readFileSync(path)).digest('hex');
+    } catch (error) {
+      if (this.#failed.get(name) === reasonOf(error)) return;
+      this.#failed.set(name, reasonOf(error));
+      this.#deps.tell({ level: 'error', kind: 'specs.refused', message: `${name} can't be read: ${reasonOf(error)}` });
+      return;
+    }
+    if (this.#files[name]?.digest === digest || this.#failed.get(name) === digest) return;
+    await this.#deploy(name, path, digest);
   }
 
   async #deploy(name: string, path: string, digest: string): Promise<void> {
@@ -126,13 +138,16 @@ export class SpecsFolder {
   async #remove(name: string): Promise<void> {
     const { app } = this.#files[name]!;
     const { [name]: _gone, ...rest } = this.#files;
-    this.#keep(rest);
-    if (this.#isUsed(app)) return;
+    const isUsed = Object.values(rest).some((other) => other.app === app);
     try {
-      await this.#deps.remove(app);
+      if (!isUsed) await this.#deps.remove(app);
+      this.#keep(rest);
+      if (isUsed) return;
       this.#deps.tell({ level: 'info', kind: 'specs.removed', message: `${basename(name)}: removed ${app}` });
     } catch (error) {
-      this.#deps.tell({ level: 'warn', kind: 'specs.removed', message: `${name}: ${reasonOf(error)}` });
+      // Gone already is as good as removed; anything else is tried again at the next look.
+      if (error instanceof OscaError && error.code === 'not-found') this.#keep(rest);
+      else this.#deps.tell({ level: 'warn', kind: 'specs.removed', message: `${name}: ${reasonOf(error)}` });
     }
   }
 

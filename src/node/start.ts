@@ -13,6 +13,7 @@ import { Random } from '../core/random.ts';
 import { Store } from '../crdt/sqlite/store.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
 import { Transport } from '../gossip/libp2p/transport.ts';
+import { decodeTicket } from '../gossip/trust.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
@@ -67,6 +68,11 @@ async function assemble(
 ): Promise<Daemon> {
   const seed = cellSeed(config.dataDir);
   const sealer = createSealer(seed);
+  if (config.ticket !== undefined && store.get('founder') === undefined) {
+    const decoded = decodeTicket(sealer, config.ticket);
+    const hint = 'copy the whole line that osca ticket create printed, or make a new one there';
+    if (!decoded.ok) throw new OscaError('bad-ticket', `the ticket can't be used: ${decoded.reason}`, hint);
+  }
   const random = new Random(freshSeed());
   const cell = new Cell({ sealer, random: random.fork('cell') });
   const docker = new Docker({ socketPath: engineSocket(config) });

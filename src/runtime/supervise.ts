@@ -58,6 +58,8 @@ interface Unit {
   again: boolean;
   /** A start was asked for and has not ended. */
   inFlight: boolean;
+  /** It ended before its start was told. */
+  early: { exitCode: number; oom: boolean } | undefined;
   /** Adopted when it had ended already: did it fail? */
   ended: boolean | undefined;
   spec: UnitSpec | undefined;
@@ -123,7 +125,9 @@ export class Supervisor {
     for (const [key, { untilMs }] of this.#vetoes) if (untilMs === 0 && !services.has(key)) this.#vetoes.delete(key);
     for (const unit of this.#units.values()) {
       const spec = picture.wanted.get(unit.replica);
-      if (spec !== undefined && spec.hash === unit.hash) unit.spec = spec;
+      if (spec === undefined || spec.hash !== unit.hash) continue;
+      unit.spec = spec;
+      if (unit.state === 'running' && !hasPulse(spec)) this.#set(unit, 'ready', now);
     }
     this.#reconcile(now);
   }
@@ -153,7 +157,7 @@ export class Supervisor {
     this.#units.set(key, {
       ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
       ...{ sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
-      ...{ again: false, inFlight: true, spec, ended: undefined, health },
+      ...{ again: false, inFlight: true, early: undefined, spec, ended: undefined, health },
     });
     this.#version++;
     this.#out.push({ type: 'unit.start', key, unit: spec });
@@ -220,7 +224,8 @@ export class Supervisor {
     const { replica, hash, driver, handle, running, ports } = observed;
     const wanted = this.#picture?.wanted.get(replica);
     const spec = wanted?.hash === hash ? wanted : undefined;
-    const state = running ? (hasPulse(spec) ? 'running' : 'ready') : 'backoff';
+    // Ready only when its spec is known and has no health check, or when the check says so.
+    const state = running ? (spec === undefined || hasPulse(spec) ? 'running' : 'ready') : 'backoff';
     const failure = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
     const reason = running ? undefined : exitWords(observed.exitCode ?? 0, observed.oom ?? false);
     this.#units.set(key, {
@@ -230,6 +235,7 @@ export class Supervisor {
         retryMs: running ? undefined : now,
         again: false,
         inFlight: false,
+        early: undefined,
         spec,
         ended: running ? undefined : failure,
       },
@@ -258,6 +264,8 @@ export class Supervisor {
     const unit = this.#units.get(key);
     if (unit === undefined) return;
     unit.inFlight = false;
+    const early = observed.running ? unit.early : { exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false };
+    unit.early = undefined;
     unit.handle = observed.handle;
     unit.ports = observed.ports;
     unit.startedMs = now;
@@ -265,6 +273,10 @@ export class Supervisor {
     unit.failures = 0;
     if (unit.state === 'stopping') {
       this.#stop(unit, unit.reason ?? '', now);
+      return;
+    }
+    if (early !== undefined) {
+      this.#fell(unit, exitWords(early.exitCode, early.oom), early.exitCode !== 0 || early.oom, now);
       return;
     }
     const check = unit.spec?.service.healthcheck;
@@ -303,6 +315,7 @@ export class Supervisor {
 
   exited(key: string, exitCode: number, oom: boolean, now: number): void {
     const unit = this.#units.get(key);
+    if (unit?.inFlight) unit.early = { exitCode, oom };
     if (unit === undefined || !isUp(unit)) return;
     this.#fell(unit, exitWords(exitCode, oom), exitCode !== 0 || oom, now);
   }

@@ -91,6 +91,14 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
   if (driver === 'process') {
     if (service.image !== undefined || service.build !== undefined)
       report([], 'a process has no image', 'remove image and build, or x-osca.driver');
+    for (const key of ['user', 'read_only', 'cap_add', 'cap_drop', 'volumes', 'tmpfs', 'ulimits', 'init']) {
+      if (service[key] !== undefined)
+        report(
+          [key],
+          'a plain process on the cell can not have it',
+          'remove the key, or run the service from an image',
+        );
+    }
     if (service.command === undefined && service.entrypoint === undefined)
       report([], 'a process needs a command', 'add command:');
     return 'process';

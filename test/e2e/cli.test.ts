@@ -153,7 +153,7 @@ describe('an app', () => {
 describe('what goes wrong', () => {
   it('a mistake in a file is named by place, and nothing changes', async () => {
     const done = await ada.osca('deploy', ada.file('bad.yaml', 'services:\n  web:\n    imag: nginx\n'));
-    expect(done.code).toBe(1);
+    expect(done.code).toBe(2);
     expect(done.stderr).toMatch(/bad\.yaml:3:5: services\.web\.imag: .*\n.*did you mean 'image'/);
     expect((await ada.osca('plan', ada.file('bad.yaml', 'services:\n\tx: 1\n'))).code).toBe(2);
     expect(await ada.json('ls')).toEqual([]);
@@ -193,8 +193,10 @@ describe('what goes wrong', () => {
   });
 
   it('tickets that are wrong, used up or revoked', async () => {
-    const cy = await new TestCell('cy').up('--ticket', 'osca1-nonsense-0000000');
-    expect((await cy.osca('join', 'osca1-nonsense-0000000')).stderr).toContain('checksum');
+    const bad = await run(['--data', join(ada.folder, 'none'), 'up', '--ticket', 'osca1-nonsense-0000000']);
+    expect(bad.code).toBe(2);
+    expect(bad.stderr).toContain('checksum');
+    const cy = await new TestCell('cy').up();
     const { ticket, id } = await ada.json<{ ticket: string; id: string }>('ticket', 'create');
     await ada.ok('ticket', 'revoke', id);
     expect((await ada.json<{ id: string; state: string }[]>('ticket', 'ls')).find((one) => one.id === id)!.state).toBe(
@@ -204,6 +206,12 @@ describe('what goes wrong', () => {
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain('revoked');
     await cy.stop();
+  });
+
+  it('a key that a plain process can not have', async () => {
+    const done = await ada.osca('deploy', ada.file('user.yaml', spec('user', forever, '    user: nobody\n')));
+    expect(done.code).toBe(2);
+    expect(done.stderr).toContain('services.web.user: a plain process');
   });
 
   it('a second daemon on one data folder', async () => {

@@ -232,3 +232,23 @@ describe('supervision', () => {
     expect(world.events.filter(({ kind }) => kind === 'unit.failed')).toEqual([]);
   });
 });
+
+describe('joining', () => {
+  it('is refused in words, whoever knocks first', () => {
+    const world = new World({ seed: 'knock-first' });
+    for (const name of ['h1', 'h2']) world.addHost(name);
+    world.start('h1');
+    world.get('h1', { op: 'found', seed: 'founding' });
+    const { ticket, id } = world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 60_000, seed: 't' });
+    world.get('h1', { op: 'ticket.revoke', ticket: String(id) });
+    world.start('h2', String(ticket));
+    const h1 = world.hosts.get('h1')!.id;
+    for (const effect of cellOf(world, 'h1').handle(
+      { type: 'peer.connected', peer: world.hosts.get('h2')!.id },
+      world.nowMs,
+    )) {
+      if (effect.type === 'send') world.give('h2', { type: 'frame', from: h1, text: effect.text, sealed: false });
+    }
+    world.until(() => world.view('h2').join?.refused?.includes('revoked') ?? false, 10_000, 'h2 knows why');
+  });
+});

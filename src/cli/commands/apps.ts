@@ -52,6 +52,7 @@ export function addAppCommands(osca: Command): void {
   osca
     .command('inspect <target>')
     .description('everything about an app or a cell, as JSON')
+    .option('--json', 'print JSON, as it does anyway')
     .action(async (target: string, _options: unknown, command: Command) => {
       const client = clientOf(command);
       const { cells } = await client.call<{ cells: { name: string; id: string }[] }>('GET', '/v1/cells');

@@ -1,9 +1,9 @@
 /** Starting things: up, join, demo. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
+import { fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { OscaError } from '../../core/errors.ts';
+import { OscaError, reasonOf } from '../../core/errors.ts';
 import { Client, dataFolder } from '../client.ts';
 import { runDemo } from '../demo.ts';
 import { dim, green, say } from '../render.ts';
@@ -22,6 +22,9 @@ interface UpOptions {
   quiet?: boolean;
   lifeline?: boolean;
 }
+
+/** Set for the daemon that --detach started, so that it does not do so again. */
+const detachedMark = 'OSCA_DETACHED';
 
 /** The daemon stands in its own bundle, beside this one; from source it is src/node/main.ts. */
 const daemonUrl = (): string =>
@@ -52,7 +55,7 @@ export function addDaemonCommands(osca: Command): void {
     )
     .action(async (options: UpOptions, command: Command) => {
       const folder = dataFolder(command.optsWithGlobals<{ data?: string }>().data);
-      if (options.detach) return await detach(folder);
+      if (options.detach && process.env[detachedMark] === undefined) return await detach(folder);
       const { runDaemon } = (await import(daemonUrl())) as typeof import('../../node/main.ts');
       await runDaemon({
         ...{
@@ -116,16 +119,30 @@ async function joined(client: Client, withinMs = 30_000): Promise<void> {
 
 /** Starts the same command again in a session of its own, its words in a file. */
 async function detach(folder: string): Promise<void> {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'daemon.log');
-  const log = openSync(path, 'a', 0o600);
-  const argv = process.argv.slice(1).filter((word) => word !== '-d' && word !== '--detach');
-  const child = spawn(process.execPath, [...process.execArgv, ...argv], {
+  let log: number;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    log = openSync(path, 'a', 0o600);
+  } catch (error) {
+    throw new OscaError(
+      'data-unusable',
+      `${folder} can't be used: ${reasonOf(error)}`,
+      'make it writable for this user, or give another folder with --data DIR',
+      error,
+    );
+  }
+  const from = fstatSync(log).size;
+  const env = { ...process.env, [detachedMark]: '1' };
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     stdio: ['ignore', log, log],
+    env,
   });
-  let exited = false;
-  child.once('exit', () => (exited = true));
+  let code: number | undefined;
+  child.once('exit', (status) => {
+    code = status ?? 1;
+  });
   const client = new Client(folder);
   for (let i = 0; i < 300; i++) {
     const up = await client.call<{ pid: number }>('GET', '/v1/status').catch(() => undefined);
@@ -134,7 +151,11 @@ async function detach(folder: string): Promise<void> {
       child.unref();
       return;
     }
-    if (exited) throw new OscaError('internal', 'the daemon ended at once', `its last words are in ${path}`);
+    if (code !== undefined) {
+      process.stderr.write(readFileSync(path).subarray(from));
+      process.exitCode = code === 0 ? 1 : code;
+      return;
+    }
     await new Promise((done) => setTimeout(done, 100));
   }
   throw new OscaError('timeout', 'the daemon did not come up within 30 s', `its words are in ${path}`);

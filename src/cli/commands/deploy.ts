@@ -6,9 +6,9 @@ import type { Command } from 'commander';
 import type { DeployStep } from '../../api/follow.ts';
 import type { Plan } from '../../api/plan.ts';
 import type { ReplicaRow } from '../../api/rows.ts';
-import { OscaError } from '../../core/errors.ts';
+import { OscaError, reasonOf } from '../../core/errors.ts';
 import { bold, dim, green, LiveBlock, red, say, stateColour, table, warn, yellow } from '../render.ts';
-import { clientOf, duration, show, wholeNumber } from '../shared.ts';
+import { clientOf, duration, exitCodeOf, show, wholeNumber } from '../shared.ts';
 
 interface FileOptions {
   name?: string;
@@ -77,10 +77,9 @@ export function addDeployCommands(osca: Command): void {
       const plan = await clientOf(command)
         .call<Plan>('POST', '/v1/plan', bodyOf(file, options))
         .catch((error: unknown) => {
-          process.exitCode = 2;
-          throw error instanceof OscaError && error.code === 'daemon-away'
-            ? new OscaError('bad-request', error.message, error.hint, error)
-            : error;
+          // 1 means changes: whatever goes wrong here is a 2.
+          const known = error instanceof OscaError;
+          throw new OscaError('bad-request', reasonOf(error), known ? error.hint : '', error);
         });
       show(command, plan, () => planText(plan));
       process.exitCode = plan.changes ? 1 : 0;
@@ -92,8 +91,9 @@ async function printSteps(steps: AsyncGenerator<DeployStep>): Promise<void> {
   for await (const step of steps) {
     say(JSON.stringify(step));
     ended = step.type;
+    if (step.type === 'failed') process.exitCode = exitCodeOf(step.code);
   }
-  if (ended !== 'done' && ended !== 'accepted') process.exitCode = 1;
+  if (ended !== 'done' && ended !== 'accepted' && ended !== 'failed') process.exitCode = 3;
 }
 
 async function drawSteps(steps: AsyncGenerator<DeployStep>): Promise<void> {
@@ -127,7 +127,7 @@ function fail(step: DeployStep & { type: 'failed' }): void {
   warn(red(`failed: ${step.message}`));
   if (step.log.length > 0) warn(`last lines of its log:\n${step.log.map((line) => `  | ${line}`).join('\n')}`);
   if (step.hint !== '') warn(`  ${step.hint}`);
-  process.exitCode = 1;
+  process.exitCode = exitCodeOf(step.code);
 }
 
 function planText(plan: Plan): string {

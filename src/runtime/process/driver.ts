@@ -10,14 +10,17 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import {
   closeSync,
+  copyFileSync,
   createReadStream,
   existsSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  truncateSync,
   watch as watchFolder,
   writeFileSync,
 } from 'node:fs';
@@ -27,9 +30,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
+import { limits } from '../../core/limits.ts';
 import type { DriverChange, ExecQuery, ExecSession, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
-import { createCgroup, killCgroup } from './cgroup.ts';
-import { isSame, startTimeOf } from './proc.ts';
+import { createCgroup, killCgroups } from './cgroup.ts';
+import { groupOf, isSame, orphansOf, startTimeOf } from './proc.ts';
 
 export interface ProcessDriverOptions {
   folder: string;
@@ -41,17 +45,25 @@ interface UnitFile {
   unit: UnitSpec;
   ports: number[];
   startedAtMs: number;
+  /** The wrapper: leader of the unit's session. */
   pid: number;
   pidStart: string;
+  cgroups: string[];
 }
 
-/** $1: folder; the rest: argv. Its own session; the exit code is renamed into place, so it is there whole or not at all. */
+/**
+ * $1: folder; the rest: argv. Its own session. Writes the child's pid, waits for it, and renames its exit code into place, so
+ * that it is there whole or not at all. Signals are for the child; the wrapper outlives them to tell how it ended. (sh
+ * makes a background child deaf to INT and QUIT; env gives them back.)
+ */
 const wrapper =
-  'd=$1; shift; "$@" 3<&- & c=$!; trap "kill -TERM $c 2>/dev/null" TERM; while :; do wait $c; r=$?; kill -0 $c 2>/dev/null || break; done; echo $r >"$d/exit.new"; mv "$d/exit.new" "$d/exit"';
+  'd=$1; shift; trap : TERM INT HUP QUIT USR1 USR2; env --default-signal=INT,QUIT,TERM,HUP,USR1,USR2 -- "$@" 3<&- & c=$!; echo $c >"$d/child"; ' +
+  'while :; do wait $c; r=$?; kill -0 $c 2>/dev/null || break; done; echo $r >"$d/exit.new"; mv "$d/exit.new" "$d/exit"';
 /** The same, and a reader of descriptor 3 that ends the whole group when the daemon's end of the pipe closes. */
-const lifelineWrapper = `( exec 0<&3; read _; kill -KILL 0 ) & ${wrapper}; kill -KILL 0`;
+const lifelineWrapper = `( exec 0<&3; trap : TERM INT HUP QUIT USR1 USR2; read _; kill -KILL 0 ) & ${wrapper}; kill -KILL 0`;
 
-const maxLogBytes = 16_777_216;
+/** A log this large is moved to `log.1`, in place of the one there. */
+const maxLogBytes = 8_388_608;
 
 export class ProcessDriver implements RuntimeDriver {
   readonly kind = 'process';
@@ -103,7 +115,7 @@ export class ProcessDriver implements RuntimeDriver {
         'give the service a command',
       );
     const handle = join(this.#options.folder, `${unit.replica.replaceAll('/', '_')}@${unit.hash}`);
-    const log = openLog(handle);
+    await this.#endFormer(handle);
     const ports = await Promise.all(service.ports.map(({ published, hostIp }) => freePort(published, hostIp)));
     const env = {
       ...environment(),
@@ -112,8 +124,9 @@ export class ProcessDriver implements RuntimeDriver {
       ...service.environment,
     };
     const { lifeline } = this.#options;
-    rmSync(join(handle, 'exit'), { force: true });
-    const cgroup = createCgroup(unit.replica, service.resources);
+    const cgroup = createCgroup(handle, service.resources);
+    const log = openLog(handle);
+    for (const name of ['exit', 'child']) rmSync(join(handle, name), { force: true });
     const script = lifeline ? lifelineWrapper : wrapper;
     const child = spawn('/bin/sh', ['-c', `${cgroup.enter}${script}`, 'osca-unit', handle, ...argv], {
       cwd: service.workingDir ?? process.cwd(),
@@ -126,17 +139,31 @@ export class ProcessDriver implements RuntimeDriver {
     child.unref();
     // The pipe stays open as long as this process lives; it must not keep it alive.
     (child.stdio[3] as { unref?(): void } | null)?.unref?.();
-    const file: UnitFile = {
-      unit,
-      ports,
-      startedAtMs: Date.now(),
-      pid: child.pid!,
-      pidStart: startTimeOf(child.pid!) ?? '',
-    };
-    writeFileSync(join(handle, 'unit.json'), JSON.stringify(file), { mode: 0o600 });
+    const pidStart = startTimeOf(child.pid!) ?? '';
+    const file: UnitFile = { unit, ports, startedAtMs: Date.now(), pid: child.pid!, pidStart, cgroups: cgroup.folders };
+    try {
+      writeFileSync(join(handle, 'unit.json.new'), JSON.stringify(file), { mode: 0o600 });
+      renameSync(join(handle, 'unit.json.new'), join(handle, 'unit.json'));
+    } catch (error) {
+      // What can't be written down can't be found again: it must not run.
+      await endUnit(handle, file, 0);
+      throw new OscaError(
+        'start-failed',
+        `${unit.replica} can't be written down: ${reasonOf(error)}`,
+        'is the disk full?',
+        error,
+      );
+    }
     this.#await(handle, file);
     await this.#early(handle, file, argv);
     return this.#observe(handle, file);
+  }
+
+  /** Whoever still runs from an earlier start of the same unit. */
+  async #endFormer(handle: string): Promise<void> {
+    const file = readUnit(handle);
+    this.#forget(handle);
+    if (file !== undefined) await endUnit(handle, file, 0);
   }
 
   /** A command that is not there ends within milliseconds: better said as a failed start than as a crash. */
@@ -154,7 +181,7 @@ export class ProcessDriver implements RuntimeDriver {
   #await(handle: string, file: UnitFile): void {
     if (this.#running.has(handle)) return;
     const timer = setInterval(() => {
-      if (isSame(file.pid, file.pidStart)) return;
+      if (isSame(file.pid, file.pidStart)) return rotate(handle);
       this.#forget(handle);
       const { replica, hash } = file.unit;
       const change: DriverChange = { kind: 'exited', replica, hash, exitCode: exitCodeOf(handle), oom: false };
@@ -172,27 +199,27 @@ export class ProcessDriver implements RuntimeDriver {
   async stop(handle: string, graceMs: number): Promise<void> {
     const file = readUnit(handle);
     this.#forget(handle);
-    if (file !== undefined && isSame(file.pid, file.pidStart)) {
-      const signal = file.unit.service.stopSignal ?? 'SIGTERM';
-      await endGroup(file, signal as NodeJS.Signals, graceMs);
-      killCgroup(file.unit.replica);
-    }
+    if (file !== undefined) await endUnit(handle, file, graceMs);
     rmSync(handle, { recursive: true, force: true });
   }
 
+  /** Lines have no times of their own: `sinceMs` holds for the file as a whole. */
   async *logs(handle: string, query: LogQuery): AsyncGenerator<LogLine> {
     const path = join(handle, 'log');
     if (!existsSync(path)) return;
-    let position = 0;
+    const { mtimeMs, size } = statSync(path);
     const lines: LogLine[] = [];
-    for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
-      lines.push({ atMs: statSync(path).mtimeMs, stream: 'stdout', text });
-      if (query.tail !== undefined && lines.length > query.tail) lines.shift();
-    }
-    position = statSync(path).size;
-    const fresh = query.sinceMs === undefined || statSync(path).mtimeMs >= query.sinceMs;
-    if (fresh) yield* lines;
-    if (query.follow) yield* follow(path, position, query.signal);
+    const read = async (file: string, end: number): Promise<void> => {
+      if (end < 0) return;
+      for await (const text of createInterface({ input: createReadStream(file, { end }), crlfDelay: Infinity })) {
+        lines.push({ atMs: mtimeMs, stream: 'stdout', text });
+        if (lines.length > (query.tail ?? limits.logLines)) lines.shift();
+      }
+    };
+    if (existsSync(`${path}.1`)) await read(`${path}.1`, statSync(`${path}.1`).size - 1);
+    await read(path, size - 1);
+    if (query.sinceMs === undefined || mtimeMs >= query.sinceMs) yield* lines;
+    if (query.follow) yield* follow(path, size, query.signal);
   }
 
   async exec(handle: string, query: ExecQuery): Promise<ExecSession> {
@@ -205,10 +232,14 @@ export class ProcessDriver implements RuntimeDriver {
       ...portEnvironment(service.ports, file.ports),
       ...service.environment,
     };
-    const [command, ...args] = query.tty
-      ? ['script', '-qec', query.argv.map(quote).join(' '), '/dev/null']
-      : query.argv;
-    const child = spawn(command!, args, { cwd: service.workingDir ?? process.cwd(), env, stdio: 'pipe' });
+    const size = `stty rows ${query.rows ?? 24} cols ${query.columns ?? 80}; exec ${query.argv.map(quote).join(' ')}`;
+    const [command, ...args] = query.tty ? ['script', '-qec', size, '/dev/null'] : query.argv;
+    const child = spawn(command!, args, {
+      cwd: service.workingDir ?? process.cwd(),
+      env,
+      stdio: 'pipe',
+      detached: true,
+    });
     const exitCode = new Promise<number>((resolve, reject) => {
       child.on('exit', (code) => resolve(code ?? 137));
       child.on('error', (error) =>
@@ -221,7 +252,7 @@ export class ProcessDriver implements RuntimeDriver {
       output: child.stdout,
       exitCode,
       resize: async () => {},
-      kill: () => void child.kill('SIGKILL'),
+      kill: () => killGroup(child.pid, 'SIGKILL'),
     };
     return query.tty ? session : { ...session, errors: child.stderr };
   }
@@ -267,9 +298,7 @@ async function freePort(published: number | undefined, host = '0.0.0.0'): Promis
 
 function openLog(handle: string): number {
   mkdirSync(handle, { recursive: true, mode: 0o700 });
-  const path = join(handle, 'log');
-  if (existsSync(path) && statSync(path).size > maxLogBytes) rmSync(path);
-  return openSync(path, 'a', 0o600);
+  return openSync(join(handle, 'log'), 'a', 0o600);
 }
 
 function readUnit(handle: string): UnitFile | undefined {
@@ -301,19 +330,57 @@ function spawned(child: ChildProcess, unit: UnitSpec, cwd: string | undefined): 
   });
 }
 
-async function endGroup(file: UnitFile, signal: NodeJS.Signals, graceMs: number): Promise<void> {
-  const kill = (name: NodeJS.Signals): void => {
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // It ended meanwhile.
+  }
+}
+
+/** The spec's signal to the process itself; after the grace, or when it ended, the end of all that it left. */
+async function endUnit(handle: string, file: UnitFile, graceMs: number): Promise<void> {
+  const runs = (): boolean => isSame(file.pid, file.pidStart);
+  const child = readNumber(join(handle, 'child'));
+  if (runs() && graceMs > 0 && child !== undefined && groupOf(child) === file.pid) {
     try {
-      process.kill(-file.pid, name);
+      process.kill(child, (file.unit.service.stopSignal ?? 'SIGTERM') as NodeJS.Signals);
     } catch {
       // It ended meanwhile.
     }
-  };
-  kill(signal);
-  const deadline = performance.now() + graceMs;
-  while (isSame(file.pid, file.pidStart) && performance.now() < deadline) await delay(20);
-  kill('SIGKILL');
-  for (let i = 0; i < 100 && isSame(file.pid, file.pidStart); i++) await delay(10);
+    const deadline = performance.now() + graceMs;
+    while (runs() && performance.now() < deadline) await delay(20);
+  }
+  if (runs()) killGroup(file.pid, 'SIGKILL');
+  for (let i = 0; i < 100 && runs(); i++) await delay(10);
+  for (const pid of orphansOf(file.pid, file.unit.replica)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  killCgroups(file.cgroups ?? []);
+}
+
+function readNumber(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, 'utf8').trim()) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The process appends to the same file, so its content is copied away and the file emptied. */
+function rotate(handle: string): void {
+  const path = join(handle, 'log');
+  try {
+    if (statSync(path).size <= maxLogBytes) return;
+    copyFileSync(path, `${path}.1`);
+    truncateSync(path);
+  } catch {
+    // No log yet, or no space: the next look tries again.
+  }
 }
 
 async function* follow(path: string, from: number, signal: AbortSignal): AsyncGenerator<LogLine> {
@@ -321,6 +388,7 @@ async function* follow(path: string, from: number, signal: AbortSignal): AsyncGe
   let rest = '';
   while (!signal.aborted) {
     const size = existsSync(path) ? statSync(path).size : position;
+    if (size < position) position = 0;
     if (size > position) {
       for await (const chunk of createReadStream(path, { start: position, end: size - 1, encoding: 'utf8' }))
         rest += chunk;

@@ -1,0 +1,221 @@
+/** Engines: the driver's contract on real Docker and real Podman, images, and containers that go wrong. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Docker from 'dockerode';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DockerDriver } from '../../src/runtime/docker/driver.ts';
+import { driverSuite } from '../contract/driver.suite.ts';
+import { until } from '../until.ts';
+import type { LabHost } from './host.ts';
+import { Lab } from './lab.ts';
+import { run, sh } from './shell.ts';
+
+let lab: Lab;
+const h = (number: number): LabHost => lab.host(number);
+
+beforeAll(async () => {
+  lab = await Lab.up(2);
+  await Promise.all([h(1).startDocker(), h(2).startPodman()]);
+});
+afterAll(() => lab.down());
+
+const driverOf = (number: number, cell: string): DockerDriver =>
+  new DockerDriver({
+    docker: new Docker({ socketPath: h(number).engineSocket }),
+    ...{ owner: () => ({ cell, appliance: 'lab' }), fetchImage: async () => {} },
+  });
+
+for (const [number, name] of [
+  [1, 'Docker'],
+  [2, 'Podman'],
+] as const) {
+  driverSuite(name, {
+    driver: () => driverOf(number, 'cell-one'),
+    again: () => driverOf(number, 'cell-one'),
+    stranger: () => driverOf(number, 'cell-two'),
+    service: { driver: 'docker', image: 'busybox:lab' },
+    until,
+  });
+}
+
+function file(name: string, text: string, folder = name): string {
+  const path = join(h(1).folder, folder, 'compose.yaml');
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, `name: ${name}\n${text}`);
+  return path;
+}
+
+const web = (line: string, more = ''): string =>
+  `services:\n  web:\n    image: busybox:lab\n    command: [sh, -c, '${line}']\n    stop_grace_period: 1s\n${more}`;
+const forever = 'while :; do sleep 0.2; done';
+
+describe('an appliance of one Docker and one Podman host', () => {
+  it('comes together', async () => {
+    await h(1).up('--found', '--name', 'h1');
+    const { ticket } = await h(1).json<{ ticket: string }>('ticket', 'create');
+    await h(2).up('--name', 'h2', '--ticket', ticket);
+    await until('two', async () => (await h(1).alive()).length === 2 && (await h(2).alive()).length === 2);
+    const engines = (await h(1).cells()).map(({ engine }) => engine.split(' ')[0]);
+    expect(engines.sort()).toEqual(['Docker', 'Podman']);
+  });
+
+  it('runs a service on both engines, healthy by its check', async () => {
+    const check = '    healthcheck: { test: [CMD, test, -f, /tmp/up], interval: 300ms, start_interval: 100ms }\n';
+    await h(1).ok(
+      'deploy',
+      file('both', web(`sleep 0.3; touch /tmp/up; ${forever}`, `${check}    deploy: { replicas: 2 }\n`)),
+    );
+    expect((await h(1).replicas('both')).map(({ cell }) => cell).sort()).toEqual(['h1', 'h2']);
+    for (const index of [1, 2])
+      expect((await h(1).ok('exec', `both/web/${index}`, '--', 'echo', 'hi')).trim()).toBe('hi');
+    await h(1).ok('rm', 'both');
+  });
+
+  it('says why: exits at once, never healthy, no image', async () => {
+    const crash = await h(1).osca('deploy', file('crash', web('echo no database; exit 3')));
+    expect(crash.code).toBe(1);
+    expect(crash.stderr).toContain('exit code 3');
+    expect(crash.stderr).toContain('| no database');
+    await h(1).ok('rm', 'crash');
+    const sick = await h(1).osca(
+      'deploy',
+      file('sick', web(forever, '    healthcheck: { test: "echo not yet; exit 1", interval: 200ms, retries: 2 }\n')),
+    );
+    expect(sick.code).toBe(1);
+    expect(sick.stderr).toContain('not yet');
+    await h(1).ok('rm', 'sick');
+    const none = await h(1).osca('deploy', file('none', 'services: { web: { image: "nosuch:1" } }\n'));
+    expect(none.code).toBe(1);
+    expect(none.stderr).toContain('no image nosuch:1');
+    await h(1).ok('rm', 'none');
+  });
+
+  it('respects limits, read-only roots, volumes, environment and published ports', async () => {
+    const text = web(
+      `echo $$GREETING > /data/hello; httpd -f -p 80 -h /data`,
+      `    environment: { GREETING: hi }
+    read_only: true
+    volumes: ["keep:/data", { type: tmpfs, target: /scratch }]
+    ports: ["8081:80"]
+    deploy: { resources: { limits: { memory: 32m, cpus: "0.5", pids: 50 } }, placement: { constraints: [node.hostname == h1] } }
+volumes: { keep: {} }
+`,
+    );
+    await h(1).ok('deploy', file('full', text));
+    const [name] = (await h(1).containers()).filter((one) => one.startsWith('osca-full-'));
+    const info = await h(1).docker.getContainer(name!).inspect();
+    expect(info.HostConfig).toMatchObject({
+      Memory: 33_554_432,
+      NanoCpus: 500_000_000,
+      PidsLimit: 50,
+      ReadonlyRootfs: true,
+    });
+    const answer = await until('an answer', async () => {
+      const done = await h(1).sh('curl', '-s', 'http://127.0.0.1:8081/hello');
+      return done.code === 0 && done.stdout;
+    });
+    expect(answer).toBe('hi\n');
+    await h(1).ok('rm', 'full');
+    await until('gone', async () => (await h(1).containers()).length === 0);
+    expect((await h(1).docker.listVolumes()).Volumes.map(({ Name }) => Name)).toContain('full_keep');
+  });
+
+  it('builds on the cell that takes the deploy, and loads the image where it is needed', async () => {
+    const folder = join(h(1).folder, 'built');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'Dockerfile'), 'FROM busybox:lab\nARG WORD\nRUN echo built $WORD > /word\n');
+    const path = file(
+      'built',
+      `services:\n  web:\n    build: { context: ., args: { WORD: here } }\n    command: [sh, -c, '${forever}']\n    stop_grace_period: 1s\n    deploy: { replicas: 2 }\n`,
+    );
+    const done = await h(1).osca('deploy', path);
+    expect(done).toMatchObject({ code: 0 });
+    for (const index of [1, 2])
+      expect((await h(2).ok('exec', `built/web/${index}`, '--', 'cat', '/word')).trim()).toBe('built here');
+    const again = await h(1).osca('plan', path);
+    expect(again.code).toBe(0);
+    writeFileSync(join(folder, 'Dockerfile'), 'FROM busybox:lab\nRUN false\n');
+    const failed = await h(1).osca('deploy', path);
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toContain('build');
+    expect(await h(1).replicas('built')).toHaveLength(2);
+    await h(1).ok('rm', 'built');
+  });
+
+  it('pulls from a registry, and says what it is doing', async () => {
+    if ((await run('sh', ['-c', 'command -v docker-registry'])).code !== 0) return;
+    const config = join(h(1).folder, 'registry.yml');
+    writeFileSync(
+      config,
+      `version: 0.1\nstorage: { filesystem: { rootdirectory: ${h(1).folder}/registry } }\nhttp: { addr: 127.0.0.1:5055 }\n`,
+    );
+    void h(1).sh('docker-registry', 'serve', config);
+    await until(
+      'the registry answers',
+      async () => (await h(1).sh('curl', '-sf', 'http://127.0.0.1:5055/v2/')).code === 0,
+    );
+    await h(1).docker.getImage('busybox:lab').tag({ repo: '127.0.0.1:5055/shop', tag: '1' });
+    const push = await h(1).docker.getImage('127.0.0.1:5055/shop:1').push({ authconfig: {} });
+    await new Promise((done) => push.on('end', done).resume());
+    await h(1).docker.getImage('127.0.0.1:5055/shop:1').remove();
+    const place = '    deploy: { placement: { constraints: [node.hostname == h1] } }\n';
+    const done = await h(1).osca(
+      'deploy',
+      file('pulled', web(forever, place).replace('busybox:lab', '127.0.0.1:5055/shop:1')),
+    );
+    expect(done.code).toBe(0);
+    expect(done.stdout).toContain('pulling 127.0.0.1:5055/shop:1');
+    await h(1).ok('rm', 'pulled');
+  });
+
+  it('says that its disk is full, keeps what was acknowledged, and goes on when there is space', async () => {
+    const small = join(lab.folder, 'small');
+    mkdirSync(small);
+    sh('mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', small);
+    try {
+      const args = [
+        '--data',
+        small,
+        'up',
+        '--found',
+        '--name',
+        'tiny',
+        '--listen',
+        '/ip4/127.0.0.1/tcp/0',
+        '--api-port',
+        '0',
+        '--engine',
+        'none',
+        '--no-mdns',
+        '--quiet',
+        '--detach',
+      ];
+      const node = join(import.meta.dirname, '../../node_modules/.bin/node');
+      const cli = join(import.meta.dirname, '../../dist/cli.js');
+      const tiny = async (...words: string[]) =>
+        await run(node, ['--disable-warning=ExperimentalWarning', cli, '--data', small, ...words]);
+      const up = await run(node, ['--disable-warning=ExperimentalWarning', cli, ...args]);
+      expect(up.code).toBe(0);
+      const label = async (word: string) => await tiny('cell', 'label', 'tiny', word);
+      expect((await label('kept=yes')).code).toBe(0);
+      sh('sh', '-c', `dd if=/dev/zero of=${small}/ballast bs=4k 2>/dev/null || true`);
+      const blocked = label(`lost=${'x'.repeat(50_000)}`);
+      await until(
+        'it says so',
+        async () => (await run('cat', [join(small, 'daemon.log')])).stdout.includes('full'),
+        20_000,
+      );
+      sh('rm', join(small, 'ballast'));
+      expect((await blocked).code).toBe(0);
+      const { pid } = JSON.parse((await tiny('status', '--json')).stdout) as { pid: number };
+      sh('kill', '-9', String(pid));
+      await until('it is gone', async () => (await tiny('status')).code === 3);
+      expect((await run(node, ['--disable-warning=ExperimentalWarning', cli, ...args])).code).toBe(0);
+      expect((await tiny('cell', 'ls')).stdout).toContain('kept=yes');
+      const again = JSON.parse((await tiny('status', '--json')).stdout) as { pid: number };
+      sh('kill', '-9', String(again.pid));
+    } finally {
+      sh('umount', '-l', small);
+    }
+  });
+});
