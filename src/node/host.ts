@@ -33,6 +33,8 @@ export interface HostDeps {
   drivers: ReadonlyMap<DriverKind, RuntimeDriver>;
   /** This cell now belongs to an appliance: remember it and open its protocols. */
   onAppliance(effect: Effect & { type: 'appliance' }): void;
+  /** The cell threw: our bug. */
+  onBug(error: unknown): void;
   log: { info(text: string): void; warn(text: string): void; error(text: string): void };
   now?: () => number;
 }
@@ -94,10 +96,20 @@ export class Host {
     this.#busy = true;
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-        for (const effect of this.#deps.cell.handle(next, this.#now())) this.#perform(effect);
+        for (const effect of this.#think(next)) this.#perform(effect);
       }
     } finally {
       this.#busy = false;
+    }
+  }
+
+  /** A bug in the brain leaves it in doubt: better to start again from the disk than to go on. */
+  #think(event: Event): Effect[] {
+    try {
+      return this.#deps.cell.handle(event, this.#now());
+    } catch (error) {
+      this.#deps.onBug(error);
+      return [];
     }
   }
 

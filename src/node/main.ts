@@ -25,12 +25,12 @@ function makeLog(quiet: boolean): DaemonLog {
 /** Runs until a signal; exits the process. */
 export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<void> {
   const log = makeLog(quiet ?? false);
-  // A socket of libp2p or of an engine that errs after its owner stopped to listen must not end the daemon.
+  // The cell ends the daemon itself when it throws (host.ts). What libraries throw from their own callbacks, such as a
+  // write to a stream that its peer closed meanwhile, concerns one connection, and is survived.
   process.on('uncaughtException', (error) => {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (syscall === 'write' && (code === 'ENOSPC' || code === 'EPIPE')) return;
-    log.error(`unexpected: ${error.stack ?? error.message}`);
-    if (code === undefined && syscall === undefined) process.exit(70);
+    log.warn(`unexpected: ${error.stack ?? error.message}`);
   });
   process.on('unhandledRejection', (reason) =>
     log.error(`unexpected: ${reason instanceof Error ? reason.stack : String(reason)}`),

@@ -43,6 +43,13 @@ export interface DaemonLog {
 
 const loadEveryMs = 5_000;
 
+function onBug(error: unknown): void {
+  process.stderr.write(
+    `osca: a bug ended this daemon; please report it:\n${error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  process.exit(70);
+}
+
 /** Throws OscaError where the folder, the ports or the network can't be used. */
 export async function startDaemon(config: Config, log: DaemonLog): Promise<Daemon> {
   prepareFolder(config.dataDir);
@@ -80,7 +87,7 @@ async function assemble(
   let transport: Transport | undefined;
   let api: ApiServer | undefined;
   let reopening = Promise.resolve();
-  const host = new Host({ cell, store, drivers, log, onAppliance: (effect) => belong(effect) });
+  const host = new Host({ cell, store, drivers, log, onAppliance: (effect) => belong(effect), onBug });
   const peers = new Peers(host, () => transport);
 
   const belong = ({ founder, seed: founding }: Effect & { type: 'appliance' }): void => {

@@ -259,7 +259,9 @@ export class LabHost {
   async ok(...args: string[]): Promise<string> {
     const done = await this.osca(...args);
     if (done.code !== 0)
-      throw new Error(`osca ${args.join(' ')} ended with ${done.code}: ${done.stderr}${done.stdout}`);
+      throw new Error(
+        `osca ${args.join(' ')} ended with ${done.code}: ${done.stderr}${done.stdout}\n${this.log().slice(-3_000)}`,
+      );
     return done.stdout;
   }
 

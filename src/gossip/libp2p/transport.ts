@@ -251,7 +251,7 @@ export class Transport {
     if (!this.#strangers.delete(peer)) return;
     this.drop(peer);
     const mineFirst = this.#node.peerId.toString() < peer;
-    setTimeout(() => void this.#dial(peer), mineFirst ? 0 : 700);
+    setTimeout(() => void this.#dial(peer), mineFirst ? 0 : 100);
   }
 
   async #dial(peer: CellId): Promise<void> {
