@@ -1,5 +1,5 @@
 /** Bundles the CLI and the daemon: one file each, a third less memory than the sources, and a fast start. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -11,14 +11,19 @@ await build({
   outdir: 'dist',
   bundle: true,
   platform: 'node',
-  format: 'esm',
+  // An ESM import of a built-in module touches all that it exports, and so loads what it would only load when asked: for
+  // node:http that is a whole HTTP client and a WebSocket, 12 MB. require() does not.
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
   target: 'node24',
   minify: true,
-  keepNames: false,
   logLevel: 'warning',
   // ssh2 (an optional way of dockerode to reach an engine) has native parts; engines are reached by their socket.
   alias: { ssh2: './scripts/no-ssh.ts' },
-  define: { OSCA_VERSION: JSON.stringify(version) },
-  banner: { js: "import{createRequire as osca_require}from'node:module';const require=osca_require(import.meta.url);" },
+  define: {
+    OSCA_VERSION: JSON.stringify(version),
+    'import.meta.url': 'osca_url',
+    'import.meta.dirname': '__dirname',
+  },
+  banner: { js: "const osca_url=require('node:url').pathToFileURL(__filename).href;" },
 });
-writeFileSync(`${root}dist/package.json`, '{"type":"module"}\n');

@@ -6,6 +6,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
@@ -79,43 +80,51 @@ export function denial(request: IncomingMessage, token: string, port: number): s
 }
 
 export async function startApi(deps: ApiDeps, listen: { socket: string; port: number }): Promise<ApiServer> {
-  const local = await build(deps);
-  const network = await build(deps);
-  let port = listen.port;
-  network.addHook('onRequest', async (request) => {
-    const reason = denial(request.raw, deps.token, port);
-    if (reason !== undefined) throw new OscaError('denied', reason, 'the token is in the data folder');
+  const app = await build(deps);
+  // One set of routes behind both doors; the second only asks for the token first.
+  const network = createServer((request, response) => {
+    const reason = denial(request, deps.token, port);
+    if (reason === undefined) return app.routing(request, response);
+    response.writeHead(401, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ code: 'denied', message: reason, hint: 'the token is in the data folder' }));
   });
-  upgrades(local.server, deps, () => undefined);
-  upgrades(network.server, deps, (request) => denial(request, deps.token, port));
+  upgrades(app.server, deps, () => undefined);
+  upgrades(network, deps, (request) => denial(request, deps.token, port));
   rmSync(listen.socket, { force: true });
-  await local.listen({ path: listen.socket });
+  await app.listen({ path: listen.socket });
   chmodSync(listen.socket, 0o600);
-  port = await listenTcp(network, listen.port, deps);
+  const port = await listenTcp(network, listen.port, deps);
   return {
     url: `http://127.0.0.1:${port}`,
-    serve: (stream) => void local.server.emit('connection', stream),
+    serve: (stream) => void app.server.emit('connection', stream),
     stop: async () => {
-      await Promise.all([local.close(), network.close()]);
+      network.close();
+      network.closeAllConnections();
+      await app.close();
       rmSync(listen.socket, { force: true });
     },
   };
 }
 
 /** The usual port, or where another daemon has it any free one: the socket is what the CLI uses. */
-async function listenTcp(app: FastifyInstance, port: number, deps: ApiDeps): Promise<number> {
+async function listenTcp(server: Server, port: number, deps: ApiDeps): Promise<number> {
+  const listenOn = (wanted: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(wanted, '127.0.0.1', () => {
+        server.removeListener('error', reject);
+        resolve();
+      });
+    });
   try {
-    await app.listen({ host: '127.0.0.1', port });
+    await listenOn(port);
   } catch (error) {
     if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-    deps.host.tell({
-      level: 'warn',
-      kind: 'network',
-      message: `port ${port} is taken; the API is on a free one (osca status shows it)`,
-    });
-    await app.listen({ host: '127.0.0.1', port: 0 });
+    const message = `port ${port} is taken; the API is on a free one (the log says which)`;
+    deps.host.tell({ level: 'warn', kind: 'network', message });
+    await listenOn(0);
   }
-  return (app.server.address() as { port: number }).port;
+  return (server.address() as { port: number }).port;
 }
 
 function upgrades(server: Server, deps: ApiDeps, denied: (request: IncomingMessage) => string | undefined): void {

@@ -7,8 +7,7 @@ import { dirname, join } from 'node:path';
 import { until } from '../until.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
-const cli = join(root, 'dist/cli.js');
-const node = join(root, 'node_modules/.bin/node');
+const osca = join(root, 'osca');
 
 export interface Ran {
   code: number;
@@ -28,7 +27,7 @@ export class TestCell {
 
   /** Starts the daemon; resolves when it answers. */
   async up(...more: string[]): Promise<this> {
-    const args = ['--disable-warning=ExperimentalWarning', cli, '--data', this.folder, 'up', '--name', this.name];
+    const args = ['--data', this.folder, 'up', '--name', this.name];
     const local = [
       '--listen',
       '/ip4/127.0.0.1/tcp/0',
@@ -40,7 +39,7 @@ export class TestCell {
       '--quiet',
       '--lifeline',
     ];
-    const child = spawn(node, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const child = spawn(osca, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
     this.child = child;
     await until(`${this.name} answers`, async () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
@@ -82,7 +81,7 @@ export class TestCell {
 }
 
 export async function run(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
-  const child = spawn(node, ['--disable-warning=ExperimentalWarning', cli, ...args], {
+  const child = spawn(osca, args, {
     stdio: 'pipe',
     env: { ...process.env, ...env },
   });

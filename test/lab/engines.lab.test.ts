@@ -7,6 +7,7 @@ import { DockerDriver } from '../../src/runtime/docker/driver.ts';
 import { driverSuite } from '../contract/driver.suite.ts';
 import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
+import { root } from './host.ts';
 import { Lab } from './lab.ts';
 import { run, sh } from './shell.ts';
 
@@ -190,11 +191,8 @@ volumes: { keep: {} }
         '--quiet',
         '--detach',
       ];
-      const node = join(import.meta.dirname, '../../node_modules/.bin/node');
-      const cli = join(import.meta.dirname, '../../dist/cli.js');
-      const tiny = async (...words: string[]) =>
-        await run(node, ['--disable-warning=ExperimentalWarning', cli, '--data', small, ...words]);
-      const up = await run(node, ['--disable-warning=ExperimentalWarning', cli, ...args]);
+      const tiny = async (...words: string[]) => await run(join(root, 'osca'), ['--data', small, ...words]);
+      const up = await run(join(root, 'osca'), args);
       expect(up.code).toBe(0);
       const label = async (word: string) => await tiny('cell', 'label', 'tiny', word);
       expect((await label('kept=yes')).code).toBe(0);
@@ -210,7 +208,7 @@ volumes: { keep: {} }
       const { pid } = JSON.parse((await tiny('status', '--json')).stdout) as { pid: number };
       sh('kill', '-9', String(pid));
       await until('it is gone', async () => (await tiny('status')).code === 3);
-      expect((await run(node, ['--disable-warning=ExperimentalWarning', cli, ...args])).code).toBe(0);
+      expect((await run(join(root, 'osca'), args)).code).toBe(0);
       expect((await tiny('cell', 'ls')).stdout).toContain('kept=yes');
       const again = JSON.parse((await tiny('status', '--json')).stdout) as { pid: number };
       sh('kill', '-9', String(again.pid));

@@ -14,8 +14,8 @@ import type { Ran } from './shell.ts';
 import { childOf, isAlive, run, sh, trySh } from './shell.ts';
 
 export const root = new URL('../..', import.meta.url).pathname;
-const node = join(root, 'node_modules/.bin/node');
-const cli = join(root, 'dist/cli.js');
+/** The launcher, as people run it. */
+const osca = join(root, 'osca');
 
 export class LabHost {
   readonly lab: Lab;
@@ -220,8 +220,8 @@ export class LabHost {
 
   /** Starts the daemon with `osca up`; resolves when its API answers. */
   async up(...more: string[]): Promise<void> {
-    const args = [cli, '--data', this.dataDir, 'up', '--engine', this.engineSocket, ...more];
-    this.#daemon = this.#inside(node, ['--disable-warning=ExperimentalWarning', ...args], 'osca.log');
+    const args = ['--data', this.dataDir, 'up', '--engine', this.engineSocket, ...more];
+    this.#daemon = this.#inside(osca, args, 'osca.log');
     await until(
       `the cell of ${this.name} answers`,
       async () => (await this.osca('status', '--json')).code === 0,
@@ -252,7 +252,7 @@ export class LabHost {
 
   /** The CLI against this host's daemon. */
   async osca(...args: string[]): Promise<Ran> {
-    return await run(node, ['--disable-warning=ExperimentalWarning', cli, '--data', this.dataDir, ...args]);
+    return await run(osca, ['--data', this.dataDir, ...args]);
   }
 
   /** The same, which must succeed. */

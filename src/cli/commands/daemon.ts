@@ -28,7 +28,7 @@ const detachedMark = 'OSCA_DETACHED';
 
 /** The daemon stands in its own bundle, beside this one; from source it is src/node/main.ts. */
 const daemonUrl = (): string =>
-  new URL(import.meta.url.endsWith('.ts') ? '../../node/main.ts' : './daemon.js', import.meta.url).href;
+  new URL(import.meta.url.endsWith('.ts') ? '../../node/main.ts' : './daemon.cjs', import.meta.url).href;
 
 export function addDaemonCommands(osca: Command): void {
   osca
