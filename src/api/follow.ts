@@ -127,7 +127,7 @@ async function* untilRunning(
 
 /** Falls again and again, gave up, or was found unhealthy. */
 const isHopeless = ({ state, restarts, reason }: ReplicaRow): boolean =>
-  (state === 'backoff' && (restarts >= 2 || reason === 'it was unhealthy')) ||
+  (state === 'backoff' && (restarts >= 2 || reason.startsWith('unhealthy'))) ||
   (state === 'exited' && reason !== 'exit code 0');
 
 async function failureOf(deps: ApiDeps, row: ReplicaRow, late: boolean): Promise<DeployStep> {

@@ -345,7 +345,7 @@ export class Supervisor {
       unit.restarts++;
       unit.handle = '';
       unit.retryMs = now + this.#backoff(unit.restarts);
-      this.#set(unit, 'backoff', now, 'it was unhealthy');
+      this.#set(unit, 'backoff', now, unit.reason);
     } else this.#drop(unit, now);
   }
 

@@ -22,16 +22,11 @@ export interface Ran {
   stderr: string;
 }
 
-export async function run(
-  command: string,
-  args: string[],
-  options: SpawnOptions & { input?: string } = {},
-): Promise<Ran> {
-  const child = spawn(command, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+export async function run(command: string, args: string[], options: SpawnOptions = {}): Promise<Ran> {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const out = { stdout: '', stderr: '' };
   child.stdout?.on('data', (chunk: Buffer) => (out.stdout += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (out.stderr += chunk.toString()));
-  child.stdin?.end(options.input ?? '');
   const code = await new Promise<number>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (status) => resolve(status ?? 137));
