@@ -125,7 +125,7 @@ export class Trust {
   readonly #revoked = new Set<string>();
   readonly #spent = new Map<CellId, Set<string>>();
   readonly #tickets = new Map<string, TicketUse>();
-  readonly #verified = new Map<string, ChainVerdict>();
+  readonly #entries = new Map<string, ReadEntry>();
   #read: string[] = [];
 
   constructor(sealer: Sealer, founder: string) {
@@ -153,16 +153,23 @@ export class Trust {
   }
 
   #apply(text: string): void {
-    let entry: TrustEntry;
-    try {
-      entry = JSON.parse(text) as TrustEntry;
-    } catch {
-      return;
-    }
-    if (!isEntry(entry)) return;
+    const { entry, valid } = this.#entryOf(text);
+    if (entry === undefined || !valid) return;
     if (entry.kind === 'revoke') this.#revoke(entry.sub);
     else if (entry.kind === 'ticket') this.#noteTickets(entry.chain);
-    else if (this.judge(entry.chain).ok) this.#admit(entry.chain);
+    else if (this.#place(entry.chain).ok) this.#admit(entry.chain);
+  }
+
+  /** Parsed and verified once: the log is read anew whenever entries made apart fall between others. */
+  #entryOf(text: string): ReadEntry {
+    const known = this.#entries.get(text);
+    if (known !== undefined) return known;
+    const entry = parseEntry(text);
+    const valid =
+      entry !== undefined && (entry.kind === 'revoke' || verifyChain(this.#sealer, this.#founder, entry.chain).ok);
+    const read = { entry, valid };
+    if (this.#entries.size < limits.trustEntries * 2) this.#entries.set(text, read);
+    return read;
   }
 
   #revoke(sub: string): void {
@@ -173,7 +180,6 @@ export class Trust {
   }
 
   #noteTickets(chain: readonly Link[]): void {
-    if (!this.#verify(chain).ok) return;
     for (const link of chain) {
       if (link.kind === 'ticket' && !this.#tickets.has(link.sub)) {
         this.#tickets.set(link.sub, { link, users: new Set(), revoked: this.#revoked.has(link.sub) });
@@ -192,20 +198,14 @@ export class Trust {
     this.#spent.set(cell, spent.add(spendKey(chain)));
   }
 
-  #verify(chain: readonly Link[]): ChainVerdict {
-    const key = chain.map((link) => `${bodyText(link)} ${link.sig}`).join('\n');
-    let verdict = this.#verified.get(key);
-    if (verdict === undefined) {
-      verdict = verifyChain(this.#sealer, this.#founder, chain);
-      if (verdict.ok && this.#verified.size < limits.trustEntries * 2) this.#verified.set(key, verdict);
-    }
-    return verdict;
-  }
-
   /** Would this chain admit its cell if it stood next in the log? `nowMs` (wall clock) is given where a stranger asks. */
   judge(chain: readonly Link[], nowMs?: number): ChainVerdict {
-    const verdict = this.#verify(chain);
-    if (!verdict.ok) return verdict;
+    const verdict = verifyChain(this.#sealer, this.#founder, chain);
+    return verdict.ok ? this.#place(chain, nowMs) : verdict;
+  }
+
+  /** The same of a chain whose signatures are known to be good. */
+  #place(chain: readonly Link[], nowMs?: number): ChainVerdict {
     const last = chain.at(-1)!;
     if (last.kind !== 'cell') return { ok: false, reason: 'the chain does not end at a cell' };
     const anchor = chain.findLastIndex(
@@ -283,8 +283,20 @@ function spendKey(chain: readonly Link[]): string {
   return chain.at(-2)?.kind === 'ticket' ? chain.at(-2)!.sub : chain.at(-1)!.sig;
 }
 
-function isEntry(value: unknown): value is TrustEntry {
-  const entry = value as TrustEntry | null;
-  if (typeof entry !== 'object' || entry === null) return false;
-  return entry.kind === 'revoke' ? typeof entry.sub === 'string' : isChain((entry as { chain?: unknown }).chain);
+interface ReadEntry {
+  entry: TrustEntry | undefined;
+  valid: boolean;
+}
+
+/** An entry of the log, or undefined for nonsense. */
+function parseEntry(text: string): TrustEntry | undefined {
+  try {
+    const entry = JSON.parse(text) as TrustEntry | null;
+    if (typeof entry !== 'object' || entry === null) return undefined;
+    const whole =
+      entry.kind === 'revoke' ? typeof entry.sub === 'string' : isChain((entry as { chain?: unknown }).chain);
+    return whole ? entry : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -193,4 +193,21 @@ describe('an appliance in World', () => {
     expect(world.frames.published).toBe(published);
     expect(world.running()).toEqual(running);
   });
+
+  it('comes together and notices a death with fifty cells, each hearing of six others', () => {
+    const world = new World({ seed: 'fifty', hears: 6 });
+    for (let i = 1; i <= 50; i++) world.addHost(`h${i}`);
+    world.start('h1');
+    world.get('h1', { op: 'found', seed: 'founding' });
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 50, expiresInMs: 3_600_000, seed: 't' });
+    for (let i = 2; i <= 50; i++) world.after(i * 20, () => world.start(`h${i}`, String(ticket)));
+    world.run(1_500);
+    world.until(() => allSee(world, 50), 30_000, 'all see all');
+    world.run(3_000);
+    world.powerOff('h7');
+    const dead = world.hosts.get('h7')!.id;
+    const know = () =>
+      world.up().every(({ name }) => world.view(name).members.find(({ id }) => id === dead)?.state === 'down');
+    expect(world.until(know, 10_000, 'everybody knows')).toBeLessThanOrEqual(2_000);
+  });
 });
