@@ -211,6 +211,8 @@ volumes: { keep: {} }
       const again = JSON.parse((await tiny('status', '--json')).stdout) as { pid: number };
       sh('kill', '-9', String(again.pid));
     } finally {
+      const left = await run(join(root, 'osca'), ['--data', small, 'status', '--json']);
+      if (left.code === 0) sh('kill', '-9', String((JSON.parse(left.stdout) as { pid: number }).pid));
       sh('umount', '-l', small);
     }
   });
