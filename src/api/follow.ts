@@ -42,7 +42,7 @@ class Bell {
 }
 
 /** All must have run this long together: what ends at once does so within it. */
-const steadyMs = 75;
+const steadyMs = 250;
 /** A pending replica is given this long: a veto or a member may still be on its way. */
 const pendingGraceMs = 2_500;
 
