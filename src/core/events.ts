@@ -63,7 +63,6 @@ export type Event =
   | { type: 'timer'; name: TimerName; epoch: number }
   /** A frame from an authenticated peer; `sealed` frames came by gossip or were passed on. */
   | { type: 'frame'; from: CellId; text: string; sealed: boolean }
-  | { type: 'peer.found'; peer: CellId }
   | { type: 'peer.connected'; peer: CellId }
   | { type: 'peer.disconnected'; peer: CellId }
   /** A dial failed for certain (refused): nobody listens there. */

@@ -162,8 +162,6 @@ export class Cell {
         return this.#onTimer(event.name, event.epoch, now);
       case 'frame':
         return event.sealed ? this.#onSealed(event.text, now) : this.#onFrame(event.from, event.text, now);
-      case 'peer.found':
-        return this.#admission.met(event.peer, now);
       case 'peer.connected':
         this.#admission.met(event.peer, now);
         if (this.#admission.isAdmitted(event.peer)) this.#antiEntropy.greet(event.peer);

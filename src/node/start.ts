@@ -102,7 +102,6 @@ async function assemble(
     const options = { seed, listen: config.listen, mdns: config.mdns, ...(appliance === '' ? {} : { appliance }) };
     const handlers = {
       onFrame: (from: CellId, text: string, sealed: boolean) => host.give({ type: 'frame', from, text, sealed }),
-      onFound: (peer: CellId) => host.give({ type: 'peer.found', peer }),
       onConnected: (peer: CellId) => host.give({ type: 'peer.connected', peer }),
       onDisconnected: (peer: CellId) => host.give({ type: 'peer.disconnected', peer }),
       onRefused: (peer: CellId) => host.give({ type: 'peer.refused', peer }),

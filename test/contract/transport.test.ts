@@ -30,7 +30,7 @@ async function node(fill: number): Promise<Node> {
   } as unknown as Node;
   const handlers: TransportHandlers = {
     onFrame: (from, text, sealed) => made.frames.push({ from, text, sealed }),
-    ...{ onFound: () => {}, onHttp: (stream) => stream.end('hello over http') },
+    onHttp: (stream) => void stream.end('hello over http'),
     onConnected: (peer) => made.connected.add(peer),
     onDisconnected: (peer) => made.connected.delete(peer),
     onRefused: (peer) => made.refused.push(peer),

@@ -30,7 +30,6 @@ import { chunkOf, toDuplex, Unpacker } from './streams.ts';
 
 export interface TransportHandlers {
   onFrame(from: CellId, text: string, sealed: boolean): void;
-  onFound(peer: CellId): void;
   onConnected(peer: CellId): void;
   onDisconnected(peer: CellId): void;
   onRefused(peer: CellId): void;
