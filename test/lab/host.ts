@@ -148,7 +148,7 @@ export class LabHost {
       [...args, '--pidfile', join(folder, 'docker.pid'), '--cgroup-parent', `/${this.lab.id}/${this.name}`],
       'dockerd.log',
     );
-    await this.#imported('dockerd');
+    await this.#imported('dockerd', 'dockerd.log');
   }
 
   async startPodman(): Promise<void> {
@@ -171,11 +171,14 @@ export class LabHost {
       'podman.log',
       env,
     );
-    await this.#imported('podman');
+    await this.#imported('podman', 'podman.log');
   }
 
-  async #imported(what: string): Promise<void> {
-    await until(`${what} of ${this.name} answers`, async () => (await this.docker.ping()) !== undefined, 40_000);
+  async #imported(what: string, log: string): Promise<void> {
+    const answers = async (): Promise<boolean> => (await this.docker.ping()) !== undefined;
+    await until(`${what} of ${this.name} answers`, answers, 40_000).catch((error: Error) => {
+      throw new Error(`${error.message}; it wrote: ${readFileSync(join(this.folder, log), 'utf8').slice(-2_000)}`);
+    });
     const images = await this.docker.listImages();
     if (images.some(({ RepoTags }) => RepoTags?.some((tag) => tag.endsWith('busybox:lab')))) return;
     await this.importImage('busybox:lab', ['sleep', '86400']);
