@@ -41,8 +41,6 @@ class Bell {
   }
 }
 
-/** All must have run this long together: what ends at once does so within it. */
-const steadyMs = 250;
 /** A pending replica is given this long: a veto or a member may still be on its way. */
 const pendingGraceMs = 2_500;
 
@@ -76,7 +74,7 @@ export async function* deploySteps(
     }
     for (const text of result.warnings) yield { type: 'warning', text };
     yield { type: 'accepted', app: result.app.name, revision: result.revision };
-    if (!options.detach) yield* untilRunning(deps, result.app.name, bell, startMs, options.timeoutMs);
+    if (!options.detach) yield* untilRunning(deps, result, bell, startMs, options.timeoutMs);
   } catch (error) {
     const known = error instanceof OscaError;
     yield {
@@ -93,16 +91,26 @@ export async function* deploySteps(
 
 async function* untilRunning(
   deps: ApiDeps,
-  app: string,
+  { app: { name: app }, revision }: Awaited<ReturnType<ApiDeps['deployer']['deploy']>>,
   bell: Bell,
   startMs: number,
   timeoutMs: number,
 ): AsyncGenerator<DeployStep> {
   const told = new Map<string, string>();
   let pendingMs: number | undefined;
-  let fineMs: number | undefined;
+  let placed = false;
   for (;;) {
-    const rows = replicaRows(deps.host.view(), app).filter(({ current }) => current);
+    const view = deps.host.view();
+    const state = view.apps.find(({ name }) => name === app);
+    if (placed && state === undefined)
+      throw new OscaError(
+        'conflict',
+        `${app} was removed while it was being deployed`,
+        'deploy it again if it should run',
+      );
+    // The view shows it once placement has seen it.
+    placed ||= state !== undefined && [state.revision, ...state.history].some(({ id }) => id === revision);
+    const rows = replicaRows(view, app).filter(({ current }) => current && placed);
     for (const row of rows) {
       const text = `${row.cell} ${row.state} ${row.reason}`;
       if (told.get(row.replica) === text) continue;
@@ -110,8 +118,7 @@ async function* untilRunning(
       yield { type: 'replica', row };
     }
     const now = performance.now();
-    if (!rows.every(isFine)) fineMs = undefined;
-    else if ((fineMs ??= now) + steadyMs <= now)
+    if (placed && rows.every(isFine))
       return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
     const pending = rows.find(({ state }) => state === 'pending');
     pendingMs = pending === undefined ? undefined : (pendingMs ?? now);
@@ -121,7 +128,7 @@ async function* untilRunning(
       (pendingMs !== undefined && now - pendingMs >= pendingGraceMs ? pending : undefined) ??
       (late ? rows.find((row) => !isFine(row)) : undefined);
     if (failed !== undefined) return yield await failureOf(deps, failed, late);
-    await bell.wait(fineMs === undefined ? Math.min(500, timeoutMs - (now - startMs)) : steadyMs - (now - fineMs));
+    await bell.wait(Math.min(500, timeoutMs - (now - startMs)));
   }
 }
 

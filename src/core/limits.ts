@@ -27,6 +27,8 @@ export const limits = {
   events: 1_000,
   /** A name (app, service, cell): a DNS label. */
   nameLength: 63,
+  /** A unit that ends this soon after its start never ran: a command with a wrong option is gone within a few ms. */
+  firstMomentMs: 60,
   /** Lines of one replica that are held while logs are merged. */
   logLines: 10_000,
   /** One log line handed on; the rest is cut. */

@@ -42,7 +42,10 @@ export interface RuntimeDriver {
   version(): Promise<string>;
   /** Every unit of this cell, running or not. */
   list(): Promise<Observed[]>;
-  /** Starts it, or starts what stands here of it; `progress` gets words for long work. */
+  /**
+   * Starts it, or starts what stands here of it; `progress` gets words for long work. Resolves after a first moment: what
+   * ends at once comes back as not running.
+   */
   start(unit: UnitSpec, progress: (text: string) => void): Promise<Observed>;
   /** Stops and removes it. Fine where it is gone already. */
   stop(handle: string, graceMs: number): Promise<void>;

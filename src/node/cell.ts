@@ -10,7 +10,7 @@ import type { Decoded, Frame, FrameFault, Sealer } from '../core/frames.ts';
 import { decodeFrame, isJoinFrame } from '../core/frames.ts';
 import { canonical } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { Assignment, CellId, ClusterView, Load, MemberRecord } from '../core/model.ts';
+import type { AppState, Assignment, CellId, ClusterView, Load, MemberRecord } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
 import { WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
@@ -85,6 +85,8 @@ export class Cell {
   #settleSet = false;
   #placedFor = '';
   #shownFor = '';
+  /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
+  #apps: AppState[] = [];
   #assignments: Assignment[] = [];
   #view: ClusterView | undefined;
 
@@ -379,7 +381,8 @@ export class Cell {
     if (state === this.#placedFor) return;
     this.#placedFor = state;
     const belongs = this.#admission.isAdmitted(this.id);
-    const input = placementInput(members, belongs ? this.#document.apps() : []);
+    this.#apps = this.#document.apps();
+    const input = placementInput(members, belongs ? this.#apps : []);
     this.#assignments = place(input);
     const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
     const wanted = new Map<string, UnitSpec>();
@@ -407,7 +410,7 @@ export class Cell {
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
       ...{
         members: [...this.#members.heard(), ...this.#members.absent()],
-        apps: this.#document.apps(),
+        apps: this.#apps,
         assignments: this.#assignments,
       },
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
@@ -428,7 +431,7 @@ export class Cell {
 
   /** The verdict of every cell about one replica. */
   explain(replica: string): Assignment | undefined {
-    const input = placementInput(this.#members.heard(), this.#document.apps());
+    const input = placementInput(this.#members.heard(), this.#apps);
     return place(input, replica).find((assignment) => assignment.replica === replica);
   }
 

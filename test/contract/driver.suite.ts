@@ -86,6 +86,12 @@ export function driverSuite(name: string, given: DriverCase): void {
       await given.driver().stop(handle, 100);
     });
 
+    it('says at the start that a unit ended at once', async () => {
+      const observed = await start(unit('h/web/1', 'exit 3'));
+      expect(observed).toMatchObject({ running: false, exitCode: 3 });
+      await given.driver().stop(observed.handle, 100);
+    });
+
     it('runs a command beside it: output, errors, input, exit code', async () => {
       const { handle } = await start(unit('d/web/1', 'while :; do sleep 0.1; done', { environment: { WHO: 'me' } }));
       const session = await given

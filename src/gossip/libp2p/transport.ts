@@ -18,7 +18,6 @@ import { noise } from '@libp2p/noise';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
-import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
@@ -26,6 +25,7 @@ import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
 import { guarded } from './guard.ts';
 import { Link } from './link.ts';
+import { thriftyYamux } from './muxer.ts';
 import { chunkOf, toDuplex, Unpacker } from './streams.ts';
 
 export interface TransportHandlers {
@@ -91,7 +91,7 @@ export class Transport {
       addresses: { listen: options.listen, announceFilter },
       transports: [tcp({ listenOpts: { noDelay: true }, dialOpts: { noDelay: true } })],
       connectionEncrypters: [noise()],
-      streamMuxers: [yamux()],
+      streamMuxers: [thriftyYamux()],
       connectionManager: {
         ...{ maxConnections: 128, inboundConnectionThreshold: 50, maxIncomingPendingConnections: 32 },
         ...{ dialTimeout: 3_000, addressDialTimeout: 2_000, connectionCloseTimeout: 500, reconnectRetries: 0 },

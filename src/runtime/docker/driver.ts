@@ -4,10 +4,12 @@
  */
 import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
+import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
 import type { DriverChange, ExecQuery, ExecSession, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
 import type { Owner } from './container.ts';
@@ -78,17 +80,16 @@ export class DockerDriver implements RuntimeDriver {
       }
     }
     const { replica, hash, service } = unit;
-    const base = {
-      replica,
-      hash,
-      handle: container.id,
-      running: true,
-      startedAtMs: Date.now(),
-      driver: this.kind,
-    } as const;
-    if (service.ports.length === 0) return { ...base, ports: [] };
+    const startedAtMs = Date.now();
+    await delay(limits.firstMomentMs);
+    // Asked rather than heard: the engine's word of an exit may come late.
     const info = await wrap(() => container.inspect());
-    return { ...base, ports: service.ports.map((port) => hostPort(info, portKey(port))) };
+    const { Running: running, ExitCode: exitCode, OOMKilled: oom } = info.State;
+    return {
+      ...{ replica, hash, handle: container.id, running, startedAtMs, driver: this.kind },
+      ports: service.ports.map((port) => hostPort(info, portKey(port))),
+      ...(running ? {} : { exitCode, oom }),
+    };
   }
 
   /** A new container, or the one that stands here already. */

@@ -168,7 +168,7 @@ export class ProcessDriver implements RuntimeDriver {
 
   /** A command that is not there ends within milliseconds: better said as a failed start than as a crash. */
   async #early(handle: string, file: UnitFile, argv: string[]): Promise<void> {
-    await delay(30);
+    await delay(limits.firstMomentMs);
     if (isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'))) return;
     const code = exitCodeOf(handle);
     if (code !== 126 && code !== 127) return;
