@@ -134,7 +134,9 @@ async function* untilRunning(
 
 /** Falls again and again, gave up, or was found unhealthy. */
 const isHopeless = ({ state, restarts, reason }: ReplicaRow): boolean =>
-  (state === 'backoff' && (restarts >= 2 || reason.startsWith('unhealthy'))) ||
+  // Told while it is being stopped: its log is still there.
+  ((state === 'backoff' || state === 'stopping') && reason.startsWith('unhealthy')) ||
+  (state === 'backoff' && restarts >= 2) ||
   (state === 'exited' && reason !== 'exit code 0');
 
 async function failureOf(deps: ApiDeps, row: ReplicaRow, late: boolean): Promise<DeployStep> {

@@ -67,6 +67,19 @@ describe('the libp2p transport', () => {
     expect(Buffer.concat(chunks).toString()).toBe('hello over http');
   });
 
+  it('finds a member by the DHT alone', async () => {
+    const [a, b, c] = [await node(11), await node(12), await node(13)];
+    for (const one of [a, b, c]) for (const other of [a, b, c]) one.admitted.add(other.id);
+    know(a, b);
+    know(c, b);
+    await until('both meet the one in the middle', () => b.connected.has(a.id) && b.connected.has(c.id));
+    // a has the name of c, and no address.
+    await until('c is found', async () => {
+      a.transport.know(c.id, []);
+      return a.connected.has(c.id);
+    });
+  });
+
   it('lets a stranger speak at the door, and nowhere else', async () => {
     const [member, stranger] = [await node(3), await node(4)];
     stranger.admitted.add(member.id);

@@ -80,15 +80,49 @@ describe('an appliance of one Docker and one Podman host', () => {
     await h(1).ok('rm', 'crash');
     const sick = await h(1).osca(
       'deploy',
-      file('sick', web(forever, '    healthcheck: { test: "echo not yet; exit 1", interval: 200ms, retries: 2 }\n')),
+      file(
+        'sick',
+        web(
+          `echo waiting for a friend; ${forever}`,
+          '    healthcheck: { test: "echo not yet; exit 1", interval: 200ms, retries: 2 }\n',
+        ),
+      ),
     );
     expect(sick.code).toBe(1);
     expect(sick.stderr).toContain('not yet');
+    expect(sick.stderr).toContain('| waiting for a friend');
     await h(1).ok('rm', 'sick');
     const none = await h(1).osca('deploy', file('none', 'services: { web: { image: "nosuch:1" } }\n'));
     expect(none.code).toBe(1);
     expect(none.stderr).toContain('no image nosuch:1');
     await h(1).ok('rm', 'none');
+  });
+
+  it('shares its engine with another appliance, and neither touches what the other runs', async () => {
+    const other = await h(1).upBeside('beside');
+    const spec = file('shared', web(forever, '    deploy: { placement: { constraints: [node.hostname == h1] } }\n'));
+    const theirs = file('shared', web(`echo theirs; ${forever}`), 'theirs');
+    await h(1).ok('deploy', spec);
+    expect((await other('deploy', theirs)).code).toBe(0);
+    const names = (await h(1).containers()).filter((name) => name.startsWith('osca-shared-'));
+    expect(names.length).toBe(2);
+    expect((await other('logs', 'shared')).stdout).toContain('theirs');
+    expect(await h(1).ok('logs', 'shared')).not.toContain('theirs');
+    await h(1).ok('rm', 'shared');
+    await until('one is left', async () => (await h(1).containers()).length === 1);
+    expect(JSON.parse((await other('ps', '--json')).stdout)).toMatchObject([{ state: 'ready', restarts: 0 }]);
+    await other('rm', 'shared');
+    await until('none is left', async () => (await h(1).containers()).length === 0);
+  });
+
+  it('says that its data folder is read-only', async () => {
+    const folder = join(h(1).folder, 'fixed');
+    mkdirSync(folder);
+    await h(1).sh('mount', '-t', 'tmpfs', '-o', 'ro', 'none', folder);
+    const done = await h(1).sh(join(root, 'osca'), '--data', folder, 'up');
+    expect(done.code).toBe(1);
+    expect(done.stderr).toContain(`${folder} can't be used`);
+    expect(done.stderr).toMatch(/read-only/i);
   });
 
   it('respects limits, read-only roots, volumes, environment and published ports', async () => {

@@ -232,6 +232,16 @@ export class LabHost {
     );
   }
 
+  /** Another daemon on the same machine and engine, of an appliance of its own. Returns its CLI. */
+  async upBeside(name: string): Promise<(...args: string[]) => Promise<Ran>> {
+    const data = ['--data', join(this.folder, name)];
+    const apart = ['--found', '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0', '--api-port', '0'];
+    this.#inside(osca, [...data, 'up', '--name', name, '--engine', this.engineSocket, ...apart], `${name}.log`);
+    const cli = async (...args: string[]): Promise<Ran> => await run(osca, [...data, ...args]);
+    await until(`the cell ${name} answers`, async () => (await cli('status', '--json')).code === 0, 15_000);
+    return cli;
+  }
+
   get daemonPid(): number {
     return this.#daemon === undefined ? 0 : childOf(this.#daemon);
   }

@@ -16,7 +16,7 @@ function wordsOf(command: Command, path: string): Word[] {
 
 const bash = (words: readonly Word[]): string => `_osca() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" path="" word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do [[ $word == -* ]] || path="$path $word"; done
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do [[ $word == -* ]] || path="$path $word"; done
   case "\${path# }" in
 ${words.map(({ path, words: list }) => `    "${path}") COMPREPLY=($(compgen -W "${list.join(' ')}" -- "$cur")) ;;`).join('\n')}
     *) COMPREPLY=($(compgen -f -- "$cur")) ;;
