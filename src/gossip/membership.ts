@@ -69,6 +69,9 @@ export class Membership {
   readonly #deps: MembershipDeps;
   readonly #options: MembershipOptions;
   readonly #members = new Map<CellId, Member>();
+  /** The same, sorted by id. */
+  readonly #sorted: Member[] = [];
+  readonly #suspects = new Set<CellId>();
   readonly #alerts = new Map<CellId, Map<CellId, Alert>>();
   /** Held down by others, at this incarnation, before I knew of it. */
   readonly #rumoured = new Map<CellId, number>();
@@ -88,8 +91,28 @@ export class Membership {
     this.#detector = new Detector(options.detector);
   }
 
-  members(): Member[] {
-    return [...this.#members.values()].sort((a, b) => compare(a.id, b.id));
+  /** Sorted by id. */
+  members(): readonly Member[] {
+    return this.#sorted;
+  }
+
+  #put(member: Member): void {
+    const at = this.#placeOf(member.id);
+    this.#sorted.splice(at, this.#members.has(member.id) ? 1 : 0, member);
+    this.#members.set(member.id, member);
+    if (member.state === 'suspect') this.#suspects.add(member.id);
+    else this.#suspects.delete(member.id);
+    this.version++;
+  }
+
+  #placeOf(id: CellId): number {
+    let [low, high] = [0, this.#sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compare(this.#sorted[middle]!.id, id) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   get(id: CellId): Member | undefined {
@@ -100,13 +123,9 @@ export class Membership {
     return this.#detector.rttOf(id);
   }
 
-  observersOf(id: CellId): CellId[] {
-    return this.#observers.of(id);
-  }
-
   /** Members that are here and not me, sorted. */
   peers(): CellId[] {
-    return this.members()
+    return this.#sorted
       .filter(({ id, state }) => id !== this.#deps.self && (state === 'alive' || state === 'suspect'))
       .map(({ id }) => id);
   }
@@ -135,20 +154,22 @@ export class Membership {
     const dead = known === undefined && this.#rumoured.get(id) === inc;
     this.#rumoured.delete(id);
     const state = record.left ? 'left' : dead ? 'down' : revived ? 'alive' : known.state;
-    this.#members.set(id, {
+    this.#put({
       ...{ id, record, sealed: text, inc, seq, state },
       sinceMs: known?.state === state ? known.sinceMs : now,
       suspectMs: state === 'suspect' ? known?.suspectMs : undefined,
     });
     if (known?.state !== state) this.#moved(id, known?.state, state);
     if (revived) this.#clearAlerts(id);
-    this.version++;
     return true;
   }
 
   /** A cell that was removed from the appliance: forget it. */
   expel(id: CellId): void {
-    if (!this.#members.delete(id)) return;
+    if (!this.#members.has(id)) return;
+    this.#sorted.splice(this.#placeOf(id), 1);
+    this.#members.delete(id);
+    this.#suspects.delete(id);
     this.#observers.setFit(id, false);
     this.#observers.removeSubject(id);
     this.#detector.forget(id);
@@ -184,8 +205,7 @@ export class Membership {
     if (member.state === state) return;
     const from = member.state;
     const suspectMs = state === 'suspect' ? now : undefined;
-    this.#members.set(member.id, { ...member, state, sinceMs: now, suspectMs });
-    this.version++;
+    this.#put({ ...member, state, sinceMs: now, suspectMs });
     this.#moved(member.id, from, state);
   }
 
@@ -216,9 +236,10 @@ export class Membership {
       for (const [observer, { atMs }] of alerts) if (now - atMs > this.#options.alertLifeMs) alerts.delete(observer);
       this.#judge(subject, now);
     }
-    for (const member of this.#members.values()) {
-      if (member.suspectMs === undefined || now - member.suspectMs < this.#options.suspectFitMs) continue;
-      if (this.#observers.setFit(member.id, false)) this.#retarget = true;
+    for (const id of this.#suspects) {
+      const { suspectMs } = this.#members.get(id)!;
+      if (suspectMs === undefined || now - suspectMs < this.#options.suspectFitMs) continue;
+      if (this.#observers.setFit(id, false)) this.#retarget = true;
     }
   }
 
