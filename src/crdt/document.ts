@@ -5,9 +5,10 @@
  *
  *     apps   current/APP -> revision id   rev/APP/ID -> Revision   stop/APP -> 'all' | [services]   restart/APP/SVC -> n
  *     cells  name/ID   label/ID/KEY   drain/ID
- *     trust  a list of entries (gossip/trust.ts), in the order that decides
+ *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
- * Every transaction also writes `tick`, so that a mere deletion moves the state vector and digests see it.
+ * No key is written by two cells at once as a rule, so an update seldom waits for another: a storm of admissions arrives in
+ * any order. A transaction that deletes also writes `tick`, so that the state vector moves and digests see it.
  */
 import * as Y from 'yjs';
 import { fromBase64, toBase64 } from '../core/base64.ts';
@@ -17,20 +18,35 @@ import type { AppSpec, AppState, CellId, CellSettings, Revision } from '../core/
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
+/** An entry of the trust log; `key` gives its place, the same everywhere. */
+export interface TrustItem {
+  key: string;
+  text: string;
+}
+
 export class WantedDocument {
   readonly #doc = new Y.Doc({ gc: true });
   readonly #apps = this.#doc.getMap<Json>('apps');
   readonly #cells = this.#doc.getMap<Json>('cells');
-  readonly #trust = this.#doc.getArray<string>('trust');
+  readonly #trust = this.#doc.getMap<string>('trust');
+  readonly #trustLog: TrustItem[] = [];
+  #trustNumber = 0;
   #captured: Uint8Array[] = [];
-  #cache: { apps?: AppState[]; trust?: string[]; hash?: number } = {};
+  #deleting = false;
+  #cache: { apps?: AppState[]; hash?: number } = {};
+  #settings: Map<CellId, CellSettings> | undefined;
   version = 0;
 
   constructor(clientId: number) {
     this.reset(clientId);
+    this.#trust.observe(({ keysChanged }) => {
+      for (const key of keysChanged) this.#readTrust(key);
+    });
+    this.#cells.observe(() => void (this.#settings = undefined));
+    this.#doc.getMap('apps').observe(() => void delete this.#cache.apps);
     this.#doc.on('update', (update: Uint8Array) => {
       this.#captured.push(update);
-      this.#cache = {};
+      delete this.#cache.hash;
       this.version++;
     });
   }
@@ -43,12 +59,20 @@ export class WantedDocument {
   /** Runs `edit` as one transaction; the update that others need, or undefined where nothing changed. */
   change(edit: () => void): Uint8Array | undefined {
     this.#captured = [];
+    this.#deleting = false;
     this.#doc.transact(() => {
       edit();
+      if (!this.#deleting) return;
       const meta = this.#doc.getMap<number>('meta');
       meta.set('tick', (meta.get('tick') ?? 0) + 1);
     });
     return this.#captured[0];
+  }
+
+  #delete(map: Y.Map<Json>, key: string): void {
+    if (!map.has(key)) return;
+    map.delete(key);
+    this.#deleting = true;
   }
 
   /** Applies an update of another cell; what changed here, undefined for nothing, 'malformed' for bytes that are none. */
@@ -97,37 +121,57 @@ export class WantedDocument {
 
   // -- trust --------------------------------------------------------------------------------------------------------
 
-  trustLog(): string[] {
-    return (this.#cache.trust ??= this.#trust.toArray());
+  /** As it came here; it only grows. */
+  trustLog(): readonly TrustItem[] {
+    return this.#trustLog;
   }
 
   addTrust(entry: object): void {
-    this.#trust.push([JSON.stringify(entry)]);
+    const text = JSON.stringify(entry);
+    this.#trust.set(trustKey(this.#trustNumber + 1, text), text);
+  }
+
+  #readTrust(key: string): void {
+    const text = this.#trust.get(key);
+    const number = Number.parseInt(key, 36);
+    if (typeof text !== 'string' || !Number.isSafeInteger(number) || key !== trustKey(number, text)) return;
+    this.#trustNumber = Math.max(this.#trustNumber, number);
+    this.#trustLog.push({ key, text });
   }
 
   // -- cells --------------------------------------------------------------------------------------------------------
 
+  /** The same object until the settings of some cell change. */
   cell(id: CellId): CellSettings {
-    const labels: Record<string, string> = {};
-    const prefix = `label/${id}/`;
+    this.#settings ??= this.#readSettings();
+    return this.#settings.get(id) ?? noSettings;
+  }
+
+  #readSettings(): Map<CellId, CellSettings> {
+    const settings = new Map<CellId, CellSettings>();
     for (const key of [...this.#cells.keys()].sort(compare)) {
-      if (key.startsWith(prefix)) labels[key.slice(prefix.length)] = String(this.#cells.get(key));
+      const [kind, id, label] = key.split('/') as [string, string, ...string[]];
+      const value = this.#cells.get(key);
+      let one = settings.get(id);
+      if (one === undefined) settings.set(id, (one = { labels: {}, drain: false }));
+      if (kind === 'name' && typeof value === 'string') one.name = value;
+      else if (kind === 'drain') one.drain = value === true;
+      else if (kind === 'label' && label !== undefined) one.labels[key.slice(`label/${id}/`.length)] = String(value);
     }
-    const name = this.#cells.get(`name/${id}`);
-    return { labels, drain: this.#cells.get(`drain/${id}`) === true, ...(typeof name === 'string' ? { name } : {}) };
+    return settings;
   }
 
   setCell(id: CellId, set: { name?: string; labels?: Record<string, string | null>; drain?: boolean }): void {
     if (set.name !== undefined) this.#cells.set(`name/${id}`, set.name);
     if (set.drain !== undefined) this.#cells.set(`drain/${id}`, set.drain);
     for (const [key, value] of Object.entries(set.labels ?? {})) {
-      if (value === null) this.#cells.delete(`label/${id}/${key}`);
+      if (value === null) this.#delete(this.#cells, `label/${id}/${key}`);
       else this.#cells.set(`label/${id}/${key}`, value);
     }
   }
 
   dropCell(id: CellId): void {
-    for (const key of [...this.#cells.keys()]) if (key.split('/')[1] === id) this.#cells.delete(key);
+    for (const key of [...this.#cells.keys()]) if (key.split('/')[1] === id) this.#delete(this.#cells, key);
   }
 
   // -- apps ---------------------------------------------------------------------------------------------------------
@@ -172,16 +216,16 @@ export class WantedDocument {
     const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, spec };
     this.#apps.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
     this.#apps.set(`current/${spec.name}`, id);
-    if (this.#apps.has(`stop/${spec.name}`)) this.#apps.delete(`stop/${spec.name}`);
+    this.#delete(this.#apps, `stop/${spec.name}`);
     const old = (before?.history ?? []).filter((other) => other.id !== id);
     for (const { id: gone } of old.slice(0, Math.max(0, old.length + 1 - limits.revisions))) {
-      this.#apps.delete(`rev/${spec.name}/${gone}`);
+      this.#delete(this.#apps, `rev/${spec.name}/${gone}`);
     }
     return revision;
   }
 
   remove(app: string): void {
-    for (const key of [...this.#apps.keys()]) if (key.split('/')[1] === app) this.#apps.delete(key);
+    for (const key of [...this.#apps.keys()]) if (key.split('/')[1] === app) this.#delete(this.#apps, key);
   }
 
   setStopped(app: string, service: string | undefined, stopped: boolean): void {
@@ -189,14 +233,14 @@ export class WantedDocument {
     const key = `stop/${app}`;
     if (service === undefined) {
       if (stopped) this.#apps.set(key, 'all');
-      else this.#apps.delete(key);
+      else this.#delete(this.#apps, key);
       return;
     }
     const all = state.revision.spec.services.map(({ name }) => name);
     const now = new Set(state.stopped ? all : state.stoppedServices);
     if (stopped) now.add(service);
     else now.delete(service);
-    if (now.size === 0) this.#apps.delete(key);
+    if (now.size === 0) this.#delete(this.#apps, key);
     else this.#apps.set(key, [...now].sort(compare));
   }
 
@@ -207,6 +251,12 @@ export class WantedDocument {
     }
   }
 }
+
+const noSettings: CellSettings = { labels: {}, drain: false };
+
+/** Where an entry stands: after all that its writer knew of; of those written at once, by hash. */
+const trustKey = (number: number, text: string): string =>
+  `${number.toString(36).padStart(6, '0')}/${contentHash(text, 16)}`;
 
 /** What a member wrote is trusted to mean well, not to be whole. */
 function isRevision(value: unknown): boolean {

@@ -8,7 +8,7 @@ import type { Frame, Link, Sealer } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId, PendingCell, Phase } from '../core/model.ts';
-import type { Ticket, TrustEntry } from './trust.ts';
+import type { Ticket, TrustEntry, TrustItem } from './trust.ts';
 import { applianceId, redeem, shortCode, signLink, Trust } from './trust.ts';
 
 export interface AdmissionDeps {
@@ -18,7 +18,7 @@ export interface AdmissionDeps {
   name(): string;
   wallMs(now: number): number;
   /** The replicated trust log and document. */
-  log(): string[];
+  log(): readonly TrustItem[];
   append(entry: TrustEntry): void;
   document(): string;
   mergeDocument(doc: string): boolean;
@@ -112,10 +112,11 @@ export class Admission {
   /** Reads the trust log again after the document changed; the cells that lost their place. */
   refresh(): CellId[] {
     if (this.trust === undefined) return [];
-    const before = this.trust.admitted();
-    this.trust.update(this.#deps.log());
-    for (const id of this.#pending.keys()) if (this.isAdmitted(id)) this.#pending.delete(id);
-    this.version++;
+    const lost = this.trust.update(this.#deps.log());
+    if (lost !== undefined) {
+      for (const id of this.#pending.keys()) if (this.isAdmitted(id)) this.#pending.delete(id);
+      this.version++;
+    }
     const { self } = this.#deps;
     if (this.isAdmitted(self)) {
       if (this.phase !== 'joining' && this.phase !== 'member') this.#to('member');
@@ -126,7 +127,7 @@ export class Admission {
       };
       this.#to('revoked');
     }
-    return before.filter((id) => !this.isAdmitted(id));
+    return lost ?? [];
   }
 
   #to(phase: Phase): void {

@@ -117,16 +117,27 @@ interface TicketUse {
   revoked: boolean;
 }
 
-/** The trust log, read from its first entry to its last. Rebuilt only when the log grew in any other place than its end. */
+/** An entry as the document hands it over; `key` gives its place, the same on every cell. */
+export interface TrustItem {
+  key: string;
+  text: string;
+}
+
+/**
+ * The trust log, as read in the order of its keys. What comes late and stands before what was read already is taken in
+ * where it stands if its place can't matter; else the whole log is read anew.
+ */
 export class Trust {
   readonly #sealer: Sealer;
   readonly #founder: string;
   readonly #admitted = new Map<CellId, Link[]>();
   readonly #revoked = new Set<string>();
+  readonly #everRevoked = new Set<string>();
   readonly #spent = new Map<CellId, Set<string>>();
   readonly #tickets = new Map<string, TicketUse>();
   readonly #entries = new Map<string, ReadEntry>();
-  #read: string[] = [];
+  #read = 0;
+  #lastKey = '';
 
   constructor(sealer: Sealer, founder: string) {
     this.#sealer = sealer;
@@ -137,19 +148,36 @@ export class Trust {
     return this.#founder;
   }
 
-  /** Brings the derived state up to `log` (JSON texts of TrustEntry, in document order). */
-  update(log: readonly string[]): void {
-    const entries = log.slice(0, limits.trustEntries);
-    const grown = entries.length >= this.#read.length && this.#read.every((text, i) => text === entries[i]);
-    if (!grown) this.#reset();
-    for (const text of entries.slice(this.#read.length)) this.#apply(text);
-    this.#read = entries;
-  }
-
-  #reset(): void {
-    this.#read = [];
+  /** Brings the derived state up to `log`, which only grows. Undefined for nothing new, else the cells that lost their place. */
+  update(log: readonly TrustItem[]): CellId[] | undefined {
+    if (log.length === this.#read) return undefined;
+    const fresh = log.slice(this.#read);
+    this.#read = log.length;
+    if (log.length <= limits.trustEntries && fresh.every((item) => this.#takeIn(item))) return [];
+    const before = [...this.#admitted.keys()];
     for (const map of [this.#admitted, this.#spent, this.#tickets]) map.clear();
     this.#revoked.clear();
+    const sorted = [...log].sort((a, b) => compare(a.key, b.key)).slice(0, limits.trustEntries);
+    for (const { text } of sorted) this.#apply(text);
+    this.#lastKey = sorted.at(-1)!.key;
+    return before.filter((id) => !this.#admitted.has(id)).sort(compare);
+  }
+
+  /** False where its place among what was read already could change the outcome, or where somebody may lose a place. */
+  #takeIn({ key, text }: TrustItem): boolean {
+    const { entry, valid } = this.#entryOf(text);
+    if (entry?.kind === 'revoke') return false;
+    if (valid && key < this.#lastKey && entry?.kind === 'admit' && !this.#fitsAnywhere(entry.chain)) return false;
+    this.#apply(text);
+    if (key > this.#lastKey) this.#lastKey = key;
+    return true;
+  }
+
+  /** A first admission by a ticket with places left, and nobody in its chain was ever revoked. */
+  #fitsAnywhere(chain: readonly Link[]): boolean {
+    if (chain.some(({ sub }) => this.#everRevoked.has(sub)) || this.#admitted.has(chain.at(-1)!.sub)) return false;
+    const via = chain.at(-2);
+    return via?.kind !== 'ticket' || (this.#tickets.get(via.sub)?.users.size ?? 0) < (via.uses ?? 1);
   }
 
   #apply(text: string): void {
@@ -174,6 +202,7 @@ export class Trust {
 
   #revoke(sub: string): void {
     this.#revoked.add(sub);
+    this.#everRevoked.add(sub);
     this.#admitted.delete(sub);
     const ticket = this.#tickets.get(sub);
     if (ticket !== undefined) ticket.revoked = true;

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compare } from '../../src/core/hash.ts';
 import { createSealer } from '../../src/gossip/libp2p/seal.ts';
 import type { Ticket } from '../../src/gossip/trust.ts';
 import { applianceId, decodeTicket, encodeTicket, redeem, signLink, Trust } from '../../src/gossip/trust.ts';
@@ -18,7 +20,12 @@ function ticket(uses: number, exp: number): Ticket {
 
 function trustWith(...entries: object[]): Trust {
   const trust = new Trust(sealer(8), founding.id);
-  trust.update([{ kind: 'admit', chain: [firstLink] }, ...entries].map((entry) => JSON.stringify(entry)));
+  trust.update(
+    [{ kind: 'admit', chain: [firstLink] }, ...entries].map((entry, i) => ({
+      key: String.fromCharCode(97 + i),
+      text: JSON.stringify(entry),
+    })),
+  );
   return trust;
 }
 
@@ -89,6 +96,37 @@ describe('the trust log', () => {
     expect(trustWith({ kind: 'admit', chain: [forged] }).isAdmitted(third.id)).toBe(false);
     expect(trustWith({ kind: 'admit', chain: [firstLink, { ...forged, iss: first.id }] }).isAdmitted(third.id)).toBe(
       false,
+    );
+  });
+
+  it('decides the same in whatever order the entries come', () => {
+    const cells = [2, 3, 4, 5, 6].map((fill) => sealer(fill));
+    const admits = cells.map(({ id }, i) => ({
+      kind: 'admit',
+      chain: redeem(second, ticket(3, 1_000), id, `c${i}`, 3),
+    }));
+    const approval = signLink(first, { kind: 'cell', app, sub: second.id, name: 'again', at: 9 });
+    const entries: object[] = [
+      { kind: 'admit', chain: [firstLink] },
+      { kind: 'ticket', chain: ticket(3, 1_000).chain },
+      ...admits,
+      { kind: 'revoke', sub: second.id, by: first.id },
+      { kind: 'admit', chain: [firstLink, approval] },
+      { kind: 'revoke', sub: cells[3]!.id, by: first.id },
+    ];
+    const items = entries.map((entry, i) => ({ key: `k${i}`, text: JSON.stringify(entry) }));
+    const admittedBy = (log: typeof items, batches: number[]): string[] => {
+      const trust = new Trust(sealer(8), founding.id);
+      for (const end of [...batches, log.length].sort((a, b) => a - b)) trust.update(log.slice(0, end));
+      return trust.admitted();
+    };
+    const keys = fc.shuffledSubarray(items, { minLength: 1 });
+    fc.assert(
+      fc.property(keys, fc.array(fc.nat(9), { maxLength: 5 }), (log, batches) => {
+        const inOrder = [...log].sort((a, b) => compare(a.key, b.key));
+        const ends = batches.map((end) => Math.min(end, log.length));
+        expect(admittedBy(log, ends)).toEqual(admittedBy(inOrder, []));
+      }),
     );
   });
 });
