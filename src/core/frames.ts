@@ -39,14 +39,23 @@ export type Frame =
   | { t: 'alert'; who: CellId; inc: number; on: boolean }
   /** Anti-entropy: hashes of all I know; then what I have; then what is missing. */
   | { t: 'digest'; view: number; doc: number }
-  | { t: 'have'; items: [id: CellId, inc: number, seq: number, down?: 1][]; sv: string; reply: boolean }
+  /** Many members: a hash of each of `sums.length` drawers. */
+  | { t: 'sums'; sums: number[]; sv: string }
+  | {
+      t: 'have';
+      items: [id: CellId, inc: number, seq: number, down?: 1][];
+      sv: string;
+      reply: boolean;
+      /** Items of these drawers only. */
+      only?: { of: number; differ: number[] };
+    }
   | { t: 'give'; sealed: string[]; doc?: string }
   /** The document: an update (base64 of Yjs bytes); `ack` asks for a receipt after it is on disk. */
   | { t: 'doc'; u: string }
   | { t: 'push'; u: string; ack: number }
   | { t: 'ack'; ack: number }
   /** Joining, spoken with strangers. */
-  | { t: 'knock'; name: string; app?: string; chain?: Link[] }
+  | { t: 'knock'; name: string; app?: string; chain?: Link[]; sv?: string }
   | { t: 'welcome'; app: string; founder: string; chain: Link[]; doc: string; sealed: string[] }
   | { t: 'wait'; app: string; code: string }
   | { t: 'refuse'; app: string; reason: string; spent?: string[] };
@@ -111,6 +120,13 @@ export const isChain = (value: unknown): boolean => Array.isArray(value) && valu
 const isHave = (value: unknown): boolean =>
   Array.isArray(value) && isId(value[0]) && isInt(value[1]) && isInt(value[2]);
 
+const isOnly = (value: unknown): boolean =>
+  isObject(value) &&
+  isInt(value.of) &&
+  (value.of as number) > 0 &&
+  Array.isArray(value.differ) &&
+  value.differ.every(isInt);
+
 /** The fields of every frame and what each must be. */
 const shapes: Record<FrameType, Record<string, (value: unknown) => boolean>> = {
   ping: { q: isInt, inc: isInt },
@@ -121,12 +137,21 @@ const shapes: Record<FrameType, Record<string, (value: unknown) => boolean>> = {
   rec: { rec: isRecord },
   alert: { who: isId, inc: isInt, on: isFlag },
   digest: { view: isInt, doc: isInt },
-  have: { items: (value) => Array.isArray(value) && value.every(isHave), sv: isText, reply: isFlag },
+  sums: {
+    sums: (value) => Array.isArray(value) && value.length > 0 && value.length <= 1_024 && value.every(isInt),
+    sv: isText,
+  },
+  have: {
+    only: maybe(isOnly),
+    items: (value) => Array.isArray(value) && value.every(isHave),
+    sv: isText,
+    reply: isFlag,
+  },
   give: { sealed: isTexts, doc: maybe(isText) },
   doc: { u: isText },
   push: { u: isText, ack: isInt },
   ack: { ack: isInt },
-  knock: { name: isId, app: maybe(isId), chain: maybe(isChain) },
+  knock: { name: isId, app: maybe(isId), chain: maybe(isChain), sv: maybe(isText) },
   welcome: { app: isId, founder: isId, chain: isChain, doc: isText, sealed: isTexts },
   wait: { app: isId, code: isText },
   refuse: { app: isId, reason: isText, spent: maybe(isTexts) },

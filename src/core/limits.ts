@@ -10,6 +10,10 @@ export const limits = {
   pendingJoins: 32,
   /** Join frames a stranger may send per second; more are dropped and counted. */
   joinFramesPerSecond: 5,
+  /** Gossip of cells whose admission may be on its way: a storm of a few hundred newcomers, two frames each. */
+  earlyFrames: 1_024,
+  /** Writers whose updates wait for earlier ones. The oldest is dropped: digests repair what is lost. */
+  heldUpdates: 1_024,
   /** Members of one appliance: the next power of two above the size we prove. */
   members: 2_048,
   /** Entries in the trust log: every admission and revocation ever made. */

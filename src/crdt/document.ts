@@ -31,9 +31,11 @@ export class WantedDocument {
   readonly #trust = this.#doc.getMap<string>('trust');
   readonly #trustLog: TrustItem[] = [];
   #trustNumber = 0;
+  /** Writer -> clock -> an update that must wait. */
+  readonly #held = new Map<number, Map<number, Uint8Array>>();
   #captured: Uint8Array[] = [];
   #deleting = false;
-  #cache: { apps?: AppState[]; hash?: number } = {};
+  #cache: { apps?: AppState[]; sv?: string; hash?: number; whole?: string } = {};
   #settings: Map<CellId, CellSettings> | undefined;
   version = 0;
 
@@ -46,7 +48,9 @@ export class WantedDocument {
     this.#doc.getMap('apps').observe(() => void delete this.#cache.apps);
     this.#doc.on('update', (update: Uint8Array) => {
       this.#captured.push(update);
+      delete this.#cache.sv;
       delete this.#cache.hash;
+      delete this.#cache.whole;
       this.version++;
     });
   }
@@ -75,27 +79,61 @@ export class WantedDocument {
     this.#deleting = true;
   }
 
-  /** Applies an update of another cell; what changed here, undefined for nothing, 'malformed' for bytes that are none. */
+  /**
+   * Applies an update of another cell; what changed here, undefined for nothing, 'malformed' for bytes that are none. An
+   * update that came before the earlier ones of its writer is held until they are there: Yjs would hold it too, but
+   * writes all that it holds anew with each that comes.
+   */
   apply(update: Uint8Array): Uint8Array | undefined | 'malformed' {
     this.#captured = [];
     try {
-      Y.applyUpdate(this.#doc, update);
+      for (let next: Uint8Array | undefined = update; next !== undefined; next = this.#takeHeld()) {
+        const early = this.#earlyOf(next);
+        if (early === undefined) Y.applyUpdate(this.#doc, next);
+        else this.#hold(early, next);
+      }
     } catch {
       return 'malformed';
     }
-    return this.#captured[0];
+    return this.#captured.length > 1 ? Y.mergeUpdates(this.#captured) : this.#captured[0];
+  }
+
+  /** The writer and clock that must be reached before this update of one writer can be taken in. */
+  #earlyOf(update: Uint8Array): { client: number; clock: number } | undefined {
+    const { from } = Y.parseUpdateMeta(update);
+    if (from.size !== 1) return undefined;
+    const [[client, clock]] = [...from] as [[number, number]];
+    return clock > Y.getState(this.#doc.store, client) ? { client, clock } : undefined;
+  }
+
+  #hold({ client, clock }: { client: number; clock: number }, update: Uint8Array): void {
+    if (this.#held.size >= limits.heldUpdates) this.#held.delete(this.#held.keys().next().value!);
+    this.#held.set(client, (this.#held.get(client) ?? new Map<number, Uint8Array>()).set(clock, update));
+  }
+
+  #takeHeld(): Uint8Array | undefined {
+    for (const [client, updates] of this.#held) {
+      const state = Y.getState(this.#doc.store, client);
+      for (const [clock, update] of updates) {
+        if (clock > state) continue;
+        updates.delete(clock);
+        if (updates.size === 0) this.#held.delete(client);
+        return update;
+      }
+    }
+    return undefined;
   }
 
   /** False while an update waits for an earlier one that has not come. */
   isWhole(): boolean {
     const { store } = this.#doc;
-    return store.pendingStructs === null && store.pendingDs === null;
+    return this.#held.size === 0 && store.pendingStructs === null && store.pendingDs === null;
   }
 
   // -- sync ---------------------------------------------------------------------------------------------------------
 
   whole(): string {
-    return toBase64(Y.encodeStateAsUpdate(this.#doc));
+    return (this.#cache.whole ??= toBase64(Y.encodeStateAsUpdate(this.#doc)));
   }
 
   hash(): number {
@@ -103,7 +141,7 @@ export class WantedDocument {
   }
 
   stateVector(): string {
-    return toBase64(Y.encodeStateVector(this.#doc));
+    return (this.#cache.sv ??= toBase64(Y.encodeStateVector(this.#doc)));
   }
 
   missingOf(stateVector: string): string | undefined {
@@ -255,7 +293,7 @@ export class WantedDocument {
 const noSettings: CellSettings = { labels: {}, drain: false };
 
 /** Where an entry stands: after all that its writer knew of; of those written at once, by hash. */
-const trustKey = (number: number, text: string): string =>
+export const trustKey = (number: number, text: string): string =>
   `${number.toString(36).padStart(6, '0')}/${contentHash(text, 16)}`;
 
 /** What a member wrote is trusted to mean well, not to be whole. */

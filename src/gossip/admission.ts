@@ -20,13 +20,21 @@ export interface AdmissionDeps {
   /** The replicated trust log and document. */
   log(): readonly TrustItem[];
   append(entry: TrustEntry): void;
-  document(): string;
+  /** What the document has beyond a state vector, or all of it. */
+  document(stateVector: string | undefined): string;
+  stateVector(): string;
   mergeDocument(doc: string): boolean;
+  /** Of all members, where they are few; many are compared instead. */
   records(): string[];
+  compareWith(peer: CellId): void;
   mergeRecords(sealed: readonly string[], now: number): void;
 }
 
 const knockEveryMs = 1_000;
+/** With a ticket I knock at one door after the other: each welcome carries all that there is to know. */
+const doorEveryMs = 250;
+/** As a member I wait a little: most strangers are newcomers of whom I am about to hear. */
+const strangerMs = 1_000;
 const knockRefusedEveryMs = 30_000;
 const pendingLifeMs = 10_000;
 
@@ -37,6 +45,7 @@ export class Admission {
   readonly #toldMs = new Map<CellId, number>();
   readonly #rate = new Map<CellId, { windowMs: number; count: number }>();
   #elderMs = Number.NEGATIVE_INFINITY;
+  #doorMs = Number.NEGATIVE_INFINITY;
   phase: Phase = 'fresh';
   trust: Trust | undefined;
   join: { code?: string; appliance?: string; refused?: string } = {};
@@ -151,7 +160,8 @@ export class Admission {
         spent: this.trust.spentBy(peer),
       });
     }
-    if (this.#strangers.size < limits.members && !this.#strangers.has(peer)) this.#strangers.set(peer, { nextMs: now });
+    if (this.#strangers.size < limits.members && !this.#strangers.has(peer))
+      this.#strangers.set(peer, { nextMs: this.phase === 'member' ? now + strangerMs : now });
     this.tick(now);
   }
 
@@ -172,9 +182,14 @@ export class Admission {
     if (this.phase === 'fresh' || this.phase === 'revoked') return;
     for (const [peer, stranger] of this.#strangers) {
       if (this.#isSettled(peer)) this.#strangers.delete(peer);
-      else if (now >= stranger.nextMs) {
+      else if (now >= stranger.nextMs && (this.trust === undefined || now - this.#doorMs >= doorEveryMs)) {
         stranger.nextMs = now + knockEveryMs;
+        this.#doorMs = now;
         this.#knock(peer);
+        // The next time another is first.
+        this.#strangers.delete(peer);
+        this.#strangers.set(peer, stranger);
+        if (this.trust !== undefined) return;
       }
     }
   }
@@ -183,7 +198,8 @@ export class Admission {
     const chain = this.trust?.chainOf(this.#deps.self);
     const name = this.#deps.name();
     if (this.trust === undefined) this.#send(peer, { t: 'knock', name });
-    else if (chain !== undefined) this.#send(peer, { t: 'knock', name, app: this.appliance, chain });
+    else if (chain !== undefined)
+      this.#send(peer, { t: 'knock', name, app: this.appliance, chain, sv: this.#deps.stateVector() });
   }
 
   // -- at the door -------------------------------------------------------------------------------------------------
@@ -215,12 +231,12 @@ export class Admission {
         app: this.appliance,
         reason: `this is appliance ${this.appliance}, not ${frame.app}`,
       });
-    } else if (this.isAdmitted(from)) this.#welcome(from);
+    } else if (this.isAdmitted(from)) this.#welcome(from, frame.sv);
     else if (frame.chain === undefined) this.#toStep(from, frame.name, now);
-    else this.#admit(from, frame.chain, now);
+    else this.#admit(from, frame.chain, frame.sv, now);
   }
 
-  #admit(from: CellId, chain: Link[], now: number): void {
+  #admit(from: CellId, chain: Link[], sv: string | undefined, now: number): void {
     const verdict = this.trust!.judge(chain, this.#deps.wallMs(now));
     if (chain.at(-1)?.sub !== from || !verdict.ok) {
       const reason = verdict.ok ? 'the chain admits another cell' : verdict.reason;
@@ -228,7 +244,7 @@ export class Admission {
       return;
     }
     this.#deps.append({ kind: 'admit', chain });
-    this.#welcome(from);
+    this.#welcome(from, sv);
   }
 
   #toStep(from: CellId, name: string, now: number): void {
@@ -256,14 +272,14 @@ export class Admission {
     const at = Math.round(this.#deps.wallMs(now));
     const body = { kind: 'cell', app: this.appliance, sub: cell, name: pending.name, at } as const;
     this.#deps.append({ kind: 'admit', chain: [...mine, signLink(this.#deps.sealer, body)] });
-    this.#welcome(cell);
+    this.#welcome(cell, undefined);
     return true;
   }
 
-  #welcome(to: CellId): void {
+  #welcome(to: CellId, sv: string | undefined): void {
     const trust = this.trust!;
     const chain = trust.chainOf(this.#deps.self) ?? [];
-    const doc = this.#deps.document();
+    const doc = this.#deps.document(sv);
     const sealed = this.#deps.records();
     this.#send(to, { t: 'welcome', app: this.appliance, founder: trust.founder, chain, doc, sealed });
   }
@@ -289,9 +305,11 @@ export class Admission {
       this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: frame.founder });
     }
     this.join = {};
+    this.#doorMs = now + strangerMs;
     this.refresh();
     this.#deps.mergeRecords(frame.sealed, now);
     if (this.isAdmitted(this.#deps.self)) this.#to('member');
+    if (frame.sealed.length === 0 && this.isAdmitted(from)) this.#deps.compareWith(from);
   }
 
   #onWait(from: CellId, frame: Frame & { t: 'wait' }): void {

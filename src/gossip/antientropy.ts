@@ -1,16 +1,17 @@
 /**
  * Two neighbours compare notes now and then. First only a hash of everything; if it differs, what each has; then what
  * the other lacks. So a frame that was lost strands nobody, and at rest a comparison costs sixty bytes
- * (push-pull anti-entropy, Demers et al., PODC '87).
+ * (push-pull anti-entropy, Demers et al., PODC '87). With many members their records lie in drawers, each with its own hash,
+ * and only drawers that differ are opened.
  */
 import type { Outbox } from '../core/events.ts';
 import type { Frame } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
-import { hash32, mix32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
-import type { Membership } from './membership.ts';
+import type { Member, Membership } from './membership.ts';
+import { drawerOf } from './membership.ts';
 
 /** The document's side of the comparison. State vectors and differences are base64. */
 export interface Notes {
@@ -27,12 +28,22 @@ export interface AntiEntropyDeps {
   notes: Notes;
 }
 
+type Item = (Frame & { t: 'have' })['items'][number];
+type Only = NonNullable<(Frame & { t: 'have' })['only']>;
+
+/** Members are compared in this many drawers by hash of their id; a small appliance has one. */
+const drawers = 64;
+const drawersFrom = 64;
+const openMs = 100;
+
 /** Items of `have` carry down as a fourth number, so that a newcomer learns of the dead. */
 export class AntiEntropy {
   readonly #deps: AntiEntropyDeps;
   readonly #everyMs: number;
   #nextMs = 0;
-  #hashed = { version: -1, hash: 0 };
+  /** While notes differ there is more to hear: the next comparison comes soon. */
+  #differed = false;
+  #openMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: AntiEntropyDeps, everyMs = 2_000) {
     this.#deps = deps;
@@ -41,31 +52,58 @@ export class AntiEntropy {
 
   tick(now: number): void {
     if (now < this.#nextMs) return;
-    this.#nextMs = now + this.#everyMs + this.#deps.random.below(this.#everyMs / 4);
+    const everyMs = this.#differed ? this.#everyMs / 8 : this.#everyMs;
+    this.#differed = false;
+    this.#nextMs = now + everyMs + this.#deps.random.below(everyMs / 4);
     const peer = this.#deps.random.pick(this.#deps.membership.peers());
     if (peer !== undefined) this.compareWith(peer);
   }
 
   compareWith(peer: CellId): void {
-    this.#send(peer, { t: 'digest', view: this.#viewHash(), doc: this.#deps.notes.hash() });
+    this.#send(peer, { t: 'digest', view: this.#deps.membership.hash, doc: this.#deps.notes.hash() });
   }
 
-  /** A new connection: tell all at once, without hashes first. */
+  /** A new connection: tell all at once where all is little, else hashes first. */
   greet(peer: CellId): void {
-    this.#send(peer, { t: 'have', items: this.#items(), sv: this.#deps.notes.stateVector(), reply: true });
+    if (this.isLarge()) this.compareWith(peer);
+    else this.#tell(peer, undefined, true);
   }
 
   onFrame(from: CellId, frame: Frame, now: number): void {
-    if (frame.t === 'digest') {
-      if (frame.view !== this.#viewHash() || frame.doc !== this.#deps.notes.hash()) this.greet(from);
-    } else if (frame.t === 'have') this.#onHave(from, frame, now);
+    if (frame.t === 'digest') this.#onDigest(from, frame, now);
+    else if (frame.t === 'sums') this.#onSums(from, frame);
+    else if (frame.t === 'have') this.#onHave(from, frame, now);
+  }
+
+  isLarge(): boolean {
+    return this.#deps.membership.members().length >= drawersFrom;
+  }
+
+  #onDigest(from: CellId, { view, doc }: Frame & { t: 'digest' }, now: number): void {
+    const { membership, notes } = this.#deps;
+    if (view === membership.hash && doc === notes.hash()) return;
+    this.#differed = true;
+    if (!this.isLarge()) return this.#tell(from, undefined, true);
+    // One at a time: what two would give me is the same.
+    if (now - this.#openMs < openMs) return;
+    this.#openMs = now;
+    this.#send(from, { t: 'sums', sums: membership.sums(drawers), sv: notes.stateVector() });
+  }
+
+  /** Their drawers beside mine: what lies in those that differ. */
+  #onSums(from: CellId, { sums, sv }: Frame & { t: 'sums' }): void {
+    const mine = this.#deps.membership.sums(sums.length);
+    const differ = sums.flatMap((sum, drawer) => (sum === mine[drawer] ? [] : [drawer]));
+    this.#differed = true;
+    this.#give(from, [], this.#deps.notes.missingOf(sv));
+    this.#tell(from, { of: sums.length, differ }, true);
   }
 
   #onHave(from: CellId, frame: Frame & { t: 'have' }, now: number): void {
     const theirs = new Map(frame.items.map(([id, inc, seq]) => [id, { inc, seq }]));
     const sealed: string[] = [];
     let size = 0;
-    for (const member of this.#deps.membership.members()) {
+    for (const member of this.#inDrawers(frame.only)) {
       const known = theirs.get(member.id);
       if (known !== undefined && (known.inc > member.inc || (known.inc === member.inc && known.seq >= member.seq)))
         continue;
@@ -76,30 +114,30 @@ export class AntiEntropy {
     for (const [id, inc, , down] of frame.items) {
       if (down === 1) this.#deps.membership.onHearsay(id, inc, now);
     }
-    const doc = this.#deps.notes.missingOf(frame.sv);
+    // In drawers, the first answer to the sums gave it already.
+    const told = !frame.reply && frame.only !== undefined;
+    this.#give(from, sealed, told ? undefined : this.#deps.notes.missingOf(frame.sv));
+    if (frame.reply) this.#tell(from, frame.only, false);
+  }
+
+  #give(to: CellId, sealed: string[], doc: string | undefined): void {
     if (sealed.length > 0 || doc !== undefined)
-      this.#send(from, { t: 'give', sealed, ...(doc === undefined ? {} : { doc }) });
-    if (frame.reply) {
-      this.#send(from, { t: 'have', items: this.#items(), sv: this.#deps.notes.stateVector(), reply: false });
-    }
+      this.#send(to, { t: 'give', sealed, ...(doc === undefined ? {} : { doc }) });
   }
 
-  #items(): (Frame & { t: 'have' })['items'] {
-    return this.#deps.membership
-      .members()
-      .map(({ id, inc, seq, state }) => (state === 'down' ? [id, inc, seq, 1] : [id, inc, seq]));
+  #tell(to: CellId, only: Only | undefined, reply: boolean): void {
+    const items = this.#inDrawers(only).map(
+      ({ id, inc, seq, state }): Item => (state === 'down' ? [id, inc, seq, 1] : [id, inc, seq]),
+    );
+    const sv = this.#deps.notes.stateVector();
+    this.#send(to, { t: 'have', items, sv, reply, ...(only === undefined ? {} : { only }) });
   }
 
-  #viewHash(): number {
-    const { membership } = this.#deps;
-    if (this.#hashed.version !== membership.version) {
-      let hash = 0;
-      for (const { id, inc, seq, state } of membership.members()) {
-        hash = mix32(hash ^ hash32(`${id} ${inc} ${seq} ${state === 'down'}`));
-      }
-      this.#hashed = { version: membership.version, hash };
-    }
-    return this.#hashed.hash;
+  #inDrawers(only: Only | undefined): readonly Member[] {
+    const members = this.#deps.membership.members();
+    if (only === undefined) return members;
+    const differ = new Set(only.differ);
+    return members.filter(({ id }) => differ.has(drawerOf(id, only.of)));
   }
 
   #send(to: CellId, frame: Frame): void {

@@ -83,6 +83,8 @@ export class Membership {
   #lastTickMs: number | undefined;
   /** Grows with every change of what the view shows. */
   version = 0;
+  /** Of all records and of who is down: equal on cells that know the same. */
+  hash = 0;
 
   constructor(deps: MembershipDeps, options: MembershipOptions = membershipDefaults) {
     this.#deps = deps;
@@ -96,7 +98,19 @@ export class Membership {
     return this.#sorted;
   }
 
+  /** Of n drawers, each one's hash: equal where the same records lie in it. */
+  sums(n: number): number[] {
+    const sums = Array.from({ length: n }, () => 0);
+    for (const member of this.#sorted) {
+      const drawer = drawerOf(member.id, n);
+      sums[drawer] = (sums[drawer]! ^ sumOf(member)) >>> 0;
+    }
+    return sums;
+  }
+
   #put(member: Member): void {
+    const known = this.#members.get(member.id);
+    this.hash = (this.hash ^ (known === undefined ? 0 : sumOf(known)) ^ sumOf(member)) >>> 0;
     const at = this.#placeOf(member.id);
     this.#sorted.splice(at, this.#members.has(member.id) ? 1 : 0, member);
     this.#members.set(member.id, member);
@@ -167,6 +181,7 @@ export class Membership {
   /** A cell that was removed from the appliance: forget it. */
   expel(id: CellId): void {
     if (!this.#members.has(id)) return;
+    this.hash = (this.hash ^ sumOf(this.#members.get(id)!)) >>> 0;
     this.#sorted.splice(this.#placeOf(id), 1);
     this.#members.delete(id);
     this.#suspects.delete(id);
@@ -400,6 +415,10 @@ export class Membership {
 
 /** Probe numbers of pings that I send for others, so that they never meet my own. */
 const helperOffset = 1_000_000_000_000;
+
+export const drawerOf = (id: CellId, drawers: number): number => hash32(id, 17) % drawers;
+
+const sumOf = ({ id, inc, seq, state }: Member): number => hash32(`${id} ${inc} ${seq} ${state === 'down'}`);
 
 function isNewer(inc: number, seq: number, known: Member): boolean {
   return inc > known.inc || (inc === known.inc && seq > known.seq);

@@ -115,7 +115,11 @@ interface TicketUse {
   link: Link;
   users: Set<CellId>;
   revoked: boolean;
+  /** Somebody was too late for it. */
+  refused: boolean;
 }
+
+const usesOf = ({ uses }: Link): number => uses ?? 1;
 
 /** An entry as the document hands it over; `key` gives its place, the same on every cell. */
 export interface TrustItem {
@@ -173,11 +177,14 @@ export class Trust {
     return true;
   }
 
-  /** A first admission by a ticket with places left, and nobody in its chain was ever revoked. */
+  /** Nobody in its chain was ever revoked, its ticket had place for all who came, and it is no other chain of a member. */
   #fitsAnywhere(chain: readonly Link[]): boolean {
-    if (chain.some(({ sub }) => this.#everRevoked.has(sub)) || this.#admitted.has(chain.at(-1)!.sub)) return false;
-    const via = chain.at(-2);
-    return via?.kind !== 'ticket' || (this.#tickets.get(via.sub)?.users.size ?? 0) < (via.uses ?? 1);
+    if (chain.some(({ sub }) => this.#everRevoked.has(sub))) return false;
+    const last = chain.at(-1)!;
+    const mine = this.#admitted.get(last.sub);
+    if (mine !== undefined && mine.at(-1)?.sig !== last.sig) return false;
+    const ticket = this.#tickets.get(last.iss);
+    return ticket === undefined || (!ticket.refused && (mine !== undefined || ticket.users.size < usesOf(ticket.link)));
   }
 
   #apply(text: string): void {
@@ -186,6 +193,10 @@ export class Trust {
     if (entry.kind === 'revoke') this.#revoke(entry.sub);
     else if (entry.kind === 'ticket') this.#noteTickets(entry.chain);
     else if (this.#place(entry.chain).ok) this.#admit(entry.chain);
+    else {
+      const ticket = this.#tickets.get(entry.chain.at(-1)!.iss);
+      if (ticket !== undefined) ticket.refused = true;
+    }
   }
 
   /** Parsed and verified once: the log is read anew whenever entries made apart fall between others. */
@@ -211,7 +222,7 @@ export class Trust {
   #noteTickets(chain: readonly Link[]): void {
     for (const link of chain) {
       if (link.kind === 'ticket' && !this.#tickets.has(link.sub)) {
-        this.#tickets.set(link.sub, { link, users: new Set(), revoked: this.#revoked.has(link.sub) });
+        this.#tickets.set(link.sub, { link, users: new Set(), revoked: this.#revoked.has(link.sub), refused: false });
       }
     }
   }
@@ -249,7 +260,7 @@ export class Trust {
         return { ok: false, reason: 'the ticket has expired; make a new one with: osca ticket create' };
       }
       const users = this.#tickets.get(ticket.sub)?.users ?? new Set();
-      if (!users.has(last.sub) && users.size >= (ticket.uses ?? 1)) {
+      if (!users.has(last.sub) && users.size >= usesOf(ticket)) {
         return { ok: false, reason: 'the ticket is used up; make a new one with: osca ticket create' };
       }
     }
@@ -293,7 +304,7 @@ export class Trust {
 
   tickets(wallMs: number): TicketView[] {
     const views = [...this.#tickets.values()].map(({ link, users, revoked }): TicketView => {
-      const uses = link.uses ?? 1;
+      const uses = usesOf(link);
       const expiresMs = link.exp ?? Number.MAX_SAFE_INTEGER;
       const state = revoked ? 'revoked' : users.size >= uses ? 'used up' : wallMs > expiresMs ? 'expired' : 'valid';
       return { id: link.sub.slice(-8), uses, used: users.size, expiresMs, state };

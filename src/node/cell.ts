@@ -5,11 +5,9 @@
  * (test/sim) do. The same events at the same times give the same effects.
  */
 
-import type { Effect, Event, TimerName, UnitSpec } from '../core/events.ts';
-import type { Decoded, Frame, FrameFault, Sealer } from '../core/frames.ts';
-import { decodeFrame, isJoinFrame } from '../core/frames.ts';
+import type { Effect, Event, TimerName } from '../core/events.ts';
+import type { Frame, Sealer } from '../core/frames.ts';
 import { canonical } from '../core/hash.ts';
-import { limits } from '../core/limits.ts';
 import type { AppState, Assignment, CellId, ClusterView, Load, MemberRecord } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
 import { WantedDocument } from '../crdt/document.ts';
@@ -20,13 +18,14 @@ import type { MembershipOptions } from '../gossip/membership.ts';
 import { Membership, membershipDefaults } from '../gossip/membership.ts';
 import { decodeTicket } from '../gossip/trust.ts';
 import { Voice } from '../gossip/voice.ts';
-import { placementInput, servicesOf } from '../placement/input.ts';
+import type { MasterCandidate } from '../placement/masters.ts';
 import { Masters, mastersOf } from '../placement/masters.ts';
-import { place } from '../placement/place.ts';
 import { Supervisor } from '../runtime/supervise.ts';
 import { Conflicts } from './conflicts.ts';
-import { Members, toldBy, unknownFacts } from './members.ts';
+import { Hearing } from './hearing.ts';
+import { Members, unknownFacts } from './members.ts';
 import { Requests } from './requests.ts';
+import { Scheduling } from './scheduling.ts';
 
 export interface CellDeps {
   sealer: Sealer;
@@ -36,7 +35,7 @@ export interface CellDeps {
 export interface CellOptions {
   membership: MembershipOptions;
   tickMs: number;
-  /** Placement and records are brought up to date at most this often. */
+  /** Placement and records are brought up to date at most this often; with more than 200 members, in proportion less often. */
   settleMs: number;
   /** Load is published when it moved notably, and at most this often. */
   loadEveryMs: number;
@@ -65,11 +64,12 @@ export class Cell {
   readonly #requests: Requests;
   readonly #conflicts: Conflicts;
   readonly #members: Members;
+  readonly #hearing: Hearing;
+  readonly #scheduling: Scheduling;
   readonly #epochs: Record<TimerName, number> = { tick: 0, settle: 0 };
-  readonly #counters: Record<string, number> = {};
-  #document = new WantedDocument(1);
-  #replication: Replication;
-  #antiEntropy: AntiEntropy;
+  readonly #document = new WantedDocument(1);
+  readonly #replication: Replication;
+  readonly #antiEntropy: AntiEntropy;
   #name = '';
   #addrs: string[] = [];
   #facts = unknownFacts;
@@ -77,17 +77,12 @@ export class Cell {
   #loadMs = Number.NEGATIVE_INFINITY;
   #clockOffsetMs = 0;
   #leaving = false;
-  /** When this cell begins to act on its view even if it has not heard of everyone. */
-  #actMs = Number.POSITIVE_INFINITY;
-  #mature = false;
   #spoken = '';
   #settledMs = Number.NEGATIVE_INFINITY;
   #settleSet = false;
-  #placedFor = '';
+  #livedFor = '';
+  #liveNow: MasterCandidate[] = [];
   #shownFor = '';
-  /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
-  #apps: AppState[] = [];
-  #assignments: Assignment[] = [];
   #view: ClusterView | undefined;
 
   constructor({ sealer, random }: CellDeps, options: CellOptions = cellDefaults) {
@@ -113,10 +108,12 @@ export class Cell {
       ...{ self, sealer, out, name: () => this.#name, wallMs: (now) => now + this.#clockOffsetMs },
       log: () => this.#document.trustLog(),
       append: (entry) => this.#replication.note(() => this.#document.addTrust(entry)),
-      document: () => this.#document.whole(),
+      document: (sv) => (sv === undefined ? this.#document.whole() : (this.#document.missingOf(sv) ?? '')),
+      stateVector: () => this.#document.stateVector(),
       mergeDocument: (doc) => this.#replication.receive(doc),
-      records: () => this.#membership.members().map(({ sealed }) => sealed),
-      mergeRecords: (sealed, now) => this.#takeSealed(sealed, now),
+      records: () => (this.#antiEntropy.isLarge() ? [] : this.#membership.members().map(({ sealed }) => sealed)),
+      compareWith: (peer) => this.#antiEntropy.compareWith(peer),
+      mergeRecords: (sealed, now) => this.#hearing.takeRecords(sealed, now),
     });
     this.#replication = new Replication({
       ...{ out, document: this.#document, seal: (frame: Frame) => this.#voice.seal(frame) },
@@ -136,6 +133,15 @@ export class Cell {
       self,
       membership: this.#membership,
       admission: this.#admission,
+      document: this.#document,
+    });
+    this.#scheduling = new Scheduling({
+      ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
+      ...{ supervisor: this.#supervisor, members: this.#members },
+    });
+    this.#hearing = new Hearing({
+      ...{ self, voice: this.#voice, membership: this.#membership, admission: this.#admission },
+      ...{ antiEntropy: this.#antiEntropy, replication: this.#replication, conflicts: this.#conflicts },
       document: this.#document,
     });
     this.#requests = new Requests({
@@ -163,7 +169,7 @@ export class Cell {
       case 'timer':
         return this.#onTimer(event.name, event.epoch, now);
       case 'frame':
-        return event.sealed ? this.#onSealed(event.text, now) : this.#onFrame(event.from, event.text, now);
+        return event.sealed ? this.#hearing.sealed(event.text, now) : this.#hearing.direct(event.from, event.text, now);
       case 'peer.connected':
         this.#admission.met(event.peer, now);
         if (this.#admission.isAdmitted(event.peer)) this.#antiEntropy.greet(event.peer);
@@ -206,7 +212,7 @@ export class Cell {
 
   #boot(event: Event & { type: 'boot' }, now: number): void {
     this.#voice.raise(event.incarnation);
-    this.#actMs = now + this.#options.listenMs;
+    this.#scheduling.listenUntil(now + this.#options.listenMs);
     this.#document.reset(event.clientId);
     for (const update of event.updates) this.#document.apply(update);
     if (event.founder !== undefined) this.#admission.resume(event.founder);
@@ -237,7 +243,7 @@ export class Cell {
       return;
     }
     this.#setTimer('tick', this.#options.tickMs);
-    if (now >= this.#actMs) this.#mature = true;
+    this.#scheduling.tick(now);
     this.#admission.tick(now);
     this.#supervisor.tick(now);
     if (!this.#admission.isAdmitted(this.id)) return;
@@ -245,55 +251,6 @@ export class Cell {
     this.#antiEntropy.tick(now);
     this.#replication.tick(now);
     this.#masters.consider(this.#admission.appliance, this.#live(), now);
-  }
-
-  // -- frames ------------------------------------------------------------------------------------------------------
-
-  #count(code: FrameFault): void {
-    this.#counters[code] = (this.#counters[code] ?? 0) + 1;
-  }
-
-  #checked<T>(decoded: Decoded<T>): T | undefined {
-    if (decoded.ok) return decoded.value;
-    this.#count(decoded.code);
-    return undefined;
-  }
-
-  #onFrame(from: CellId, text: string, now: number): void {
-    const frame = this.#checked(decodeFrame(text));
-    if (frame === undefined) return;
-    if (isJoinFrame(frame)) return this.#admission.onFrame(from, frame, now);
-    if (!this.#admission.isAdmitted(from)) return this.#count('not-admitted');
-    if (frame.t === 'push') this.#receiveDoc(frame.u, { to: from, ack: frame.ack });
-    else if (frame.t === 'ack') this.#replication.onAck(from, frame.ack);
-    else if (frame.t === 'digest' || frame.t === 'have') this.#antiEntropy.onFrame(from, frame, now);
-    else if (frame.t === 'give') {
-      if (frame.doc !== undefined) this.#receiveDoc(frame.doc);
-      this.#takeSealed(frame.sealed, now);
-    } else if (frame.t === 'rec' || frame.t === 'alert' || frame.t === 'doc') this.#count('unsigned');
-    else this.#membership.onFrame(from, frame, now);
-  }
-
-  #onSealed(text: string, now: number): void {
-    const sealed = this.#checked(this.#voice.open(text));
-    if (sealed === undefined || sealed.origin === this.id) return;
-    if (!this.#admission.isAdmitted(sealed.origin)) return this.#count('not-admitted');
-    if (sealed.frame.t === 'doc') this.#receiveDoc(sealed.frame.u);
-    else this.#membership.onSealed(sealed, now);
-  }
-
-  #takeSealed(texts: readonly string[], now: number): void {
-    for (const text of texts.slice(0, limits.members)) {
-      const sealed = this.#checked(this.#voice.open(text));
-      if (sealed?.frame.t === 'rec') this.#membership.accept(sealed, now);
-    }
-  }
-
-  #receiveDoc(u: string, receipt?: { to: CellId; ack: number }): void {
-    const before = this.#document.apps();
-    if (receipt !== undefined && !this.#document.isWhole()) this.#antiEntropy.greet(receipt.to);
-    if (!this.#replication.receive(u, receipt)) this.#count('malformed');
-    else this.#conflicts.look(before, this.#document.apps());
   }
 
   #onDocument(): void {
@@ -336,8 +293,10 @@ export class Cell {
 
   /** After each event: place and speak again where something changed, but not more often than settleMs. */
   #settle(now: number): void {
+    this.#hearing.early(now);
     if (this.#settleSet) return;
-    const wait = this.#settledMs + this.#options.settleMs - now;
+    const calmer = Math.max(1, this.#membership.members().length / 200);
+    const wait = this.#settledMs + this.#options.settleMs * calmer - now;
     if (wait > 0) {
       if (!this.#isStale()) return;
       this.#settleSet = true;
@@ -347,7 +306,7 @@ export class Cell {
     if (!this.#isStale()) return;
     this.#settledMs = now;
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
-    this.#place(now);
+    this.#scheduling.place(this.#leaving, now);
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
     this.#shownFor = this.#state();
     this.#view = undefined;
@@ -356,7 +315,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#mature}`;
+    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#scheduling.mature}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 
@@ -372,35 +331,16 @@ export class Cell {
     this.#membership.speak(record, now);
   }
 
-  #place(now: number): void {
-    const members = this.#members.heard();
-    const known = this.#admission.admitted();
-    this.#mature ||=
-      now >= this.#actMs || (known.length > 0 && known.every((id) => this.#membership.get(id) !== undefined));
-    const state = `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${this.#mature}`;
-    if (state === this.#placedFor) return;
-    this.#placedFor = state;
-    const belongs = this.#admission.isAdmitted(this.id);
-    this.#apps = this.#document.apps();
-    const input = placementInput(members, belongs ? this.#apps : []);
-    this.#assignments = place(input);
-    const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
-    const wanted = new Map<string, UnitSpec>();
-    for (const { replica, app, service, index, hash, cell } of this.#assignments) {
-      if (cell !== this.id) continue;
-      wanted.set(replica, { replica, app, index, hash, service: services.get(`${app}/${service}`)!.spec });
+  #live(): readonly MasterCandidate[] {
+    const state = `${this.#membership.version} ${this.#masters.epoch}`;
+    if (state !== this.#livedFor) {
+      this.#livedFor = state;
+      this.#liveNow = this.#membership
+        .members()
+        .filter(({ state }) => state === 'alive' || state === 'suspect')
+        .map(({ id, record }) => ({ id, epoch: id === this.id ? this.#masters.epoch : record.master }));
     }
-    const assigned = new Map(this.#assignments.map((assignment) => [assignment.replica, assignment]));
-    if (this.#leaving) wanted.clear();
-    if (!this.#mature) return;
-    this.#supervisor.want({ self: this.id, wanted, assigned, told: toldBy(members) }, now);
-  }
-
-  #live(): { id: CellId; epoch: number }[] {
-    return this.#membership
-      .members()
-      .filter(({ state }) => state === 'alive' || state === 'suspect')
-      .map(({ id, record }) => ({ id, epoch: id === this.id ? this.#masters.epoch : record.master }));
+    return this.#liveNow;
   }
 
   // -- what others read --------------------------------------------------------------------------------------------
@@ -410,34 +350,31 @@ export class Cell {
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
       ...{
         members: [...this.#members.heard(), ...this.#members.absent()],
-        apps: this.#apps,
-        assignments: this.#assignments,
+        apps: this.#scheduling.apps,
+        assignments: this.#scheduling.assignments,
       },
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
       ...{
         tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],
-        counters: this.counters(),
+        counters: this.#hearing.counters(),
       },
     };
     return this.#view;
   }
 
   /** Placement with another set of apps: what a deploy would do. */
-  whatIf(apps: ClusterView['apps']): { assignments: Assignment[]; hashes: Map<string, string> } {
-    const input = placementInput(this.#members.heard(), apps);
-    const hashes = new Map(apps.flatMap(servicesOf).map(({ app, spec, hash }) => [`${app}/${spec.name}`, hash]));
-    return { assignments: place(input), hashes };
+  whatIf(apps: readonly AppState[]): ReturnType<Scheduling['whatIf']> {
+    return this.#scheduling.whatIf(apps);
   }
 
   /** The verdict of every cell about one replica. */
   explain(replica: string): Assignment | undefined {
-    const input = placementInput(this.#members.heard(), this.#apps);
-    return place(input, replica).find((assignment) => assignment.replica === replica);
+    return this.#scheduling.explain(replica);
   }
 
   /** Frames that were dropped, by fault. */
   counters(): Record<string, number> {
-    return { ...this.#counters };
+    return this.#hearing.counters();
   }
 
   handleOf(key: string): ReturnType<Supervisor['handleOf']> {

@@ -3,7 +3,7 @@
 import type { CellFacts, CellId, MemberView } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
-import type { Membership } from '../gossip/membership.ts';
+import type { Member, Membership } from '../gossip/membership.ts';
 import type { Told } from '../runtime/reconcile.ts';
 
 export const unknownFacts: CellFacts = {
@@ -25,6 +25,8 @@ export interface MembersDeps {
 
 export class Members {
   readonly #deps: MembersDeps;
+  /** A member that did not change is shown as before. */
+  readonly #shown = new WeakMap<Member, MemberView>();
 
   constructor(deps: MembersDeps) {
     this.#deps = deps;
@@ -32,19 +34,28 @@ export class Members {
 
   /** Those whose record is known, sorted by id. */
   heard(): MemberView[] {
+    return this.#deps.membership.members().map((member) => this.#show(member));
+  }
+
+  #show(member: Member): MemberView {
     const { membership, document, self } = this.#deps;
-    return membership.members().map(({ id, record, state, inc, sinceMs }) => {
-      const { labels, drain, name } = document.cell(id);
-      const rttMs = membership.rttOf(id);
-      const seen = { id, self: id === self, state, incarnation: inc, labels, drain, sinceMs };
-      return { ...record, name: name ?? record.name, ...seen, ...(rttMs === undefined ? {} : { rttMs }) };
-    });
+    const { id, record, state, inc, sinceMs } = member;
+    const settings = document.cell(id);
+    const rttMs = membership.rttOf(id);
+    const before = this.#shown.get(member);
+    if (before !== undefined && before.labels === settings.labels && before.rttMs === rttMs) return before;
+    const { labels, drain, name = record.name } = settings;
+    const seen = { id, self: id === self, state, incarnation: inc, labels, drain, sinceMs };
+    const shown = { ...record, name, ...seen, ...(rttMs === undefined ? {} : { rttMs }) };
+    this.#shown.set(member, shown);
+    return shown;
   }
 
   /** Admitted, but never heard of since this start: as good as down. */
   absent(): MemberView[] {
     const { membership, admission, document, self } = this.#deps;
-    const unheard = admission.admitted().filter((id) => membership.get(id) === undefined);
+    const admitted = admission.admitted();
+    const unheard = admitted.filter((id) => membership.get(id) === undefined);
     return unheard.map((id) => {
       const { name = admission.trust!.nameOf(id), labels, drain } = document.cell(id);
       const record = {

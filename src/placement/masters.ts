@@ -29,8 +29,10 @@ export interface MasterCandidate {
 export class Masters {
   readonly #self: CellId;
   readonly #options: MastersOptions;
+  #live: readonly MasterCandidate[] = [];
   #seen = '';
   #sinceMs = 0;
+  #decided = false;
   epoch = 0;
 
   constructor(self: CellId, options: MastersOptions = mastersDefaults) {
@@ -38,14 +40,19 @@ export class Masters {
     this.#options = options;
   }
 
-  /** `live` are the cells that are up. True where my own epoch changed. */
+  /** `live` are the cells that are up, the same array until something changed. True where my own epoch changed. */
   consider(appliance: string, live: readonly MasterCandidate[], now: number): boolean {
-    const picture = live.map(({ id, epoch }) => `${id}:${epoch}`).join();
-    if (picture !== this.#seen) {
-      this.#seen = picture;
-      this.#sinceMs = now;
+    if (live !== this.#live) {
+      this.#live = live;
+      const picture = live.map(({ id, epoch }) => `${id}:${epoch}`).join();
+      if (picture !== this.#seen) {
+        this.#seen = picture;
+        this.#sinceMs = now;
+        this.#decided = false;
+      }
     }
-    if (now - this.#sinceMs < this.#options.calmMs) return false;
+    if (this.#decided || now - this.#sinceMs < this.#options.calmMs) return false;
+    this.#decided = true;
     const epoch = this.#decide(appliance, live);
     if (epoch === this.epoch) return false;
     this.epoch = epoch;

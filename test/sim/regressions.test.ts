@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { toBase64 } from '../../src/core/base64.ts';
-import type { Effect, Request } from '../../src/core/events.ts';
+import type { Effect, Event, Request } from '../../src/core/events.ts';
 import type { Frame, Link } from '../../src/core/frames.ts';
 import { encodeFrame } from '../../src/core/frames.ts';
 import type { ServiceSpec } from '../../src/core/model.ts';
+import { trustKey } from '../../src/crdt/document.ts';
 import { applianceId, decodeTicket, redeem, signLink } from '../../src/gossip/trust.ts';
 import { simSealer } from './host.ts';
 import { aliveIn, allSee, appliance, simService, World } from './world.ts';
@@ -19,7 +20,7 @@ const framesTo = (effects: Effect[], to: string): Frame[] =>
   effects.flatMap((effect) => (effect.type === 'send' && effect.to === to ? [JSON.parse(effect.text) as Frame] : []));
 const documentWith = (entry: string): string => {
   const doc = new Y.Doc();
-  doc.getArray('trust').push([entry]);
+  doc.getMap('trust').set(trustKey(1, entry), entry);
   return toBase64(Y.encodeStateAsUpdate(doc));
 };
 
@@ -27,9 +28,13 @@ describe('trust', () => {
   it('does not take known signatures for a changed chain', () => {
     const world = appliance(3, { seed: 'forge' });
     const evil = 'cell-evil';
-    const [shown] = framesTo(cellOf(world, 'h2').handle({ type: 'peer.connected', peer: evil }, world.nowMs), evil) as [
-      Frame & { t: 'knock' },
-    ];
+    cellOf(world, 'h2').handle({ type: 'peer.connected', peer: evil }, world.nowMs);
+    // It knocks a second later; which epoch its timer has is its own business.
+    const tick: Event = { type: 'timer', name: 'tick', epoch: 0 };
+    const knocks = Array.from({ length: 200 }, (_, epoch) =>
+      framesTo(cellOf(world, 'h2').handle({ ...tick, epoch }, world.nowMs + 3_000), evil),
+    );
+    const [shown] = knocks.flat() as [Frame & { t: 'knock' }];
     const chain = shown.chain!.map(
       (link: Link, i): Link => (i === shown.chain!.length - 1 ? { ...link, sub: evil } : { ...link, uses: 2_000 }),
     );
