@@ -183,6 +183,8 @@ export interface Sealer extends Signer {
   verify(id: string, text: string, sig: string): boolean;
   /** The key that a 32-byte seed (base64) makes; undefined where the seed is none. */
   derive(seed: string): Signer | undefined;
+  /** Cells that share a process may share what `open` made of a text; it is never changed. Absent in a daemon. */
+  memo?<T>(text: string, open: () => T): T;
 }
 
 export interface Signer {
@@ -207,6 +209,10 @@ const sealedShape = /^([^\n]{1,128})\n([^\n]{1,128})\n(\d{1,15})\n(\d{1,15})\n/;
 
 /** Opens a sealed frame; the signature is checked before the body is parsed. */
 export function unseal(sealer: Sealer, text: string): Decoded<Sealed> {
+  return sealer.memo === undefined ? opened(sealer, text) : sealer.memo(text, () => opened(sealer, text));
+}
+
+function opened(sealer: Sealer, text: string): Decoded<Sealed> {
   if (text.length > limits.frameBytes) return { ok: false, code: 'oversized' };
   const match = sealedShape.exec(text);
   if (match === null) return { ok: false, code: text.startsWith('{') ? 'unsigned' : 'malformed' };

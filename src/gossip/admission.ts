@@ -35,6 +35,8 @@ const knockEveryMs = 1_000;
 const doorEveryMs = 250;
 /** As a member I wait a little: most strangers are newcomers of whom I am about to hear. */
 const strangerMs = 1_000;
+/** Newcomers leave the door to those who know everybody; if all came at once, they open it to each other after this. */
+const youngMs = 600;
 const knockRefusedEveryMs = 30_000;
 const pendingLifeMs = 10_000;
 
@@ -46,6 +48,7 @@ export class Admission {
   readonly #rate = new Map<CellId, { windowMs: number; count: number }>();
   #elderMs = Number.NEGATIVE_INFINITY;
   #doorMs = Number.NEGATIVE_INFINITY;
+  #joiningMs = Number.NEGATIVE_INFINITY;
   phase: Phase = 'fresh';
   trust: Trust | undefined;
   join: { code?: string; appliance?: string; refused?: string } = {};
@@ -114,6 +117,7 @@ export class Admission {
     this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: ticket.founder, ticket: text });
     this.#deps.append({ kind: 'admit', chain });
     this.#deps.out.push({ type: 'reach', addrs: ticket.addrs });
+    this.#joiningMs = now;
     this.#to('joining');
     return undefined;
   }
@@ -225,6 +229,7 @@ export class Admission {
   #onKnock(from: CellId, frame: Frame & { t: 'knock' }, now: number): void {
     if (this.trust === undefined && from < this.#deps.self) this.#elderMs = now;
     if (this.trust === undefined || this.phase === 'revoked') return;
+    if (this.phase === 'joining' && now - this.#joiningMs < youngMs) return;
     if (frame.app !== undefined && frame.app !== this.appliance) {
       this.#send(from, {
         t: 'refuse',

@@ -100,11 +100,13 @@ export class AntiEntropy {
   }
 
   #onHave(from: CellId, frame: Frame & { t: 'have' }, now: number): void {
-    const theirs = new Map(frame.items.map(([id, inc, seq]) => [id, { inc, seq }]));
+    const theirs = new Map(frame.items.map(([id, inc, seq, down]) => [id, { inc, seq, down: down === 1 }]));
     const sealed: string[] = [];
     let size = 0;
     for (const member of this.#inDrawers(frame.only)) {
       const known = theirs.get(member.id);
+      if (member.state === 'down' && known?.inc === member.inc && !known.down)
+        sealed.push(...this.#deps.membership.proofOf(member.id));
       if (known !== undefined && (known.inc > member.inc || (known.inc === member.inc && known.seq >= member.seq)))
         continue;
       size += member.sealed.length;

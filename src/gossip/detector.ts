@@ -10,8 +10,10 @@
 import type { CellId } from '../core/model.ts';
 
 export interface DetectorOptions {
-  /** From one answered probe to the next. */
+  /** From one answered probe to the next, at the least. */
   probeEveryMs: number;
+  /** The same for each cell that is watched: many doors are knocked at less often, so that the frames per second stay. */
+  probeEachMs: number;
   /** Bounds of the adaptive time-out. */
   timeoutMinMs: number;
   timeoutMaxMs: number;
@@ -23,6 +25,7 @@ export interface DetectorOptions {
 
 export const detectorDefaults: DetectorOptions = {
   probeEveryMs: 300,
+  probeEachMs: 150,
   timeoutMinMs: 250,
   timeoutMaxMs: 1_000,
   missesToAlert: 3,
@@ -52,9 +55,17 @@ export class Detector {
   readonly #options: DetectorOptions;
   readonly #watches = new Map<CellId, Watch>();
   #probe = 0;
+  #everyMs: number;
 
   constructor(options: DetectorOptions) {
     this.#options = options;
+    this.#everyMs = options.probeEveryMs;
+  }
+
+  /** Sets and returns the time between probes of one subject, for this many. */
+  pace(subjects: number): number {
+    this.#everyMs = Math.max(this.#options.probeEveryMs, this.#options.probeEachMs * subjects);
+    return this.#everyMs;
   }
 
   watches(subject: CellId): boolean {
@@ -151,6 +162,12 @@ export class Detector {
     watch.nextMs = now;
   }
 
+  /** Another observer misses it: if I watch it, I look now too. */
+  hurry(subject: CellId, now: number): void {
+    const watch = this.#watches.get(subject);
+    if (watch !== undefined && !watch.down && watch.sentMs === undefined) watch.nextMs = now;
+  }
+
   /** Nobody listens at its addresses: no need to knock three times. */
   refused(subject: CellId): Verdict[] {
     const watch = this.#watches.get(subject);
@@ -170,7 +187,7 @@ export class Detector {
     const back = watch.alerted || watch.down;
     watch.misses = 0;
     watch.alerted = false;
-    watch.nextMs = now + (watch.down ? this.#options.probeDownEveryMs : this.#options.probeEveryMs);
+    watch.nextMs = now + (watch.down ? this.#options.probeDownEveryMs : this.#everyMs);
     const hearsay = watch.hearsay;
     if (hearsay) this.#watches.delete(subject);
     return back ? [{ kind: 'back', subject, hearsay }] : [];

@@ -55,6 +55,8 @@ export interface Member {
 interface Alert {
   inc: number;
   atMs: number;
+  /** As its observer sealed it. */
+  sealed: string;
 }
 
 export interface MembershipDeps {
@@ -75,6 +77,8 @@ export class Membership {
   readonly #alerts = new Map<CellId, Map<CellId, Alert>>();
   /** Held down by others, at this incarnation, before I knew of it. */
   readonly #rumoured = new Map<CellId, number>();
+  /** The alerts that made a member down, to show to whoever missed them. */
+  readonly #proofs = new Map<CellId, string[]>();
   readonly #mine = new Map<CellId, number>();
   readonly #asks = new Map<string, CellId[]>();
   readonly #observers: Observers;
@@ -96,6 +100,11 @@ export class Membership {
   /** Sorted by id. */
   members(): readonly Member[] {
     return this.#sorted;
+  }
+
+  /** Why it is down, as its observers sealed it; nothing where I only heard of it. */
+  proofOf(id: CellId): readonly string[] {
+    return this.#proofs.get(id) ?? [];
   }
 
   /** Of n drawers, each one's hash: equal where the same records lie in it. */
@@ -189,6 +198,7 @@ export class Membership {
     this.#observers.removeSubject(id);
     this.#detector.forget(id);
     this.#alerts.delete(id);
+    this.#proofs.delete(id);
     this.#mine.delete(id);
     this.#deps.voice.forget(id);
     this.#retarget = true;
@@ -240,7 +250,7 @@ export class Membership {
   #aim(now: number): void {
     this.#retarget = false;
     const subjects = this.#observers.subjectsOf(this.#deps.self);
-    const spread = this.#options.detector.probeEveryMs;
+    const spread = this.#detector.pace(subjects.length);
     this.#detector.retarget(subjects, (subject) => now + (hash32(subject + this.#deps.self) % spread));
     for (const subject of subjects) this.#detector.setDown(subject, this.#members.get(subject)?.state === 'down');
     for (const subject of [...this.#mine.keys()]) if (!this.#detector.watches(subject)) this.#mine.delete(subject);
@@ -299,12 +309,14 @@ export class Membership {
   #sayAlert({ id, inc }: Member, on: boolean, now: number): void {
     const sealed = this.#deps.voice.seal({ t: 'alert', who: id, inc, on });
     this.#deps.out.push({ type: 'publish', text: sealed.text });
-    this.#onAlert(this.#deps.self, id, inc, on, now);
+    this.#onAlert(sealed, now);
   }
 
   // -- alerts ------------------------------------------------------------------------------------------------------
 
-  #onAlert(observer: CellId, who: CellId, inc: number, on: boolean, now: number): void {
+  #onAlert({ origin: observer, frame, text }: Sealed, now: number): void {
+    if (frame.t !== 'alert') return;
+    const { who, inc, on } = frame;
     if (who === this.#deps.self) {
       if (on && inc >= this.#deps.voice.incarnation) this.#refute(inc);
       return;
@@ -312,9 +324,10 @@ export class Membership {
     const member = this.#members.get(who);
     if (member === undefined || inc < member.inc || member.state === 'left') return;
     const alerts = this.#alerts.get(who) ?? new Map<CellId, Alert>();
-    if (on) alerts.set(observer, { inc, atMs: now });
+    if (on) alerts.set(observer, { inc, atMs: now, sealed: text });
     else alerts.delete(observer);
     this.#alerts.set(who, alerts);
+    if (on) this.#detector.hurry(who, now);
     this.#judge(who, now);
   }
 
@@ -325,17 +338,23 @@ export class Membership {
     if (member === undefined || alerts === undefined) return;
     if (member.state === 'down' || member.state === 'left') return;
     const observers = this.#observers.of(who);
-    const count = observers.filter((id) => alerts.has(id)).length;
-    if (observers.length > 0 && count >= Math.floor(observers.length / 2) + 1) this.#setState(member, 'down', now);
-    else if (alerts.size > 0) this.#setState(member, 'suspect', now);
-    else {
-      this.#alerts.delete(who);
-      this.#setState(member, 'alive', now);
+    const raised = observers.flatMap((id) => alerts.get(id) ?? []);
+    if (observers.length > 0 && raised.length >= Math.floor(observers.length / 2) + 1) {
+      this.#proofs.set(
+        who,
+        raised.map(({ sealed }) => sealed),
+      );
+      this.#setState(member, 'down', now);
+    } else {
+      // An alert of a cell that does not watch it in my eyes counts when it does.
+      if (alerts.size === 0) this.#alerts.delete(who);
+      this.#setState(member, raised.length > 0 ? 'suspect' : 'alive', now);
     }
   }
 
   #clearAlerts(id: CellId): void {
     this.#alerts.delete(id);
+    this.#proofs.delete(id);
     this.#mine.delete(id);
     this.#detector.setDown(id, true);
     this.#detector.setDown(id, false);
@@ -344,9 +363,8 @@ export class Membership {
   // -- frames ------------------------------------------------------------------------------------------------------
 
   onSealed(sealed: Sealed, now: number): boolean {
-    const { frame, origin } = sealed;
-    if (frame.t === 'rec') return this.accept(sealed, now);
-    if (frame.t === 'alert') this.#onAlert(origin, frame.who, frame.inc, frame.on, now);
+    if (sealed.frame.t === 'rec') return this.accept(sealed, now);
+    this.#onAlert(sealed, now);
     return false;
   }
 

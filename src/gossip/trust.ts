@@ -199,14 +199,12 @@ export class Trust {
     }
   }
 
-  /** Parsed and verified once: the log is read anew whenever entries made apart fall between others. */
+  /** Parsed and verified once: the log may be read anew. */
   #entryOf(text: string): ReadEntry {
     const known = this.#entries.get(text);
     if (known !== undefined) return known;
-    const entry = parseEntry(text);
-    const valid =
-      entry !== undefined && (entry.kind === 'revoke' || verifyChain(this.#sealer, this.#founder, entry.chain).ok);
-    const read = { entry, valid };
+    const open = (): ReadEntry => readEntry(this.#sealer, this.#founder, text);
+    const read = this.#sealer.memo === undefined ? open() : this.#sealer.memo(`${this.#founder} ${text}`, open);
     if (this.#entries.size < limits.trustEntries * 2) this.#entries.set(text, read);
     return read;
   }
@@ -326,6 +324,12 @@ function spendKey(chain: readonly Link[]): string {
 interface ReadEntry {
   entry: TrustEntry | undefined;
   valid: boolean;
+}
+
+function readEntry(sealer: Sealer, founder: string, text: string): ReadEntry {
+  const entry = parseEntry(text);
+  const valid = entry !== undefined && (entry.kind === 'revoke' || verifyChain(sealer, founder, entry.chain).ok);
+  return { entry, valid };
 }
 
 /** An entry of the log, or undefined for nonsense. */

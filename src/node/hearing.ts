@@ -95,11 +95,13 @@ export class Hearing {
     }
   }
 
-  /** Records that another passes on. */
+  /** Records that another passes on, and the alerts that made a member down. */
   takeRecords(texts: readonly string[], now: number): void {
-    for (const text of texts.slice(0, limits.members)) {
-      const sealed = this.#checked(this.#deps.voice.open(text));
-      if (sealed?.frame.t === 'rec') this.#deps.membership.accept(sealed, now);
+    const { self, voice, membership, admission } = this.#deps;
+    for (const text of texts.slice(0, limits.members * 2)) {
+      const sealed = this.#checked(voice.open(text));
+      if (sealed === undefined || sealed.frame.t === 'doc' || !admission.isAdmitted(sealed.origin)) continue;
+      if (sealed.frame.t === 'rec' || sealed.origin !== self) membership.onSealed(sealed, now);
     }
   }
 

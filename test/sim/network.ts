@@ -67,6 +67,15 @@ export class Network {
     return delays;
   }
 
+  /**
+   * Gossip: copies come through several neighbours, and the first counts (libp2p's duplicates are dropped by its cache). Lost
+   * where all are.
+   */
+  spread(from: string, to: string, hops: number): number | undefined {
+    const copies = [1, 2, 3].flatMap(() => this.deliveries(from, to, hops));
+    return copies.length === 0 ? undefined : Math.min(...copies);
+  }
+
   #delay(hops: number): number {
     const { delayMinMs, delayMaxMs, reorderPercent } = this.options;
     let delay = 0;

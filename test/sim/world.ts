@@ -7,6 +7,8 @@ import type { Effect, Event, Reply, Request } from '../../src/core/events.ts';
 import { hash32 } from '../../src/core/hash.ts';
 import type { ClusterView, LogEvent, ServiceSpec } from '../../src/core/model.ts';
 import { Random } from '../../src/core/random.ts';
+import { WantedDocument } from '../../src/crdt/document.ts';
+import { applianceId, redeem, signLink } from '../../src/gossip/trust.ts';
 import type { CellOptions } from '../../src/node/cell.ts';
 import { Cell, cellDefaults } from '../../src/node/cell.ts';
 import { Agenda } from './heap.ts';
@@ -316,9 +318,8 @@ export class World {
       this.frames.published++;
       this.frames.bytes += text.length;
       const hops = this.hosts.size <= 8 ? 1 : this.#work.between(1, 4);
-      for (const delay of this.network.deliveries(host.name, target.name, hops)) {
-        this.#later(target, { type: 'frame', from: host.id, text, sealed: true }, delay);
-      }
+      const delay = this.network.spread(host.name, target.name, hops);
+      if (delay !== undefined) this.#later(target, { type: 'frame', from: host.id, text, sealed: true }, delay);
     }
   }
 
@@ -393,8 +394,36 @@ export function appliance(count: number, options: WorldOptions): World {
   return world;
 }
 
+/** The same, all started at once from disks that remember each other: how a large one comes up after a power cut. */
+export function grown(count: number, options: WorldOptions): World {
+  const world = new World(options);
+  const hosts = Array.from({ length: count }, (_, i) => world.addHost(`h${i + 1}`));
+  const first = hosts[0]!;
+  const founding = simSealer(first.id).derive('founding')!;
+  const app = applianceId(founding.id);
+  const cell = { kind: 'cell', app, sub: first.id, name: first.name, at: 1 } as const;
+  const origin = signLink(founding, cell);
+  const key = simSealer(first.id).derive('ticket')!;
+  const link = signLink(simSealer(first.id), { kind: 'ticket', app, sub: key.id, uses: count, at: 2, exp: 1e15 });
+  const ticket = { founder: founding.id, chain: [origin, link], seed: 'ticket', addrs: [] };
+  const document = new WantedDocument(1);
+  const update = document.change(() => {
+    document.addTrust({ kind: 'admit', chain: [origin] });
+    for (const { id, name } of hosts.slice(1))
+      document.addTrust({ kind: 'admit', chain: redeem(simSealer(id), ticket, id, name, 3) });
+  })!;
+  for (const host of hosts) host.disk = { incarnation: 0, founder: founding.id, updates: [update] };
+  for (const host of hosts) world.start(host.name);
+  world.until(() => allSee(world, count), 60_000, `all ${count} cells see each other`);
+  return world;
+}
+
 export function allSee(world: World, count: number): boolean {
-  return world.up().every((host) => aliveIn(world, host.name).length === count);
+  const sees = ({ cell }: SimHost): boolean => {
+    const { members } = cell!.view(world.nowMs);
+    return members.length >= count && members.filter(({ state }) => state === 'alive').length === count;
+  };
+  return world.up().every(sees);
 }
 
 export function aliveIn(world: World, name: string): string[] {

@@ -9,7 +9,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import {
+  accessSync,
   closeSync,
+  constants,
   copyFileSync,
   createReadStream,
   existsSync,
@@ -25,7 +27,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OscaError, reasonOf } from '../../core/errors.ts';
@@ -117,12 +119,13 @@ export class ProcessDriver implements RuntimeDriver {
     const handle = join(this.#options.folder, `${unit.replica.replaceAll('/', '_')}@${unit.hash}`);
     await this.#endFormer(handle);
     const ports = await Promise.all(service.ports.map(({ published, hostIp }) => freePort(published, hostIp)));
-    const env = {
+    const env: Record<string, string> = {
       ...environment(),
       OSCA_REPLICA: unit.replica,
       ...portEnvironment(service.ports, ports),
       ...service.environment,
     };
+    checkCommand(argv[0]!, env.PATH ?? '', service.workingDir ?? process.cwd());
     const { lifeline } = this.#options;
     const cgroup = createCgroup(handle, service.resources);
     const log = openLog(handle);
@@ -155,7 +158,7 @@ export class ProcessDriver implements RuntimeDriver {
       );
     }
     this.#await(handle, file);
-    await this.#early(handle, file, argv);
+    await delay(limits.firstMomentMs);
     return this.#observe(handle, file);
   }
 
@@ -164,17 +167,6 @@ export class ProcessDriver implements RuntimeDriver {
     const file = readUnit(handle);
     this.#forget(handle);
     if (file !== undefined) await endUnit(handle, file, 0);
-  }
-
-  /** A command that is not there ends within milliseconds: better said as a failed start than as a crash. */
-  async #early(handle: string, file: UnitFile, argv: string[]): Promise<void> {
-    await delay(limits.firstMomentMs);
-    if (isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'))) return;
-    const code = exitCodeOf(handle);
-    if (code !== 126 && code !== 127) return;
-    this.#forget(handle);
-    const why = code === 127 ? 'not found on this cell' : 'not executable';
-    throw new OscaError('start-failed', `command '${argv[0]}' is ${why}`, 'install it, or name its full path');
   }
 
   /** Watches one process until it ends. /proc has no events for processes of others, so it is asked four times a second. */
@@ -266,6 +258,23 @@ export class ProcessDriver implements RuntimeDriver {
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /** What a process may see of the daemon's surroundings; the runtime's own folder first, so that `node` is there. */
+/** A command that is not there is better said as a failed start than as a crash. */
+function checkCommand(command: string, path: string, cwd: string): void {
+  const places = command.includes('/') ? [resolve(cwd, command)] : path.split(':').map((one) => join(one, command));
+  const found = places.filter((place) => existsSync(place));
+  const runs = (place: string): boolean => {
+    try {
+      accessSync(place, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (found.some(runs)) return;
+  const why = found.length === 0 ? 'not found on this cell' : 'not executable';
+  throw new OscaError('start-failed', `command '${command}' is ${why}`, 'install it, or name its full path');
+}
+
 function environment(): Record<string, string> {
   const path = `${dirname(process.execPath)}:${process.env.PATH ?? '/usr/bin:/bin'}`;
   return { PATH: path, HOME: process.env.HOME ?? '/', LANG: process.env.LANG ?? 'C.UTF-8' };
