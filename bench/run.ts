@@ -11,6 +11,7 @@ import { Lab } from '../test/lab/lab.ts';
 import { isAlive, trySh } from '../test/lab/shell.ts';
 import { until } from '../test/until.ts';
 import { cpuPercent, median, residentMb, series, timed } from './measure.ts';
+import { simScale } from './scale.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
 
 const quiet = process.argv.includes('--json');
@@ -220,11 +221,29 @@ function compared(what: string, ours: number[], theirs: number[], target: number
   };
 }
 
-const benchmarks: Record<string, (lab: Lab) => Promise<object>> = {
-  deploy,
-  'failover-cut': failoverCut,
-  'failover-kill': failoverKill,
-  rest,
+/** Three hosts with their own engines, for this benchmark alone. */
+const inLab = (bench: (lab: Lab) => Promise<object>) => async (): Promise<object> => {
+  const lab = await Lab.up(3);
+  const stop = (): void => {
+    lab.down();
+    process.exit(130);
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    await Promise.all(lab.hosts.map((host) => host.startDocker()));
+    return await bench(lab);
+  } finally {
+    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    lab.down();
+  }
+};
+
+const benchmarks: Record<string, () => Promise<object>> = {
+  deploy: inLab(deploy),
+  'failover-cut': inLab(failoverCut),
+  'failover-kill': inLab(failoverKill),
+  rest: inLab(rest),
+  'sim-scale': async () => simScale({ cells: 1_000, joining: 300, tell }),
 };
 
 async function main(): Promise<void> {
@@ -237,24 +256,12 @@ async function main(): Promise<void> {
   const results: Record<string, object> = {};
   for (const name of asked.length === 0 ? Object.keys(benchmarks) : asked) {
     tell(`${name} …`);
-    const lab = await Lab.up(3);
-    const stop = (): void => {
-      lab.down();
-      process.exit(130);
-    };
-    process.once('SIGINT', stop).once('SIGTERM', stop);
-    try {
-      await Promise.all(lab.hosts.map((host) => host.startDocker()));
-      const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${trySh('uname', '-r').trim()}`;
-      const result = { date: new Date().toISOString().slice(0, 10), machine, ...(await benchmarks[name]!(lab)) };
-      results[name] = result;
-      mkdirSync(join(root, 'bench/results'), { recursive: true });
-      writeFileSync(join(root, 'bench/results', `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
-      tell(JSON.stringify(result, null, 2));
-    } finally {
-      process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
-      lab.down();
-    }
+    const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${trySh('uname', '-r').trim()}`;
+    const result = { date: new Date().toISOString().slice(0, 10), machine, ...(await benchmarks[name]!()) };
+    results[name] = result;
+    mkdirSync(join(root, 'bench/results'), { recursive: true });
+    writeFileSync(join(root, 'bench/results', `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+    tell(JSON.stringify(result, null, 2));
   }
   if (quiet) console.log(JSON.stringify(results));
 }

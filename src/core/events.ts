@@ -67,6 +67,8 @@ export type Event =
   | { type: 'peer.disconnected'; peer: CellId }
   /** A dial failed for certain (refused): nobody listens there. */
   | { type: 'peer.refused'; peer: CellId }
+  /** Its kernel took a connection: the machine is there, whatever its daemon does. */
+  | { type: 'peer.there'; peer: CellId }
   /** Wall clock minus the monotonic `nowMs`, in ms. */
   | { type: 'clock'; offsetMs: number }
   | { type: 'facts'; name: string; facts: CellFacts; addrs: string[] }
@@ -87,6 +89,8 @@ export type Effect =
   | { type: 'timer'; name: TimerName; epoch: number; afterMs: number }
   /** To one peer, over the direct channel, or at the door where it may be a stranger. Lost silently where there is no way. */
   | { type: 'send'; to: CellId; text: string; door?: true }
+  /** Is its machine there? Answered by `peer.there`, `peer.refused`, or by nothing. */
+  | { type: 'look'; to: CellId }
   /** To every member, by gossip. `text` is sealed. */
   | { type: 'publish'; text: string }
   /** Look for members at these multiaddrs. */

@@ -19,6 +19,8 @@ export interface DetectorOptions {
   timeoutMaxMs: number;
   /** Missed probes in a row before an alert. */
   missesToAlert: number;
+  /** A machine whose kernel takes connections, but whose daemon is silent, is given this long: it is busy or was stopped for a moment. */
+  busyMs: number;
   /** Probes of a member that is already down. */
   probeDownEveryMs: number;
 }
@@ -26,9 +28,10 @@ export interface DetectorOptions {
 export const detectorDefaults: DetectorOptions = {
   probeEveryMs: 300,
   probeEachMs: 150,
-  timeoutMinMs: 250,
+  timeoutMinMs: 150,
   timeoutMaxMs: 1_000,
   missesToAlert: 3,
+  busyMs: 4_000,
   probeDownEveryMs: 2_000,
 };
 
@@ -41,6 +44,10 @@ interface Watch {
   sentMs: number | undefined;
   nextMs: number;
   misses: number;
+  /** When the first of the misses in a row was noticed. */
+  silentMs: number;
+  /** Since then its kernel took a connection. */
+  there: boolean;
   alerted: boolean;
   rttMs: number;
   rttVarMs: number;
@@ -49,6 +56,7 @@ interface Watch {
 export type Verdict =
   | { kind: 'probe'; subject: CellId; probe: number }
   | { kind: 'ask'; subject: CellId; probe: number }
+  | { kind: 'look'; subject: CellId }
   | { kind: 'lost' | 'back'; subject: CellId; hearsay: boolean };
 
 export class Detector {
@@ -97,15 +105,17 @@ export class Detector {
   }
 
   #add(subject: CellId, nextMs: number, hearsay: boolean): void {
-    const fresh = { down: false, probe: 0, sentMs: undefined, misses: 0, alerted: false, rttMs: -1, rttVarMs: 0 };
-    this.#watches.set(subject, { subject, hearsay, nextMs, ...fresh });
+    const fresh = { down: false, probe: 0, sentMs: undefined, misses: 0, silentMs: 0, there: false };
+    const unmeasured = { alerted: false, rttMs: -1, rttVarMs: 0 };
+    this.#watches.set(subject, { subject, hearsay, nextMs, ...fresh, ...unmeasured });
   }
 
   setDown(subject: CellId, down: boolean): void {
     const watch = this.#watches.get(subject);
     if (watch === undefined || watch.down === down) return;
     watch.down = down;
-    if (!down) Object.assign(watch, { misses: 0, alerted: false, sentMs: undefined });
+    // What was measured while it came and went says nothing of how it answers now.
+    if (!down) Object.assign(watch, { misses: 0, alerted: false, sentMs: undefined, rttMs: -1, rttVarMs: 0 });
   }
 
   /** The loop was held up: nothing that seems late is anybody's fault but mine. */
@@ -137,14 +147,25 @@ export class Detector {
   }
 
   #miss(watch: Watch, now: number, deaf: boolean, verdicts: Verdict[]): void {
-    watch.misses++;
+    if (watch.misses++ === 0) {
+      watch.silentMs = now;
+      watch.there = false;
+      if (!watch.down) verdicts.push({ kind: 'look', subject: watch.subject });
+    }
     watch.sentMs = undefined;
     watch.nextMs = watch.down ? now + this.#options.probeDownEveryMs : now;
     if (watch.down) return;
     const needed = this.#options.missesToAlert * (deaf ? 2 : 1);
     if (watch.misses < needed && !watch.hearsay)
       verdicts.push({ kind: 'ask', subject: watch.subject, probe: watch.probe });
-    if (watch.misses >= needed) this.#lose(watch, verdicts);
+    const busy = watch.there && now - watch.silentMs < this.#options.busyMs;
+    if (watch.misses >= needed && !busy) this.#lose(watch, verdicts);
+  }
+
+  /** Its machine is there: silence is no death yet. */
+  there(subject: CellId): void {
+    const watch = this.#watches.get(subject);
+    if (watch !== undefined && watch.misses > 0) watch.there = true;
   }
 
   #lose(watch: Watch, verdicts: Verdict[]): void {
@@ -182,7 +203,8 @@ export class Detector {
   answered(subject: CellId, probe: number, now: number, direct: boolean): Verdict[] {
     const watch = this.#watches.get(subject);
     if (watch === undefined) return [];
-    if (direct && watch.probe === probe && watch.sentMs !== undefined) this.#measure(watch, now - watch.sentMs);
+    const measures = direct && !watch.down && watch.misses === 0 && watch.probe === probe;
+    if (measures && watch.sentMs !== undefined) this.#measure(watch, now - watch.sentMs);
     if (direct || watch.probe - probe <= 1) watch.sentMs = undefined;
     const back = watch.alerted || watch.down;
     watch.misses = 0;

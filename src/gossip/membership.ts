@@ -285,6 +285,8 @@ export class Membership {
       if (member === undefined) continue;
       if (verdict.kind === 'probe') {
         this.#send(verdict.subject, { t: 'ping', q: verdict.probe, inc: this.#deps.voice.incarnation });
+      } else if (verdict.kind === 'look') {
+        this.#deps.out.push({ type: 'look', to: verdict.subject });
       } else if (verdict.kind === 'ask') {
         const helpers = this.#deps.random.shuffle(this.peers().filter((id) => id !== verdict.subject));
         for (const helper of helpers.slice(0, this.#options.indirect)) {
@@ -412,6 +414,10 @@ export class Membership {
 
   onRefused(peer: CellId, now: number): void {
     this.#obey(this.#detector.refused(peer), now);
+  }
+
+  onThere(peer: CellId): void {
+    this.#detector.there(peer);
   }
 
   /** Somebody holds this member down: see for myself. */

@@ -180,6 +180,8 @@ export class Cell {
       case 'peer.refused':
         this.#admission.lost(event.peer);
         return this.#membership.onRefused(event.peer, now);
+      case 'peer.there':
+        return this.#membership.onThere(event.peer);
       case 'clock':
         this.#clockOffsetMs = event.offsetMs;
         return;

@@ -14,6 +14,7 @@ import type { Cell } from './cell.ts';
 export interface HostTransport {
   send(to: CellId, text: string, door: boolean): void;
   publish(text: string): void;
+  look(peer: CellId): void;
   reach(addrs: readonly string[]): void;
   know(peer: CellId, addrs: readonly string[]): void;
   forget(peer: CellId): void;
@@ -154,6 +155,8 @@ export class Host {
         return this.#setTimer(effect);
       case 'send':
         return this.#transport?.send(effect.to, effect.text, effect.door ?? false);
+      case 'look':
+        return this.#transport?.look(effect.to);
       case 'publish':
         return this.#transport?.publish(effect.text);
       case 'reach':

@@ -105,6 +105,7 @@ async function assemble(
       onConnected: (peer: CellId) => host.give({ type: 'peer.connected', peer }),
       onDisconnected: (peer: CellId) => host.give({ type: 'peer.disconnected', peer }),
       onRefused: (peer: CellId) => host.give({ type: 'peer.refused', peer }),
+      onThere: (peer: CellId) => host.give({ type: 'peer.there', peer }),
       onHttp: (stream: Duplex) => api?.serve(stream),
       isAdmitted: (peer: CellId) => cell.isAdmitted(peer),
       isNewcomer: () => host.view().phase !== 'member',

@@ -13,6 +13,7 @@ interface Node {
   frames: { from: string; text: string; sealed: boolean }[];
   connected: Set<string>;
   refused: string[];
+  there: string[];
   admitted: Set<string>;
 }
 
@@ -26,6 +27,7 @@ async function node(fill: number): Promise<Node> {
     frames: [],
     connected: new Set<string>(),
     refused: [],
+    there: [],
     admitted: new Set<string>(),
   } as unknown as Node;
   const handlers: TransportHandlers = {
@@ -34,6 +36,7 @@ async function node(fill: number): Promise<Node> {
     onConnected: (peer) => made.connected.add(peer),
     onDisconnected: (peer) => made.connected.delete(peer),
     onRefused: (peer) => made.refused.push(peer),
+    onThere: (peer) => made.there.push(peer),
     isAdmitted: (peer) => made.admitted.has(peer),
     isNewcomer: () => false,
   };
@@ -124,6 +127,13 @@ describe('the libp2p transport', () => {
     b.admitted.add(a.id);
     know(b, a);
     await until('still there', () => a.connected.has(b.id));
+  });
+
+  it('looks whether a machine is whatever its daemon does', async () => {
+    const [a, b] = [await node(14), await node(15)];
+    know(a, b);
+    a.transport.look(b.id);
+    await until('it is there', () => a.there.includes(b.id));
   });
 
   it('says that nobody listens any more', async () => {

@@ -111,6 +111,39 @@ describe('trust', () => {
   });
 });
 
+describe('silence', () => {
+  it('of a daemon whose machine is there moves nothing for seconds', () => {
+    const world = appliance(5, { seed: 'busy' });
+    world.get('h1', deploy('shop', 5));
+    world.until(() => world.running().length === 5, 5_000, 'running');
+    const before = world.running();
+    for (const [name, ms] of [
+      ['h2', 1_000],
+      ['h4', 2_500],
+    ] as const) {
+      world.pause(name, ms);
+      world.run(ms + 3_000);
+    }
+    expect(world.running()).toEqual(before);
+    expect(world.events.filter(({ kind }) => kind === 'cell.down')).toEqual([]);
+  });
+
+  it('of a machine is a death within a second or so', () => {
+    const world = appliance(5, { seed: 'silent' });
+    world.run(3_000);
+    world.powerOff('h3');
+    world.until(() => world.up().every(({ name }) => aliveIn(world, name).length === 4), 1_300, 'all know');
+  });
+
+  it('of a daemon that never speaks again is a death in the end', () => {
+    const world = appliance(5, { seed: 'hung' });
+    world.run(3_000);
+    world.pause('h3', 60_000);
+    const others = ['h1', 'h2', 'h4', 'h5'];
+    world.until(() => others.every((name) => !aliveIn(world, name).includes('h3')), 6_000, 'all know');
+  });
+});
+
 describe('supervision', () => {
   it('removes an app of which several replicas can not start', () => {
     const world = appliance(1, { seed: 'flawed', startMs: [50, 50] });

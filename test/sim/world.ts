@@ -270,6 +270,8 @@ export class World {
         return this.#send(host, effect.to, effect.text);
       case 'publish':
         return this.#publish(host, effect.text);
+      case 'look':
+        return this.#look(host, effect.to);
       case 'appliance':
         host.disk.founder = effect.founder;
         return;
@@ -310,6 +312,15 @@ export class World {
       if (target.cell === undefined) this.#later(host, { type: 'peer.refused', peer: to }, delay);
       else this.#later(target, { type: 'frame', from: host.id, text, sealed: false }, delay);
     }
+  }
+
+  /** A kernel answers also while its daemon is paused; where no daemon is, it refuses; a dead machine says nothing. */
+  #look(host: SimHost, to: string): void {
+    const target = this.#hostOf(to);
+    if (target === undefined) return;
+    const type = target.cell === undefined ? 'peer.refused' : 'peer.there';
+    for (const delay of this.network.deliveries(host.name, target.name, 2))
+      this.#later(host, { type, peer: to }, delay);
   }
 
   #publish(host: SimHost, text: string): void {

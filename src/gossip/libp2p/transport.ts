@@ -6,6 +6,7 @@
  * protocol starts with it as a member.
  */
 import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { GossipSub } from '@libp2p/gossipsub';
@@ -33,6 +34,7 @@ export interface TransportHandlers {
   onConnected(peer: CellId): void;
   onDisconnected(peer: CellId): void;
   onRefused(peer: CellId): void;
+  onThere(peer: CellId): void;
   onHttp(stream: Duplex): void;
   isAdmitted(peer: CellId): boolean;
   /** Joining still, so that a welcome with the whole document may come. */
@@ -50,6 +52,8 @@ export interface TransportOptions {
 type Services = { pubsub?: GossipSub };
 const joinProtocol = '/osca/join/1';
 const strangerFrameBytes = 65_536;
+/** A kernel on the same network answers within milliseconds; over the world within a few hundred. */
+const lookMs = 1_000;
 const redialMs = { min: 1_000, max: 15_000 };
 
 interface Known {
@@ -195,6 +199,21 @@ export class Transport {
     } catch (error) {
       if (isRefusal(error)) this.#handlers.onRefused(to);
       throw error;
+    }
+  }
+
+  /** Is its machine there? A kernel takes a connection also while its daemon is stopped or too busy to speak. */
+  look(peer: CellId): void {
+    for (const addr of this.#known.get(peer)?.addrs.slice(0, 3) ?? []) {
+      const [, ip, host, tcp, port] = String(addr).split('/');
+      if (host === undefined || tcp !== 'tcp' || (ip !== 'ip4' && ip !== 'ip6')) continue;
+      const socket = connect({ host, port: Number(port), timeout: lookMs });
+      const end = (): void => void socket.destroy();
+      socket.once('connect', () => {
+        end();
+        if (!this.#stopped) this.#handlers.onThere(peer);
+      });
+      socket.once('timeout', end).once('error', end);
     }
   }
 
