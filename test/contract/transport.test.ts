@@ -129,7 +129,7 @@ describe('the libp2p transport', () => {
     await until('still there', () => a.connected.has(b.id));
   });
 
-  it('looks whether a machine is whatever its daemon does', async () => {
+  it('looks whether a machine is there, whatever its daemon does', async () => {
     const [a, b] = [await node(14), await node(15)];
     know(a, b);
     a.transport.look(b.id);

@@ -128,6 +128,17 @@ describe('three hosts', () => {
     expect(await h(2).containers()).toEqual(before);
   });
 
+  it('move nothing while a daemon is stopped for a second and a half', async () => {
+    const downs = async (): Promise<number> => (await h(1).events()).filter(({ kind }) => kind === 'cell.down').length;
+    const [before, told] = [await Promise.all(all().map((host) => host.containers())), await downs()];
+    await h(2).freeze(1_500);
+    // An answer of the frozen one through another shows that it is back in the middle of things.
+    await h(2).ok('cell', 'label', 'h2', 'thawed=yes');
+    await until('heard', async () => (await h(1).cells()).some(({ labels }) => labels.thawed === 'yes'));
+    expect(await downs()).toBe(told);
+    expect(await Promise.all(all().map((host) => host.containers()))).toEqual(before);
+  });
+
   it('run a dead board’s replicas elsewhere, and give them back without duplicates', async () => {
     const before = await settled(h(1), 'shop', 3);
     const start = performance.now();

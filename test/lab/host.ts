@@ -253,6 +253,14 @@ export class LabHost {
     return [pid, ...children].filter((one) => one > 0);
   }
 
+  /** The daemon is stopped for a while, as by a busy board; its kernel and containers go on. */
+  async freeze(ms: number): Promise<void> {
+    const pid = this.daemonPid;
+    sh('kill', '-STOP', String(pid));
+    await new Promise((done) => setTimeout(done, ms));
+    sh('kill', '-CONT', String(pid));
+  }
+
   crashDaemon(): void {
     const pid = this.daemonPid;
     if (pid > 0) trySh('kill', '-9', String(pid));

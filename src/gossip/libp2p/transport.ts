@@ -204,8 +204,11 @@ export class Transport {
 
   /** Is its machine there? A kernel takes a connection also while its daemon is stopped or too busy to speak. */
   look(peer: CellId): void {
-    for (const addr of this.#known.get(peer)?.addrs.slice(0, 3) ?? []) {
-      const [, ip, host, tcp, port] = String(addr).split('/');
+    // Bridges of engines have the same address on every machine: what is mine tells nothing of another.
+    const mine = new Set(this.addrs());
+    const theirs = (this.#known.get(peer)?.addrs ?? []).map(plain).filter((addr) => !mine.has(addr));
+    for (const addr of theirs.slice(0, 4)) {
+      const [, ip, host, tcp, port] = addr.split('/');
       if (host === undefined || tcp !== 'tcp' || (ip !== 'ip4' && ip !== 'ip6')) continue;
       const socket = connect({ host, port: Number(port), timeout: lookMs });
       const end = (): void => void socket.destroy();
@@ -231,7 +234,7 @@ export class Transport {
 
   /** Where this cell can be reached, without its id. */
   addrs(): string[] {
-    return this.#node.getMultiaddrs().map((addr) => String(addr).replace(/\/p2p\/.*$/, ''));
+    return this.#node.getMultiaddrs().map(plain);
   }
 
   /** Members and where they were last: connections to them are kept, or made again. */
@@ -339,6 +342,9 @@ function memberServices(appliance: string, handlers: TransportHandlers) {
     dht: (components: Parameters<typeof dht>[0]) => dht(guarded(components, isAdmitted)),
   };
 }
+
+/** Without the id of the peer. */
+const plain = (addr: Multiaddr): string => String(addr).replace(/\/p2p\/.*$/, '');
 
 function parseAddr(text: string): Multiaddr[] {
   try {
