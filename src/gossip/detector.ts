@@ -114,8 +114,9 @@ export class Detector {
     const watch = this.#watches.get(subject);
     if (watch === undefined || watch.down === down) return;
     watch.down = down;
-    // What was measured while it came and went says nothing of how it answers now.
-    if (!down) Object.assign(watch, { misses: 0, alerted: false, sentMs: undefined, rttMs: -1, rttVarMs: 0 });
+    // What was measured while it came and went says nothing of how it answers now: it is probed at the next tick.
+    const fresh = { misses: 0, alerted: false, sentMs: undefined, nextMs: 0, rttMs: -1, rttVarMs: 0 };
+    if (!down) Object.assign(watch, fresh);
   }
 
   /** The loop was held up: nothing that seems late is anybody's fault but mine. */
@@ -216,13 +217,15 @@ export class Detector {
   }
 
   #measure(watch: Watch, rttMs: number): void {
+    // The first answers over a new connection waited for it and say little of the path: not all is believed, and
+    // the estimate falls faster than it grows.
     if (watch.rttMs < 0) {
-      watch.rttMs = rttMs;
-      watch.rttVarMs = rttMs / 2;
+      watch.rttMs = Math.min(rttMs, this.#options.timeoutMinMs / 2);
+      watch.rttVarMs = watch.rttMs / 2;
       return;
     }
     watch.rttVarMs += (Math.abs(rttMs - watch.rttMs) - watch.rttVarMs) / 4;
-    watch.rttMs += (rttMs - watch.rttMs) / 8;
+    watch.rttMs += (rttMs - watch.rttMs) / (rttMs < watch.rttMs ? 2 : 8);
   }
 
   #timeout(watch: Watch): number {

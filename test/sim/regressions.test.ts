@@ -135,6 +135,19 @@ describe('silence', () => {
     world.until(() => world.up().every(({ name }) => aliveIn(world, name).length === 4), 1_300, 'all know');
   });
 
+  it('of a machine that has just come back is a death as soon', () => {
+    const world = appliance(3, { seed: 'again' });
+    world.run(3_000);
+    for (let i = 0; i < 4; i++) {
+      world.partition([['h1', 'h2'], ['h3']]);
+      const gone = (): boolean => ['h1', 'h2'].every((name) => aliveIn(world, name).length === 2);
+      world.until(gone, 1_300, 'all know');
+      world.run(4_000);
+      world.heal();
+      world.until(() => allSee(world, 3), 15_000, 'back');
+    }
+  });
+
   it('of a daemon that never speaks again is a death in the end', () => {
     const world = appliance(5, { seed: 'hung' });
     world.run(3_000);
