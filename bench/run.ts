@@ -10,7 +10,7 @@ import { root } from '../test/lab/host.ts';
 import { Lab } from '../test/lab/lab.ts';
 import { isAlive, trySh } from '../test/lab/shell.ts';
 import { until } from '../test/until.ts';
-import { cpuPercent, median, residentMb, series, timed } from './measure.ts';
+import { cpuPercent, median, quietMachine, residentMb, series, timed } from './measure.ts';
 import { simScale } from './scale.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
 
@@ -70,6 +70,7 @@ async function deploy(lab: Lab): Promise<object> {
   const ours: number[] = [];
   for (let i = 0; i < 8; i++) {
     const path = specOf(host, `bench${i}`);
+    await quietMachine();
     ours.push(await timed(() => host.ok('deploy', path)));
     await host.ok('rm', `bench${i}`);
     await gone(lab, 'osca-bench');
@@ -78,6 +79,7 @@ async function deploy(lab: Lab): Promise<object> {
   await swarmUp(lab.hosts);
   const theirs: number[] = [];
   for (let i = 0; i < 8; i++) {
+    await quietMachine();
     theirs.push(await timed(() => swarmDeploy(host, `bench${i}`)));
     await swarmRemove(host, `bench${i}`);
   }
