@@ -8,49 +8,24 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import {
-  accessSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  watch as watchFolder,
-  writeFileSync,
-} from 'node:fs';
-import { createServer } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
 import { limits } from '../../core/limits.ts';
 import type { DriverChange, ExecQuery, ExecSession, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
-import { createCgroup, killCgroups } from './cgroup.ts';
-import { groupOf, isSame, orphansOf, startTimeOf } from './proc.ts';
+import { createCgroup } from './cgroup.ts';
+import { openLog, readLog, rotate } from './log.ts';
+import { isSame, startTimeOf } from './proc.ts';
+import { checkCommand, environment, freePort, portEnvironment } from './surroundings.ts';
+import type { UnitFile } from './unit.ts';
+import { endUnit, exitCodeOf, killGroup, readUnit } from './unit.ts';
 
 export interface ProcessDriverOptions {
   folder: string;
   /** Processes end when the daemon does, however it ends. */
   lifeline: boolean;
-}
-
-interface UnitFile {
-  unit: UnitSpec;
-  ports: number[];
-  startedAtMs: number;
-  /** The wrapper: leader of the unit's session. */
-  pid: number;
-  pidStart: string;
-  cgroups: string[];
 }
 
 /**
@@ -63,9 +38,6 @@ const wrapper =
   'while :; do wait $c; r=$?; kill -0 $c 2>/dev/null || break; done; echo $r >"$d/exit.new"; mv "$d/exit.new" "$d/exit"';
 /** The same, and a reader of descriptor 3 that ends the whole group when the daemon's end of the pipe closes. */
 const lifelineWrapper = `( exec 0<&3; trap : TERM INT HUP QUIT USR1 USR2; read _; kill -KILL 0 ) & ${wrapper}; kill -KILL 0`;
-
-/** A log this large is moved to `log.1`, in place of the one there. */
-const maxLogBytes = 8_388_608;
 
 export class ProcessDriver implements RuntimeDriver {
   readonly kind = 'process';
@@ -195,23 +167,8 @@ export class ProcessDriver implements RuntimeDriver {
     rmSync(handle, { recursive: true, force: true });
   }
 
-  /** Lines have no times of their own: `sinceMs` holds for the file as a whole. */
-  async *logs(handle: string, query: LogQuery): AsyncGenerator<LogLine> {
-    const path = join(handle, 'log');
-    if (!existsSync(path)) return;
-    const { mtimeMs, size } = statSync(path);
-    const lines: LogLine[] = [];
-    const read = async (file: string, end: number): Promise<void> => {
-      if (end < 0) return;
-      for await (const text of createInterface({ input: createReadStream(file, { end }), crlfDelay: Infinity })) {
-        lines.push({ atMs: mtimeMs, stream: 'stdout', text });
-        if (lines.length > (query.tail ?? limits.logLines)) lines.shift();
-      }
-    };
-    if (existsSync(`${path}.1`)) await read(`${path}.1`, statSync(`${path}.1`).size - 1);
-    await read(path, size - 1);
-    if (query.sinceMs === undefined || mtimeMs >= query.sinceMs) yield* lines;
-    if (query.follow) yield* follow(path, size, query.signal);
+  logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
+    return readLog(handle, query);
   }
 
   async exec(handle: string, query: ExecQuery): Promise<ExecSession> {
@@ -257,76 +214,6 @@ export class ProcessDriver implements RuntimeDriver {
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
-/** What a process may see of the daemon's surroundings; the runtime's own folder first, so that `node` is there. */
-/** A command that is not there is better said as a failed start than as a crash. */
-function checkCommand(command: string, path: string, cwd: string): void {
-  const places = command.includes('/') ? [resolve(cwd, command)] : path.split(':').map((one) => join(one, command));
-  const found = places.filter((place) => existsSync(place));
-  const runs = (place: string): boolean => {
-    try {
-      accessSync(place, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  if (found.some(runs)) return;
-  const why = found.length === 0 ? 'not found on this cell' : 'not executable';
-  throw new OscaError('start-failed', `command '${command}' is ${why}`, 'install it, or name its full path');
-}
-
-function environment(): Record<string, string> {
-  const path = `${dirname(process.execPath)}:${process.env.PATH ?? '/usr/bin:/bin'}`;
-  return { PATH: path, HOME: process.env.HOME ?? '/', LANG: process.env.LANG ?? 'C.UTF-8' };
-}
-
-/** PORT is the host port of the first port, PORT_8080 that of target 8080. */
-function portEnvironment(wanted: UnitSpec['service']['ports'], ports: readonly number[]): Record<string, string> {
-  const env: Record<string, string> = {};
-  if (ports[0] !== undefined) env.PORT = String(ports[0]);
-  wanted.forEach(({ target }, i) => {
-    env[`PORT_${target}`] = String(ports[i]);
-  });
-  return env;
-}
-
-async function freePort(published: number | undefined, host = '0.0.0.0'): Promise<number> {
-  const server = createServer();
-  return await new Promise((resolve, reject) => {
-    server.once('error', () => {
-      reject(
-        new OscaError('port-taken', `port ${published} is taken on this cell`, 'free it, or publish another port'),
-      );
-    });
-    server.listen(published ?? 0, host, () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-function openLog(handle: string): number {
-  mkdirSync(handle, { recursive: true, mode: 0o700 });
-  return openSync(join(handle, 'log'), 'a', 0o600);
-}
-
-function readUnit(handle: string): UnitFile | undefined {
-  try {
-    return JSON.parse(readFileSync(join(handle, 'unit.json'), 'utf8')) as UnitFile;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The code that the wrapper wrote; 137 where it had no time to. */
-function exitCodeOf(handle: string): number {
-  try {
-    return Number(readFileSync(join(handle, 'exit'), 'utf8').trim());
-  } catch {
-    return 137;
-  }
-}
-
 function spawned(child: ChildProcess, unit: UnitSpec, cwd: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     child.once('spawn', resolve);
@@ -336,98 +223,5 @@ function spawned(child: ChildProcess, unit: UnitSpec, cwd: string | undefined): 
         new OscaError('start-failed', `${unit.replica} can't start: ${reason}`, 'check working_dir and command', error),
       );
     });
-  });
-}
-
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, signal);
-  } catch {
-    // It ended meanwhile.
-  }
-}
-
-/** The spec's signal to the process itself; after the grace, or when it ended, the end of all that it left. */
-async function endUnit(handle: string, file: UnitFile, graceMs: number): Promise<void> {
-  const runs = (): boolean => isSame(file.pid, file.pidStart);
-  const child = readNumber(join(handle, 'child'));
-  if (runs() && graceMs > 0 && child !== undefined && groupOf(child) === file.pid) {
-    try {
-      process.kill(child, (file.unit.service.stopSignal ?? 'SIGTERM') as NodeJS.Signals);
-    } catch {
-      // It ended meanwhile.
-    }
-    const deadline = performance.now() + graceMs;
-    while (runs() && performance.now() < deadline) await delay(20);
-  }
-  if (runs()) killGroup(file.pid, 'SIGKILL');
-  for (let i = 0; i < 100 && runs(); i++) await delay(10);
-  for (const pid of orphansOf(file.pid, file.unit.replica)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  killCgroups(file.cgroups ?? []);
-}
-
-function readNumber(path: string): number | undefined {
-  try {
-    return Number(readFileSync(path, 'utf8').trim()) || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The process appends to the same file, so its content is copied away and the file emptied. */
-function rotate(handle: string): void {
-  const path = join(handle, 'log');
-  try {
-    if (statSync(path).size <= maxLogBytes) return;
-    copyFileSync(path, `${path}.1`);
-    truncateSync(path);
-  } catch {
-    // No log yet, or no space: the next look tries again.
-  }
-}
-
-async function* follow(path: string, from: number, signal: AbortSignal): AsyncGenerator<LogLine> {
-  let position = from;
-  let rest = '';
-  while (!signal.aborted) {
-    const size = existsSync(path) ? statSync(path).size : position;
-    if (size < position) position = 0;
-    if (size > position) {
-      for await (const chunk of createReadStream(path, { start: position, end: size - 1, encoding: 'utf8' }))
-        rest += chunk;
-      position = size;
-      const lines = rest.split('\n');
-      rest = lines.pop()!;
-      for (const text of lines) yield { atMs: Date.now(), stream: 'stdout', text };
-    } else {
-      await changed(path, signal);
-      if (!existsSync(path)) return;
-    }
-  }
-}
-
-/** Waits until the file changes, a second at most. */
-async function changed(path: string, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      watcher?.close();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, 1_000);
-    let watcher: ReturnType<typeof watchFolder> | undefined;
-    try {
-      watcher = watchFolder(path, done);
-    } catch {
-      // The file is gone; the timer ends the wait.
-    }
-    signal.addEventListener('abort', done);
   });
 }
