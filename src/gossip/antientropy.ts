@@ -10,8 +10,9 @@ import { encodeFrame } from '../core/frames.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
-import type { Member, Membership } from './membership.ts';
-import { drawerOf } from './membership.ts';
+import type { Membership } from './membership.ts';
+import type { Member } from './roster.ts';
+import { drawerOf } from './roster.ts';
 
 /** The document's side of the comparison. State vectors and differences are base64. */
 export interface Notes {

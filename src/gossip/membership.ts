@@ -10,13 +10,16 @@
 import type { Outbox } from '../core/events.ts';
 import type { Frame, Sealed } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
-import { compare, hash32 } from '../core/hash.ts';
+import { hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId, MemberRecord, MemberState } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
+import { Alerts } from './alerts.ts';
 import type { DetectorOptions, Verdict } from './detector.ts';
 import { Detector, detectorDefaults } from './detector.ts';
 import { Observers } from './observers.ts';
+import type { Member } from './roster.ts';
+import { Roster } from './roster.ts';
 import type { Voice } from './voice.ts';
 
 export interface MembershipOptions {
@@ -40,25 +43,6 @@ export const membershipDefaults: MembershipOptions = {
   indirect: 2,
 };
 
-export interface Member {
-  id: CellId;
-  record: MemberRecord;
-  /** The record as its origin sealed it, to pass on. */
-  sealed: string;
-  inc: number;
-  seq: number;
-  state: MemberState;
-  sinceMs: number;
-  suspectMs: number | undefined;
-}
-
-interface Alert {
-  inc: number;
-  atMs: number;
-  /** As its observer sealed it. */
-  sealed: string;
-}
-
 export interface MembershipDeps {
   self: CellId;
   voice: Voice;
@@ -70,15 +54,11 @@ export interface MembershipDeps {
 export class Membership {
   readonly #deps: MembershipDeps;
   readonly #options: MembershipOptions;
-  readonly #members = new Map<CellId, Member>();
-  /** The same, sorted by id. */
-  readonly #sorted: Member[] = [];
+  readonly #members = new Roster();
   readonly #suspects = new Set<CellId>();
-  readonly #alerts = new Map<CellId, Map<CellId, Alert>>();
+  readonly #alerts: Alerts;
   /** Held down by others, at this incarnation, before I knew of it. */
   readonly #rumoured = new Map<CellId, number>();
-  /** The alerts that made a member down, to show to whoever missed them. */
-  readonly #proofs = new Map<CellId, string[]>();
   readonly #mine = new Map<CellId, number>();
   readonly #asks = new Map<string, CellId[]>();
   readonly #observers: Observers;
@@ -87,59 +67,44 @@ export class Membership {
   #lastTickMs: number | undefined;
   /** Grows with every change of what the view shows. */
   version = 0;
-  /** Of all records and of who is down: equal on cells that know the same. */
-  hash = 0;
 
   constructor(deps: MembershipDeps, options: MembershipOptions = membershipDefaults) {
     this.#deps = deps;
     this.#options = options;
+    this.#alerts = new Alerts(options.alertLifeMs);
     this.#observers = new Observers(options.observers);
     this.#detector = new Detector(options.detector);
   }
 
   /** Sorted by id. */
   members(): readonly Member[] {
-    return this.#sorted;
+    return this.#members.sorted;
   }
 
   /** Why it is down, as its observers sealed it; nothing where I only heard of it. */
   proofOf(id: CellId): readonly string[] {
-    return this.#proofs.get(id) ?? [];
+    return this.#alerts.proofOf(id);
   }
 
   /** Of n drawers, each one's hash: equal where the same records lie in it. */
   sums(n: number): number[] {
-    const sums = Array.from({ length: n }, () => 0);
-    for (const member of this.#sorted) {
-      const drawer = drawerOf(member.id, n);
-      sums[drawer] = (sums[drawer]! ^ sumOf(member)) >>> 0;
-    }
-    return sums;
+    return this.#members.sums(n);
   }
 
   #put(member: Member): void {
-    const known = this.#members.get(member.id);
-    this.hash = (this.hash ^ (known === undefined ? 0 : sumOf(known)) ^ sumOf(member)) >>> 0;
-    const at = this.#placeOf(member.id);
-    this.#sorted.splice(at, this.#members.has(member.id) ? 1 : 0, member);
-    this.#members.set(member.id, member);
+    this.#members.put(member);
     if (member.state === 'suspect') this.#suspects.add(member.id);
     else this.#suspects.delete(member.id);
     this.version++;
   }
 
-  #placeOf(id: CellId): number {
-    let [low, high] = [0, this.#sorted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (compare(this.#sorted[middle]!.id, id) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   get(id: CellId): Member | undefined {
     return this.#members.get(id);
+  }
+
+  /** Of all records and of who is down: equal on cells that know the same. */
+  get hash(): number {
+    return this.#members.hash;
   }
 
   rttOf(id: CellId): number | undefined {
@@ -148,7 +113,7 @@ export class Membership {
 
   /** Members that are here and not me, sorted. */
   peers(): CellId[] {
-    return this.#sorted
+    return this.#members.sorted
       .filter(({ id, state }) => id !== this.#deps.self && (state === 'alive' || state === 'suspect'))
       .map(({ id }) => id);
   }
@@ -189,16 +154,12 @@ export class Membership {
 
   /** A cell that was removed from the appliance: forget it. */
   expel(id: CellId): void {
-    if (!this.#members.has(id)) return;
-    this.hash = (this.hash ^ sumOf(this.#members.get(id)!)) >>> 0;
-    this.#sorted.splice(this.#placeOf(id), 1);
-    this.#members.delete(id);
+    if (!this.#members.delete(id)) return;
     this.#suspects.delete(id);
     this.#observers.setFit(id, false);
     this.#observers.removeSubject(id);
     this.#detector.forget(id);
-    this.#alerts.delete(id);
-    this.#proofs.delete(id);
+    this.#alerts.clear(id);
     this.#mine.delete(id);
     this.#deps.voice.forget(id);
     this.#retarget = true;
@@ -257,10 +218,7 @@ export class Membership {
   }
 
   #expireSuspects(now: number): void {
-    for (const [subject, alerts] of this.#alerts) {
-      for (const [observer, { atMs }] of alerts) if (now - atMs > this.#options.alertLifeMs) alerts.delete(observer);
-      this.#judge(subject, now);
-    }
+    for (const subject of this.#alerts.fade(now)) this.#judge(subject, now);
     for (const id of this.#suspects) {
       const { suspectMs } = this.#members.get(id)!;
       if (suspectMs === undefined || now - suspectMs < this.#options.suspectFitMs) continue;
@@ -325,38 +283,28 @@ export class Membership {
     }
     const member = this.#members.get(who);
     if (member === undefined || inc < member.inc || member.state === 'left') return;
-    const alerts = this.#alerts.get(who) ?? new Map<CellId, Alert>();
-    if (on) alerts.set(observer, { inc, atMs: now, sealed: text });
-    else alerts.delete(observer);
-    this.#alerts.set(who, alerts);
-    if (on) this.#detector.hurry(who, now);
+    if (on) {
+      this.#alerts.raise(who, observer, text, now);
+      this.#detector.hurry(who, now);
+    } else this.#alerts.withdraw(who, observer);
     this.#judge(who, now);
   }
 
   /** Down by a majority of the live observers; suspect by fewer. */
   #judge(who: CellId, now: number): void {
     const member = this.#members.get(who);
-    const alerts = this.#alerts.get(who);
-    if (member === undefined || alerts === undefined) return;
+    if (member === undefined || !this.#alerts.concerns(who)) return;
     if (member.state === 'down' || member.state === 'left') return;
     const observers = this.#observers.of(who);
-    const raised = observers.flatMap((id) => alerts.get(id) ?? []);
+    const raised = this.#alerts.of(who, observers);
     if (observers.length > 0 && raised.length >= Math.floor(observers.length / 2) + 1) {
-      this.#proofs.set(
-        who,
-        raised.map(({ sealed }) => sealed),
-      );
+      this.#alerts.prove(who, raised);
       this.#setState(member, 'down', now);
-    } else {
-      // An alert of a cell that does not watch it in my eyes counts when it does.
-      if (alerts.size === 0) this.#alerts.delete(who);
-      this.#setState(member, raised.length > 0 ? 'suspect' : 'alive', now);
-    }
+    } else this.#setState(member, raised.length > 0 ? 'suspect' : 'alive', now);
   }
 
   #clearAlerts(id: CellId): void {
-    this.#alerts.delete(id);
-    this.#proofs.delete(id);
+    this.#alerts.clear(id);
     this.#mine.delete(id);
     this.#detector.setDown(id, true);
     this.#detector.setDown(id, false);
@@ -397,7 +345,7 @@ export class Membership {
   }
 
   #onAsk(from: CellId, q: number, who: CellId): void {
-    if (!this.#members.has(who)) return;
+    if (this.#members.get(who) === undefined) return;
     const key = `${who} ${q + helperOffset}`;
     const askers = this.#asks.get(key);
     if (askers !== undefined) askers.push(from);
@@ -439,10 +387,6 @@ export class Membership {
 
 /** Probe numbers of pings that I send for others, so that they never meet my own. */
 const helperOffset = 1_000_000_000_000;
-
-export const drawerOf = (id: CellId, drawers: number): number => hash32(id, 17) % drawers;
-
-const sumOf = ({ id, inc, seq, state }: Member): number => hash32(`${id} ${inc} ${seq} ${state === 'down'}`);
 
 function isNewer(inc: number, seq: number, known: Member): boolean {
   return inc > known.inc || (inc === known.inc && seq > known.seq);

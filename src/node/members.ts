@@ -3,7 +3,8 @@
 import type { CellFacts, CellId, MemberView } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
-import type { Member, Membership } from '../gossip/membership.ts';
+import type { Membership } from '../gossip/membership.ts';
+import type { Member } from '../gossip/roster.ts';
 import type { Told } from '../runtime/reconcile.ts';
 
 export const unknownFacts: CellFacts = {
