@@ -10,6 +10,8 @@ import { compare } from '../core/hash.ts';
 import type { ServiceSpec, UnitState, UnitStatus, Veto } from '../core/model.ts';
 import type { Picture } from './reconcile.ts';
 import { reconcile } from './reconcile.ts';
+import { Vetoes } from './vetoes.ts';
+import { exitWords } from './words.ts';
 
 export interface SuperviseOptions {
   backoffMinMs: number;
@@ -66,11 +68,6 @@ interface Unit {
   health: Health;
 }
 
-interface HeldVeto extends Veto {
-  untilMs: number;
-  count: number;
-}
-
 /** Failures that another try here will not mend soon. */
 const lasting = new Set(['image-missing', 'port-taken', 'bad-spec']);
 
@@ -78,7 +75,7 @@ export class Supervisor {
   readonly #out: Outbox;
   readonly #options: SuperviseOptions;
   readonly #units = new Map<string, Unit>();
-  readonly #vetoes = new Map<string, HeldVeto>();
+  readonly #vetoes: Vetoes;
   #picture: Picture | undefined;
   /** Drivers whose first list has come: before it, nothing is started that may already run. */
   readonly #listed = new Set<ServiceSpec['driver']>();
@@ -87,6 +84,7 @@ export class Supervisor {
   constructor(out: Outbox, options: SuperviseOptions = superviseDefaults) {
     this.#out = out;
     this.#options = options;
+    this.#vetoes = new Vetoes(options);
   }
 
   /** Grows when what the record tells has changed. */
@@ -104,10 +102,7 @@ export class Supervisor {
   }
 
   vetoes(): Veto[] {
-    return [...this.#vetoes.values()]
-      .filter(({ untilMs }) => untilMs > 0)
-      .map(({ service, hash, reason }) => ({ service, hash, reason }))
-      .sort((a, b) => compare(a.service, b.service));
+    return this.#vetoes.held();
   }
 
   handleOf(key: string): { handle: string; driver: ServiceSpec['driver'] } | undefined {
@@ -122,7 +117,7 @@ export class Supervisor {
     const services = new Set(
       [...picture.assigned.values()].map(({ app, service, hash }) => `${app}/${service}@${hash}`),
     );
-    for (const [key, { untilMs }] of this.#vetoes) if (untilMs === 0 && !services.has(key)) this.#vetoes.delete(key);
+    this.#vetoes.keep(services);
     for (const unit of this.#units.values()) {
       const spec = picture.wanted.get(unit.replica);
       if (spec === undefined || spec.hash !== unit.hash) continue;
@@ -304,7 +299,10 @@ export class Supervisor {
       this.#drop(unit, now);
       return;
     }
-    if (lasting.has(code) || unit.failures >= this.#options.failuresToVeto) this.#veto(unit, message, now);
+    if (lasting.has(code) || unit.failures >= this.#options.failuresToVeto) {
+      this.#vetoes.add(serviceOf(unit.replica), unit.hash, message, now);
+      this.#version++;
+    }
     this.#set(unit, 'backoff', now, message);
     unit.retryMs = now + this.#backoff(unit.failures);
     this.#out.push({
@@ -353,15 +351,6 @@ export class Supervisor {
     return Math.min(this.#options.backoffMaxMs, this.#options.backoffMinMs * 2 ** Math.min(16, times - 1));
   }
 
-  #veto(unit: Unit, reason: string, now: number): void {
-    const service = unit.replica.split('/').slice(0, 2).join('/');
-    const key = `${service}@${unit.hash}`;
-    const count = (this.#vetoes.get(key)?.count ?? 0) + 1;
-    const untilMs = now + Math.min(this.#options.vetoMaxMs, this.#options.vetoMinMs * 2 ** (count - 1));
-    this.#vetoes.set(key, { service, hash: unit.hash, reason, untilMs, count });
-    this.#version++;
-  }
-
   // -- time --------------------------------------------------------------------------------------------------------
 
   tick(now: number): void {
@@ -371,11 +360,7 @@ export class Supervisor {
       } else if (unit.state === 'backoff') this.#retry(unit, now);
       else if (isUp(unit)) this.#feelPulse(unit, now);
     }
-    for (const veto of this.#vetoes.values()) {
-      if (veto.untilMs === 0 || now < veto.untilMs) continue;
-      veto.untilMs = 0;
-      this.#version++;
-    }
+    if (this.#vetoes.end(now)) this.#version++;
   }
 
   #retry(unit: Unit, now: number): void {
@@ -428,14 +413,6 @@ export class Supervisor {
   }
 }
 
+const serviceOf = (replica: string): string => replica.split('/').slice(0, 2).join('/');
 const isUp = ({ state }: Unit): boolean => state === 'running' || state === 'ready';
 const hasPulse = (spec: UnitSpec | undefined): boolean => spec?.service.healthcheck !== undefined;
-
-/** An exit in words. 137 and 143 are signals; 125 to 127 are the engine's and the shell's own. */
-export function exitWords(code: number, oom: boolean): string {
-  if (oom) return 'out of memory: the kernel killed it; raise deploy.resources.limits.memory';
-  if (code > 128 && code < 160) return `ended by signal ${code - 128} (exit code ${code})`;
-  if (code === 127) return 'exit code 127: command not found';
-  if (code === 126) return 'exit code 126: command is not executable';
-  return `exit code ${code}`;
-}
