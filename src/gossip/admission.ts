@@ -202,8 +202,9 @@ export class Admission {
     const chain = this.trust?.chainOf(this.#deps.self);
     const name = this.#deps.name();
     if (this.trust === undefined) this.#send(peer, { t: 'knock', name });
-    else if (chain !== undefined)
-      this.#send(peer, { t: 'knock', name, app: this.appliance, chain, sv: this.#deps.stateVector() });
+    // Without a chain, where my disk forgot how I came in: members know me still.
+    else if (chain === undefined) this.#send(peer, { t: 'knock', name, app: this.appliance });
+    else this.#send(peer, { t: 'knock', name, app: this.appliance, chain, sv: this.#deps.stateVector() });
   }
 
   // -- at the door -------------------------------------------------------------------------------------------------
