@@ -125,7 +125,8 @@ async function runHere(
       socket.destroy();
     }
   });
-  socket.once('close', () => session.kill());
+  // An upgraded socket stays half open when its other end goes; stdin ends by a frame of its own.
+  socket.once('end', () => session.kill()).once('close', () => session.kill());
   if (socket.destroyed) session.kill();
   let kind: typeof execKind.exit | typeof execKind.error = execKind.exit;
   const words = await session.exitCode.then(String, (error: unknown) => {

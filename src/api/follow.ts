@@ -4,8 +4,9 @@ import type { ErrorCode } from '../core/errors.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { unitKey } from '../core/events.ts';
 import { limits } from '../core/limits.ts';
+import type { Revision } from '../core/model.ts';
 import type { LogLine, LogQuery } from '../core/ports.ts';
-import type { DeployRequest } from '../node/deployer.ts';
+import type { Deployment, DeployRequest } from '../node/deployer.ts';
 import type { ApiDeps, Target } from './context.ts';
 import type { ReplicaRow } from './rows.ts';
 import { isFine, replicaRows } from './rows.ts';
@@ -91,7 +92,7 @@ export async function* deploySteps(
 
 async function* untilRunning(
   deps: ApiDeps,
-  { app: { name: app }, revision }: Awaited<ReturnType<ApiDeps['deployer']['deploy']>>,
+  { app: { name: app }, revision, seq, atMs }: Deployment,
   bell: Bell,
   startMs: number,
   timeoutMs: number,
@@ -108,8 +109,10 @@ async function* untilRunning(
         `${app} was removed while it was being deployed`,
         'deploy it again if it should run',
       );
-    // The view shows it once placement has seen it.
-    placed ||= state !== undefined && [state.revision, ...state.history].some(({ id }) => id === revision);
+    // The view shows it once placement has seen it; an earlier deploy of the same spec had another number and time.
+    const isMine = (one: Revision): boolean => one.id === revision && one.seq === seq && one.atMs === atMs;
+    placed ||=
+      state !== undefined && (isMine(state.revision) || state.history.some(isMine) || state.revision.seq > seq);
     const rows = replicaRows(view, app).filter(({ current }) => current && placed);
     for (const row of rows) {
       const text = `${row.cell} ${row.state} ${row.reason}`;
@@ -123,6 +126,12 @@ async function* untilRunning(
     const pending = rows.find(({ state }) => state === 'pending');
     pendingMs = pending === undefined ? undefined : (pendingMs ?? now);
     const late = now - startMs >= timeoutMs;
+    if (late && !placed)
+      throw new OscaError(
+        'timeout',
+        `${app} was accepted, but this cell has not placed it in time`,
+        'osca ps shows how it is',
+      );
     const failed =
       rows.find(isHopeless) ??
       (pendingMs !== undefined && now - pendingMs >= pendingGraceMs ? pending : undefined) ??

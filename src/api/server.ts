@@ -35,7 +35,11 @@ const statusOf: Record<string, number> = {
 };
 
 async function build(deps: ApiDeps): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: 4_194_304, forceCloseConnections: true });
+  const app = fastify({
+    ...{ bodyLimit: 4_194_304, forceCloseConnections: true },
+    // A whole ticket may stand in a path.
+    routerOptions: { maxParamLength: 16_384 },
+  });
   await app.register(swagger, {
     openapi: {
       info: { title: 'OSCA', version: deps.version, description: 'The API of one cell of an OSCA appliance' },

@@ -52,7 +52,8 @@ export class SpecError extends OscaError {
 
 export function problemText(problem: SpecProblem): string {
   const hint = problem.hint === '' ? '' : `\n  ${problem.hint}`;
-  return `${problem.file}:${problem.line}:${problem.column}: ${problem.key}: ${problem.message}${hint}`;
+  const key = problem.key === '' ? '' : ` ${problem.key}:`;
+  return `${problem.file}:${problem.line}:${problem.column}:${key} ${problem.message}${hint}`;
 }
 
 /** The message of anything thrown. */

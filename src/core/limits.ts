@@ -12,8 +12,11 @@ export const limits = {
   joinFramesPerSecond: 5,
   /** Gossip of cells whose admission may be on its way: a storm of a few hundred newcomers, two frames each. */
   earlyFrames: 1_024,
-  /** Writers whose updates wait for earlier ones. The oldest is dropped: digests repair what is lost. */
+  earlyBytes: 16_384,
+  earlyMs: 10_000,
+  /** Updates that wait for earlier ones of their writers, and their bytes. The oldest is dropped: digests repair what is lost. */
   heldUpdates: 1_024,
+  heldBytes: 4_194_304,
   /** Members of one appliance: the next power of two above the size we prove. */
   members: 2_048,
   /** Entries in the trust log: every admission and revocation ever made. */

@@ -31,8 +31,11 @@ export class WantedDocument {
   readonly #trust = this.#doc.getMap<string>('trust');
   readonly #trustLog: TrustItem[] = [];
   #trustNumber = 0;
-  /** Writer -> clock -> an update that must wait. */
-  readonly #held = new Map<number, Map<number, Uint8Array>>();
+  /** Updates that must wait, oldest first, by `writer:clock`. */
+  readonly #held = new Map<string, { client: number; clock: number; update: Uint8Array }>();
+  #heldBytes = 0;
+  /** The last update that was applied has taken effect, and does not wait for another. */
+  tookIn = true;
   #captured: Uint8Array[] = [];
   #deleting = false;
   #cache: { apps?: AppState[]; sv?: string; hash?: number; whole?: string } = {};
@@ -86,14 +89,21 @@ export class WantedDocument {
    */
   apply(update: Uint8Array): Uint8Array | undefined | 'malformed' {
     this.#captured = [];
+    this.tookIn = false;
     try {
-      for (let next: Uint8Array | undefined = update; next !== undefined; next = this.#takeHeld()) {
-        const early = this.#earlyOf(next);
-        if (early === undefined) Y.applyUpdate(this.#doc, next);
-        else this.#hold(early, next);
-      }
+      const early = this.#earlyOf(update);
+      if (early === undefined) Y.applyUpdate(this.#doc, update);
+      else this.#hold(early, update);
+      this.tookIn = early === undefined && this.#doc.store.pendingStructs === null;
     } catch {
       return 'malformed';
+    }
+    for (let next = this.#takeHeld(); next !== undefined; next = this.#takeHeld()) {
+      try {
+        Y.applyUpdate(this.#doc, next);
+      } catch {
+        // What waited was no good; what it waited for is.
+      }
     }
     return this.#captured.length > 1 ? Y.mergeUpdates(this.#captured) : this.#captured[0];
   }
@@ -107,19 +117,25 @@ export class WantedDocument {
   }
 
   #hold({ client, clock }: { client: number; clock: number }, update: Uint8Array): void {
-    if (this.#held.size >= limits.heldUpdates) this.#held.delete(this.#held.keys().next().value!);
-    this.#held.set(client, (this.#held.get(client) ?? new Map<number, Uint8Array>()).set(clock, update));
+    const key = `${client}:${clock}`;
+    if (update.length <= (this.#held.get(key)?.update.length ?? 0)) return;
+    this.#drop(key);
+    this.#held.set(key, { client, clock, update });
+    this.#heldBytes += update.length;
+    while (this.#held.size > limits.heldUpdates || this.#heldBytes > limits.heldBytes)
+      this.#drop(this.#held.keys().next().value!);
+  }
+
+  #drop(key: string): void {
+    this.#heldBytes -= this.#held.get(key)?.update.length ?? 0;
+    this.#held.delete(key);
   }
 
   #takeHeld(): Uint8Array | undefined {
-    for (const [client, updates] of this.#held) {
-      const state = Y.getState(this.#doc.store, client);
-      for (const [clock, update] of updates) {
-        if (clock > state) continue;
-        updates.delete(clock);
-        if (updates.size === 0) this.#held.delete(client);
-        return update;
-      }
+    for (const [key, { client, clock, update }] of this.#held) {
+      if (clock > Y.getState(this.#doc.store, client)) continue;
+      this.#drop(key);
+      return update;
     }
     return undefined;
   }

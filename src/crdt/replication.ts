@@ -47,7 +47,13 @@ export class Replication {
 
   /** Changes the document and answers `request` once it is safe on this disk and on `acks` others (if there are). */
   write(edit: () => void, request: { id: number; value: Record<string, unknown>; acks: number }, now: number): void {
-    const update = this.#deps.document.change(edit)!;
+    const update = this.#deps.document.change(edit);
+    if (update === undefined) {
+      // It was so already.
+      const reply: Reply = { ok: true, value: { ...request.value, acks: 0 } };
+      this.#deps.out.push({ type: 'reply', id: request.id, reply });
+      return;
+    }
     const token = this.#persist(update);
     const peers = this.#deps.peers();
     const needed = Math.min(request.acks, peers.length);
@@ -63,7 +69,8 @@ export class Replication {
 
   /** A change that nobody waits for: an admission, a founding. */
   note(edit: () => void): void {
-    const update = this.#deps.document.change(edit)!;
+    const update = this.#deps.document.change(edit);
+    if (update === undefined) return;
     this.#persist(update);
     this.#deps.out.push({ type: 'publish', text: this.#deps.seal({ t: 'doc', u: toBase64(update) }).text });
     this.#deps.onChange();
@@ -85,7 +92,7 @@ export class Replication {
       this.#persist(applied);
       this.#deps.onChange();
     }
-    if (receipt !== undefined && this.#deps.document.isWhole()) {
+    if (receipt !== undefined && this.#deps.document.tookIn) {
       this.#receipts.push({ token: this.#token, ...receipt });
       this.#giveReceipts();
     }

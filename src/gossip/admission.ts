@@ -334,13 +334,9 @@ export class Admission {
     const stranger = this.#strangers.get(from);
     if (stranger !== undefined) stranger.nextMs = now + knockRefusedEveryMs;
     if (frame.app !== this.appliance) return;
-    if (this.isAdmitted(from)) {
-      if (this.trust?.cameBy(this.#deps.self, frame.spent ?? [])) {
-        this.#deps.append({ kind: 'revoke', sub: this.#deps.self, by: from });
-        return;
-      }
-      this.join = { refused: frame.reason };
-      this.#to('revoked');
+    // Only what I came in by makes me go: one member's word may be older than my ticket, or its clock ahead.
+    if (this.isAdmitted(from) && this.trust?.cameBy(this.#deps.self, frame.spent ?? [])) {
+      this.#deps.append({ kind: 'revoke', sub: this.#deps.self, by: from });
     } else if (this.phase === 'joining' && this.join.refused !== frame.reason) {
       this.join = { refused: frame.reason };
       this.version++;

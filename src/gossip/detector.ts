@@ -35,6 +35,8 @@ export const detectorDefaults: DetectorOptions = {
   probeDownEveryMs: 2_000,
 };
 
+const probesKept = 8;
+
 interface Watch {
   subject: CellId;
   down: boolean;
@@ -42,6 +44,8 @@ interface Watch {
   hearsay: boolean;
   probe: number;
   sentMs: number | undefined;
+  /** When the last few probes were sent, by number. */
+  sent: Map<number, number>;
   nextMs: number;
   misses: number;
   /** When the first of the misses in a row was noticed. */
@@ -107,7 +111,7 @@ export class Detector {
   #add(subject: CellId, nextMs: number, hearsay: boolean): void {
     const fresh = { down: false, probe: 0, sentMs: undefined, misses: 0, silentMs: 0, there: false };
     const unmeasured = { alerted: false, rttMs: -1, rttVarMs: 0 };
-    this.#watches.set(subject, { subject, hearsay, nextMs, ...fresh, ...unmeasured });
+    this.#watches.set(subject, { subject, hearsay, nextMs, sent: new Map(), ...fresh, ...unmeasured });
   }
 
   setDown(subject: CellId, down: boolean): void {
@@ -144,6 +148,8 @@ export class Detector {
   #knock(watch: Watch, now: number): Verdict {
     watch.probe = ++this.#probe;
     watch.sentMs = now;
+    watch.sent.set(watch.probe, now);
+    watch.sent.delete(watch.sent.size > probesKept ? watch.sent.keys().next().value! : -1);
     return { kind: 'probe', subject: watch.subject, probe: watch.probe };
   }
 
@@ -204,8 +210,9 @@ export class Detector {
   answered(subject: CellId, probe: number, now: number, direct: boolean): Verdict[] {
     const watch = this.#watches.get(subject);
     if (watch === undefined) return [];
-    const measures = direct && !watch.down && watch.misses === 0 && watch.probe === probe;
-    if (measures && watch.sentMs !== undefined) this.#measure(watch, now - watch.sentMs);
+    // Also where it comes late: a path that became slower is measured, not mistaken for a silent one.
+    const probeSentMs = watch.sent.get(probe);
+    if (direct && !watch.down && probeSentMs !== undefined) this.#measure(watch, now - probeSentMs);
     if (direct || watch.probe - probe <= 1) watch.sentMs = undefined;
     const back = watch.alerted || watch.down;
     watch.misses = 0;

@@ -110,7 +110,8 @@ export class Cell {
       append: (entry) => this.#replication.note(() => this.#document.addTrust(entry)),
       document: (sv) => (sv === undefined ? this.#document.whole() : (this.#document.missingOf(sv) ?? '')),
       stateVector: () => this.#document.stateVector(),
-      mergeDocument: (doc) => this.#replication.receive(doc),
+      // Empty where I have all of it already.
+      mergeDocument: (doc) => doc === '' || this.#replication.receive(doc),
       records: () => (this.#antiEntropy.isLarge() ? [] : this.#membership.members().map(({ sealed }) => sealed)),
       compareWith: (peer) => this.#antiEntropy.compareWith(peer),
       mergeRecords: (sealed, now) => this.#hearing.takeRecords(sealed, now),

@@ -20,6 +20,15 @@ export interface DeployRequest extends ComposeRequest {
 
 export type Progress = (text: string) => void;
 
+/** What was accepted: a revision is found again by its id, its number in the app and its time. */
+export interface Deployment {
+  app: AppSpec;
+  revision: string;
+  seq: number;
+  atMs: number;
+  warnings: string[];
+}
+
 export class Deployer {
   readonly #host: Host;
   readonly #builder: Builder;
@@ -68,10 +77,7 @@ export class Deployer {
     return `${repo}:${tag}`;
   }
 
-  async deploy(
-    request: DeployRequest,
-    progress: Progress,
-  ): Promise<{ app: AppSpec; revision: string; warnings: string[] }> {
+  async deploy(request: DeployRequest, progress: Progress): Promise<Deployment> {
     const { app, warnings } = await this.prepare(request, progress);
     const note = `deploy ${request.file.split('/').at(-1)}`;
     const { value, warning } = await this.#host.ask({
@@ -83,7 +89,7 @@ export class Deployer {
     });
     return {
       app,
-      revision: String(value.revision),
+      ...{ revision: String(value.revision), seq: Number(value.seq), atMs: Number(value.atMs) },
       warnings: warning === undefined ? warnings : [...warnings, warning],
     };
   }

@@ -29,7 +29,7 @@ export class Hearing {
   readonly #deps: HearingDeps;
   readonly #counters: Record<string, number> = {};
   /** Sealed frames of cells that may be admitted any moment, oldest first. */
-  readonly #early: Sealed[] = [];
+  readonly #early: { sealed: Sealed; atMs: number }[] = [];
   #heardFor = -1;
 
   constructor(deps: HearingDeps) {
@@ -75,8 +75,9 @@ export class Hearing {
     if (sealed === undefined || sealed.origin === self) return;
     if (admission.isAdmitted(sealed.origin)) return this.#onMember(sealed, now);
     this.#count('not-admitted');
+    if (text.length > limits.earlyBytes) return;
     if (this.#early.length >= limits.earlyFrames) this.#early.shift();
-    this.#early.push(sealed);
+    this.#early.push({ sealed, atMs: now });
   }
 
   #onMember(sealed: Sealed, now: number): void {
@@ -89,9 +90,10 @@ export class Hearing {
     const { admission } = this.#deps;
     if (this.#early.length === 0 || this.#heardFor === admission.version) return;
     this.#heardFor = admission.version;
-    for (const sealed of this.#early.splice(0)) {
-      if (admission.isAdmitted(sealed.origin)) this.#onMember(sealed, now);
-      else this.#early.push(sealed);
+    for (const one of this.#early.splice(0)) {
+      if (now - one.atMs > limits.earlyMs) continue;
+      if (admission.isAdmitted(one.sealed.origin)) this.#onMember(one.sealed, now);
+      else this.#early.push(one);
     }
   }
 

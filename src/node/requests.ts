@@ -114,7 +114,16 @@ export class Requests {
       return { code: 'bad-request', message: `there are ${limits.apps} apps already`, hint: 'remove one: osca rm APP' };
     const made = { atMs: this.#deps.wallMs(now), by, note };
     const value: Record<string, unknown> = { app: spec.name };
-    return this.#edit(id, now, value, (doc) => void (value.revision = doc.deploy(spec, made).id), acks);
+    return this.#edit(
+      id,
+      now,
+      value,
+      (doc) => {
+        const { id: revision, seq } = doc.deploy(spec, made);
+        Object.assign(value, { revision, seq, atMs: made.atMs });
+      },
+      acks,
+    );
   }
 
   #scale(id: number, { app, service, replicas, by }: RequestOf<'scale'>, now: number): Refusal | undefined {
@@ -144,10 +153,12 @@ export class Requests {
   #restart(id: number, { app, service }: RequestOf<'restart'>, now: number): Refusal | undefined {
     const refusal = this.#app(app, service);
     if (refusal !== undefined) return refusal;
-    const all = this.#deps
-      .document()
-      .app(app)!
-      .revision.spec.services.map(({ name }) => name);
+    const { revision, stopped, stoppedServices } = this.#deps.document().app(app)!;
+    const all = revision.spec.services.map(({ name }) => name);
+    if (stopped || (service !== undefined && stoppedServices.includes(service))) {
+      const what = service === undefined ? app : `${app}/${service}`;
+      return { code: 'conflict', message: `${what} is stopped`, hint: `osca start ${what}` };
+    }
     return this.#edit(id, now, { app }, (doc) => doc.restart(app, service === undefined ? all : [service]));
   }
 

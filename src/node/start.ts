@@ -7,13 +7,14 @@ import type { ApiServer } from '../api/server.ts';
 import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect } from '../core/events.ts';
+import type { Sealer } from '../core/frames.ts';
 import type { CellId, DriverKind } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import { Random } from '../core/random.ts';
 import { Store } from '../crdt/sqlite/store.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
 import { Transport } from '../gossip/libp2p/transport.ts';
-import { decodeTicket } from '../gossip/trust.ts';
+import { applianceId, decodeTicket } from '../gossip/trust.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
@@ -75,11 +76,7 @@ async function assemble(
 ): Promise<Daemon> {
   const seed = cellSeed(config.dataDir);
   const sealer = createSealer(seed);
-  if (config.ticket !== undefined && store.get('founder') === undefined) {
-    const decoded = decodeTicket(sealer, config.ticket);
-    const hint = 'copy the whole line that osca ticket create printed, or make a new one there';
-    if (!decoded.ok) throw new OscaError('bad-ticket', `the ticket can't be used: ${decoded.reason}`, hint);
-  }
+  if (config.ticket !== undefined) checkTicket(config, config.ticket, sealer, store, log);
   const random = new Random(freshSeed());
   const cell = new Cell({ sealer, random: random.fork('cell') });
   const docker = new Docker({ socketPath: engineSocket(config) });
@@ -190,6 +187,22 @@ async function assemble(
   foundLater(config, host, closing);
   closing.push(() => farewell(host));
   return { host, url: api.url, stop };
+}
+
+/** Throws bad-ticket where it can't be read, or is for another appliance than this cell's. */
+function checkTicket(config: Config, ticket: string, sealer: Sealer, store: Store, log: DaemonLog): void {
+  const decoded = decodeTicket(sealer, ticket);
+  const hint = 'copy the whole line that osca ticket create printed, or make a new one there';
+  if (!decoded.ok) throw new OscaError('bad-ticket', `the ticket can't be used: ${decoded.reason}`, hint);
+  const founder = store.get('founder');
+  if (founder === undefined) return;
+  const [mine, theirs] = [applianceId(founder), applianceId(decoded.ticket.founder)];
+  if (mine === theirs) return log.info(`this cell belongs to appliance ${mine} already; the ticket is not used`);
+  throw new OscaError(
+    'bad-ticket',
+    `this cell belongs to appliance ${mine}, the ticket is for ${theirs}`,
+    `give another data folder with --data DIR, or empty ${config.dataDir}`,
+  );
 }
 
 /** Listens, and on a taken port anywhere else: a cell without its usual port is still found. */

@@ -111,6 +111,52 @@ describe('trust', () => {
   });
 });
 
+describe('requests', () => {
+  it('that change nothing are answered, and end nothing', () => {
+    const world = appliance(2, { seed: 'no-op' });
+    world.get('h1', deploy('shop', 1));
+    expect(world.get('h1', { op: 'stop', app: 'shop', stopped: false })).toMatchObject({ app: 'shop' });
+    const { id } = world.hosts.get('h2')!;
+    world.get('h1', { op: 'cell.set', cell: id, labels: { nothing: null } });
+    world.get('h1', { op: 'cell.set', cell: id });
+  });
+});
+
+describe('joining', () => {
+  it('of two whose founder is away makes both members', () => {
+    for (let i = 0; i < 10; i++) {
+      const world = new World({ seed: `away-${i}`, hears: 0 });
+      for (const name of ['h1', 'h2', 'h3']) world.addHost(name);
+      world.start('h1');
+      world.get('h1', { op: 'found', seed: 'founding' });
+      const { ticket } = world.get('h1', { op: 'ticket.create', uses: 5, expiresInMs: 3_600_000, seed: 'ticket' });
+      world.powerOff('h1');
+      world.start('h2', String(ticket));
+      world.run(2_000 + i * 100);
+      world.start('h3', String(ticket));
+      world.connect('h2', 'h3');
+      const members = (): boolean => ['h2', 'h3'].every((name) => world.view(name).phase === 'member');
+      world.until(members, 10_000, `both are members, round ${i}`);
+    }
+  });
+
+  it('is not undone by one member who has not heard of it, and whose clock is past the ticket', () => {
+    const world = appliance(2, { seed: 'returns' });
+    world.powerOff('h2');
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 20_000, seed: 'late' }, 20_000);
+    world.addHost('h3');
+    world.start('h3', String(ticket));
+    world.until(() => world.view('h3').phase === 'member', 10_000, 'h3 is in');
+    world.run(30_000);
+    world.powerOff('h1');
+    world.heal();
+    world.start('h2');
+    world.connect('h2', 'h3');
+    world.run(10_000);
+    expect(world.view('h3').phase).toBe('member');
+  });
+});
+
 describe('silence', () => {
   it('of a daemon whose machine is there moves nothing for seconds', () => {
     const world = appliance(5, { seed: 'busy' });

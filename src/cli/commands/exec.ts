@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { OscaError } from '../../core/errors.ts';
 import { ExecUnpacker, execKind, packExec } from '../../core/exec-frames.ts';
+import { warn } from '../render.ts';
 import { clientOf } from '../shared.ts';
 
 export function addExec(osca: Command): void {
@@ -43,8 +44,11 @@ async function talk(socket: NodeJS.ReadWriteStream, head: Buffer, tty: boolean):
           if (kind === execKind.stdout) process.stdout.write(bytes);
           else if (kind === execKind.stderr) process.stderr.write(bytes);
           else if (kind === execKind.exit) resolve(Number(Buffer.from(bytes).toString()));
-          else if (kind === execKind.error)
-            reject(new OscaError('start-failed', Buffer.from(bytes).toString(), 'check the command'));
+          else if (kind === execKind.error) {
+            // As a shell says that a command is not there.
+            warn(`osca: ${Buffer.from(bytes).toString()}`);
+            resolve(127);
+          }
         }
       };
       if (head.length > 0) read(head);

@@ -249,6 +249,8 @@ export class Transport {
   #learn(peer: CellId, addrs: readonly Multiaddr[]): void {
     if (peer === this.#node.peerId.toString()) return;
     const known = this.#known.get(peer);
+    // A member of which only the name is known now may have been met before: its addresses of then are not forgotten.
+    if (known !== undefined && addrs.length === 0) return;
     if (known !== undefined && known.addrs.map(String).join() === addrs.map(String).join()) return;
     this.#known.set(peer, { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min });
   }

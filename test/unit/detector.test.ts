@@ -1,0 +1,61 @@
+/** The failure detector against paths that are slow, become slow, or fall silent. */
+import { describe, expect, it } from 'vitest';
+import type { Verdict } from '../../src/gossip/detector.ts';
+import { Detector, detectorDefaults } from '../../src/gossip/detector.ts';
+
+/** What is said in `forMs` over a path whose round trip is `rttMs(now)`; undefined is silence. */
+function watched(forMs: number, rttMs: (now: number) => number | undefined, thereMs?: number): Verdict[] {
+  const detector = new Detector(detectorDefaults);
+  const answers: { atMs: number; probe: number }[] = [];
+  const said: Verdict[] = [];
+  detector.retarget(['peer'], () => 0);
+  for (let now = 0; now < forMs; now += 10) {
+    for (const { probe } of answers.filter(({ atMs }) => atMs === now)) detector.answered('peer', probe, now, true);
+    if (thereMs !== undefined && now % 100 === thereMs) detector.there('peer');
+    if (now % 100 !== 0) continue;
+    for (const verdict of detector.tick(now)) {
+      said.push(verdict);
+      const rtt = rttMs(now);
+      if (verdict.kind === 'probe' && rtt !== undefined) answers.push({ atMs: now + rtt, probe: verdict.probe });
+    }
+  }
+  return said;
+}
+
+const count = (said: Verdict[], kind: Verdict['kind']): number => said.filter((one) => one.kind === kind).length;
+
+describe('the detector', () => {
+  it.each([20, 320, 500, 900])('gets used to a round trip of %i ms', (rtt) => {
+    const said = watched(60_000, () => rtt);
+    expect(count(said, 'lost')).toBe(0);
+    expect(count(said, 'look')).toBeLessThan(6);
+  });
+
+  it.each([300, 700])('gets used to a path that becomes slower: %i ms', (rtt) => {
+    // The machine answers a plain connection as late, and in time.
+    const said = watched(60_000, (now) => (now < 10_000 ? 20 : rtt), 50);
+    expect(count(said, 'lost')).toBe(0);
+    expect(count(said, 'look')).toBeLessThan(10);
+  });
+
+  it('notices silence soon, and gives a machine that is there four seconds', () => {
+    expect(
+      count(
+        watched(11_200, (now) => (now < 10_000 ? 10 : undefined)),
+        'lost',
+      ),
+    ).toBe(1);
+    expect(
+      count(
+        watched(13_500, (now) => (now < 10_000 ? 10 : undefined), 50),
+        'lost',
+      ),
+    ).toBe(0);
+    expect(
+      count(
+        watched(16_000, (now) => (now < 10_000 ? 10 : undefined), 50),
+        'lost',
+      ),
+    ).toBe(1);
+  });
+});
