@@ -29,8 +29,7 @@ export class TestCell {
   async up(...more: string[]): Promise<this> {
     const args = ['--data', this.folder, 'up', '--name', this.name];
     const local = [
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
+      ...(more.includes('--listen') ? [] : ['--listen', '/ip4/127.0.0.1/tcp/0']),
       '--api-port',
       '0',
       '--engine',

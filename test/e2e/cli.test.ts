@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, request } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReplicaRow } from '../../src/api/rows.ts';
@@ -227,6 +228,22 @@ describe('what goes wrong', () => {
   });
 });
 
+describe('what is so already', () => {
+  it('is said, and ends nothing', async () => {
+    await ada.ok('deploy', ada.file('so.yaml', spec('so', forever)));
+    await ada.ok('start', 'so');
+    await ada.ok('cell', 'label', 'ada', 'nothing-');
+    await ada.ok('stop', 'so');
+    const refused = await ada.osca('restart', 'so');
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('osca start so');
+    await ada.ok('start', 'so');
+    await until('ready', async () => (await rows('so'))[0]?.state === 'ready');
+    expect((await ada.osca('exec', 'so/web', '--', 'no-such-command')).code).toBe(127);
+    await ada.ok('rm', 'so');
+  });
+});
+
 describe('the specs folder', () => {
   it('deploys, redeploys, says what is wrong, and removes', async () => {
     const path = join(ada.folder, 'specs', 'dropped.yaml');
@@ -244,6 +261,14 @@ describe('the specs folder', () => {
   });
 });
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((done) => server.once('listening', done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
 const exists = (path: string): boolean => {
   try {
     return readFileSync(path) !== undefined;
@@ -251,6 +276,38 @@ const exists = (path: string): boolean => {
     return false;
   }
 };
+
+describe('two cells that both restart', () => {
+  it('find each other by what they remember, without mDNS', async () => {
+    const [eve, fay] = [new TestCell('eve'), new TestCell('fay')];
+    const at = async (): Promise<string[]> => ['--listen', `/ip4/127.0.0.1/tcp/${await freePort()}`];
+    const [eveAt, fayAt] = [await at(), await at()];
+    await eve.up('--found', ...eveAt);
+    const { ticket } = await eve.json<{ ticket: string }>('ticket', 'create');
+    await fay.up('--ticket', ticket, ...fayAt);
+    const alive = async (cell: TestCell): Promise<number> =>
+      (await cell.json<{ cells: { state: string }[] }>('cell', 'ls')).cells.filter(({ state }) => state === 'alive')
+        .length;
+    const together = async (): Promise<boolean> => (await alive(eve)) === 2 && (await alive(fay)) === 2;
+    await until('together', together);
+    await Promise.all([eve.stop(), fay.stop()]);
+    await Promise.all([eve.up(...eveAt), fay.up(...fayAt)]);
+    await until('together again', together, 20_000);
+    // A ticket for a cell that is in already is no harm; one of another appliance is refused.
+    await fay.stop();
+    const other = await new TestCell('other').up('--found');
+    const wrong = (await other.json<{ ticket: string }>('ticket', 'create')).ticket;
+    await other.stop();
+    const refused = await run(['--data', fay.folder, 'up', '--engine', 'none', '--no-mdns', '--ticket', wrong]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('this cell belongs to appliance');
+    await fay.up('--ticket', ticket, ...fayAt);
+    await until('together once more', together, 20_000);
+    const { ticket: spare } = await eve.json<{ ticket: string }>('ticket', 'create');
+    expect(await eve.ok('ticket', 'revoke', spare)).toContain('is revoked');
+    await Promise.all([eve.stop(), fay.stop()]);
+  });
+});
 
 describe('a daemon that is killed', () => {
   it('finds its processes again and restarts nothing', async () => {
