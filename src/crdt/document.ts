@@ -180,9 +180,15 @@ export class WantedDocument {
     return this.#trustLog;
   }
 
-  addTrust(entry: object): void {
+  /** The highest number that an entry has here. */
+  get trustNumber(): number {
+    return this.#trustNumber;
+  }
+
+  /** `floor`: it stands after all that was written before this time, in ms, also what I have not heard of. */
+  addTrust(entry: object, floor = 0): void {
     const text = JSON.stringify(entry);
-    this.#trust.set(trustKey(this.#trustNumber + 1, text), text);
+    this.#trust.set(trustKey(Math.max(this.#trustNumber + 1, floor), text), text);
   }
 
   #readTrust(key: string): void {
@@ -310,7 +316,7 @@ const noSettings: CellSettings = { labels: {}, drain: false };
 
 /** Where an entry stands: after all that its writer knew of; of those written at once, by hash. */
 export const trustKey = (number: number, text: string): string =>
-  `${number.toString(36).padStart(6, '0')}/${contentHash(text, 16)}`;
+  `${number.toString(36).padStart(9, '0')}/${contentHash(text, 16)}`;
 
 /** What a member wrote is trusted to mean well, not to be whole. */
 function isRevision(value: unknown): boolean {

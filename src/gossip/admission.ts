@@ -19,7 +19,8 @@ export interface AdmissionDeps {
   wallMs(now: number): number;
   /** The replicated trust log and document. */
   log(): readonly TrustItem[];
-  append(entry: TrustEntry): void;
+  /** `floor`: the least number that it may have in the log. */
+  append(entry: TrustEntry, floor?: number): void;
   /** What the document has beyond a state vector, or all of it. */
   document(stateVector: string | undefined): string;
   stateVector(): string;
@@ -49,6 +50,11 @@ export class Admission {
   #elderMs = Number.NEGATIVE_INFINITY;
   #doorMs = Number.NEGATIVE_INFINITY;
   #joiningMs = Number.NEGATIVE_INFINITY;
+  /**
+   * My ticket's word for me, until whoever opens to me writes it in the log. I don't: I can't know what stands before it, and who
+   * came first by a ticket decides who is in.
+   */
+  #own: Link[] | undefined;
   phase: Phase = 'fresh';
   trust: Trust | undefined;
   join: { code?: string; appliance?: string; refused?: string } = {};
@@ -115,7 +121,7 @@ export class Admission {
     this.trust = trust;
     this.join = {};
     this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: ticket.founder, ticket: text });
-    this.#deps.append({ kind: 'admit', chain });
+    this.#own = chain;
     this.#deps.out.push({ type: 'reach', addrs: ticket.addrs });
     this.#joiningMs = now;
     this.#to('joining');
@@ -132,9 +138,10 @@ export class Admission {
     }
     const { self } = this.#deps;
     if (this.isAdmitted(self)) {
+      this.#own = undefined;
       if (this.phase !== 'joining' && this.phase !== 'member') this.#to('member');
       if (this.phase === 'joining' && this.trust.chainOf(self)?.length === 1) this.#to('member');
-    } else if (this.phase === 'member' || this.phase === 'joining') {
+    } else if (this.#own === undefined && (this.phase === 'member' || this.phase === 'joining')) {
       this.join = {
         refused: this.trust.isRevoked(self) ? 'this cell was removed from the appliance' : 'the ticket is used up',
       };
@@ -199,7 +206,7 @@ export class Admission {
   }
 
   #knock(peer: CellId): void {
-    const chain = this.trust?.chainOf(this.#deps.self);
+    const chain = this.#own ?? this.trust?.chainOf(this.#deps.self);
     const name = this.#deps.name();
     if (this.trust === undefined) this.#send(peer, { t: 'knock', name });
     // Without a chain, where my disk forgot how I came in: members know me still.
@@ -231,6 +238,7 @@ export class Admission {
     if (this.trust === undefined && from < this.#deps.self) this.#elderMs = now;
     if (this.trust === undefined || this.phase === 'revoked') return;
     if (this.phase === 'joining' && now - this.#joiningMs < youngMs) return;
+    if (this.#own === undefined && !this.isAdmitted(this.#deps.self)) return;
     if (frame.app !== undefined && frame.app !== this.appliance) {
       this.#send(from, {
         t: 'refuse',
@@ -249,7 +257,7 @@ export class Admission {
       this.#send(from, { t: 'refuse', app: this.appliance, reason });
       return;
     }
-    this.#deps.append({ kind: 'admit', chain });
+    this.#deps.append({ kind: 'admit', chain }, floorOf(chain));
     this.#welcome(from, sv);
   }
 
@@ -284,7 +292,7 @@ export class Admission {
 
   #welcome(to: CellId, sv: string | undefined): void {
     const trust = this.trust!;
-    const chain = trust.chainOf(this.#deps.self) ?? [];
+    const chain = this.#own ?? trust.chainOf(this.#deps.self) ?? [];
     const doc = this.#deps.document(sv);
     const sealed = this.#deps.records();
     this.#send(to, { t: 'welcome', app: this.appliance, founder: trust.founder, chain, doc, sealed });
@@ -312,7 +320,12 @@ export class Admission {
     }
     this.join = {};
     this.#doorMs = now + strangerMs;
+    const own = this.#own;
+    const opens = own !== undefined || this.phase === 'member';
     this.refresh();
+    // A newcomer that opened to me is written down by me: so it stands after all that my ticket's maker knew.
+    if (opens && !this.isAdmitted(from))
+      this.#deps.append({ kind: 'admit', chain: frame.chain }, Math.max(floorOf(frame.chain), floorOf(own ?? [])));
     this.#deps.mergeRecords(frame.sealed, now);
     if (this.isAdmitted(this.#deps.self)) this.#to('member');
     if (frame.sealed.length === 0 && this.isAdmitted(from)) this.#deps.compareWith(from);
@@ -349,3 +362,6 @@ export class Admission {
     this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame), door: true });
   }
 }
+
+/** After everything that the signers of a chain knew when they signed. The last link may be the newcomer's own. */
+const floorOf = (chain: readonly Link[]): number => Math.max(0, ...chain.slice(0, -1).map(({ at }) => at)) + 1;

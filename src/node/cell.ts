@@ -107,7 +107,7 @@ export class Cell {
     this.#admission = new Admission({
       ...{ self, sealer, out, name: () => this.#name, wallMs: (now) => now + this.#clockOffsetMs },
       log: () => this.#document.trustLog(),
-      append: (entry) => this.#replication.note(() => this.#document.addTrust(entry)),
+      append: (entry, floor) => this.#replication.note(() => this.#document.addTrust(entry, floor)),
       document: (sv) => (sv === undefined ? this.#document.whole() : (this.#document.missingOf(sv) ?? '')),
       stateVector: () => this.#document.stateVector(),
       // Empty where I have all of it already.
@@ -220,7 +220,7 @@ export class Cell {
     for (const update of event.updates) this.#document.apply(update);
     if (event.founder !== undefined) this.#admission.resume(event.founder);
     else if (event.ticket === undefined) this.#admission.listen();
-    if (event.ticket !== undefined) this.#useTicket(event.ticket, now);
+    if (event.ticket !== undefined && !this.#admission.isAdmitted(this.id)) this.#useTicket(event.ticket, now);
     this.#setTimer('tick', this.#options.tickMs);
   }
 

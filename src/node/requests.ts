@@ -248,14 +248,16 @@ export class Requests {
         hint: 'osca ticket create --uses 5 --expires 1h',
       };
     }
-    const at = this.#deps.wallMs(now);
+    const wallMs = this.#deps.wallMs(now);
+    // What is done with it comes after all that is in the log now, also where a clock was behind.
+    const at = Math.max(wallMs, this.#deps.document().trustNumber + 1);
     const body = {
       kind: 'ticket',
       app: admission.appliance,
       sub: key.id,
       uses,
       at,
-      exp: at + Math.round(expiresInMs),
+      exp: wallMs + Math.round(expiresInMs),
     } as const;
     const chain: Link[] = [...admission.trust!.chainOf(self)!, signLink(sealer, body)];
     const founder = admission.trust!.founder;
@@ -263,7 +265,7 @@ export class Requests {
     const addrs = [...new Set([...this.#deps.addrs(), ...others.sort(compare)])].slice(0, 8);
     const ticket = encodeTicket({ founder, chain, seed, addrs });
     const value = { ticket, id: key.id.slice(-8), uses, expiresMs: body.exp };
-    return this.#edit(id, now, value, (doc) => doc.addTrust({ kind: 'ticket', chain }));
+    return this.#edit(id, now, value, (doc) => doc.addTrust({ kind: 'ticket', chain }, at));
   }
 
   #revokeTicket(id: number, { ticket }: RequestOf<'ticket.revoke'>, now: number): Refusal | undefined {

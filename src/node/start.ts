@@ -87,8 +87,10 @@ async function assemble(
   const host = new Host({ cell, store, drivers, log, onAppliance: (effect) => belong(effect), onBug });
   const peers = new Peers(host, () => transport);
 
-  const belong = ({ founder, seed: founding }: Effect & { type: 'appliance' }): void => {
+  const belong = ({ founder, seed: founding, ticket }: Effect & { type: 'appliance' }): void => {
     store.set('founder', founder);
+    // Until a member has let this cell in, it must be able to show it again after a restart.
+    if (ticket !== undefined) store.set('ticket', ticket);
     if (founding !== undefined) writeSecret(join(config.dataDir, 'founding.key'), `${founding}\n`);
     if (transport !== undefined) reopening = reopening.then(() => open());
   };
@@ -136,6 +138,7 @@ async function assemble(
   clock();
   await tellFacts();
   const founder = store.get('founder');
+  const ticket = founder === undefined ? config.ticket : store.get('ticket');
   host.give({
     ...{
       type: 'boot',
@@ -144,7 +147,7 @@ async function assemble(
       clientId: random.fork('document').next(),
     },
     ...(founder === undefined ? {} : { founder }),
-    ...(founder === undefined && config.ticket !== undefined ? { ticket: config.ticket } : {}),
+    ...(ticket === undefined ? {} : { ticket }),
   });
   closing.push(() => host.stop());
   if (founder === undefined && config.ticket === undefined && config.found)

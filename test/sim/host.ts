@@ -8,6 +8,7 @@ import type { Cell } from '../../src/node/cell.ts';
 export interface Disk {
   incarnation: number;
   founder: string | undefined;
+  ticket?: string;
   updates: Uint8Array[];
 }
 

@@ -140,6 +140,51 @@ describe('joining', () => {
     }
   });
 
+  it.each(['spent', 'revoked'])('by a %s ticket through a newcomer throws nobody out', (how) => {
+    for (let i = 0; i < 8; i++) {
+      const world = new World({ seed: `${how}-${i}`, hears: 0 });
+      for (const name of ['h1', 'c', 'd', 'e']) world.addHost(name);
+      world.start('h1');
+      world.get('h1', { op: 'found', seed: 'founding' });
+      const make = (seed: string): string => {
+        const request = { op: 'ticket.create', uses: 1, expiresInMs: 3_600_000, seed } as const;
+        return String(world.get('h1', request).ticket);
+      };
+      const old = make('old');
+      world.start('c', old);
+      world.connect('c', 'h1');
+      world.until(() => allSee(world, 2), 5_000, 'c is in');
+      const id = world.view('h1').tickets[0]!.id;
+      if (how === 'revoked') world.get('h1', { op: 'ticket.revoke', ticket: id });
+      world.start('d', old);
+      world.run(3_000);
+      world.start('e', make('new'));
+      world.connect('d', 'e');
+      world.run(3_000);
+      world.connect('e', 'h1');
+      world.connect('d', 'h1');
+      world.until(() => aliveIn(world, 'h1').includes('e'), 10_000, 'e is in');
+      world.run(5_000);
+      expect(world.view('c').phase).toBe('member');
+      expect(cellOf(world, 'h1').isAdmitted(world.hosts.get('c')!.id)).toBe(true);
+      expect(cellOf(world, 'h1').isAdmitted(world.hosts.get('d')!.id)).toBe(false);
+    }
+  });
+
+  it('survives a restart before anybody opened', () => {
+    const world = new World({ seed: 'knocking', hears: 0 });
+    for (const name of ['h1', 'h2']) world.addHost(name);
+    world.start('h1');
+    world.get('h1', { op: 'found', seed: 'founding' });
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 3_600_000, seed: 'ticket' });
+    world.start('h2', String(ticket));
+    world.run(1_000);
+    world.crash('h2');
+    world.start('h2');
+    world.connect('h1', 'h2');
+    world.until(() => allSee(world, 2), 10_000, 'both see both');
+  });
+
   it('is not undone by one member who has not heard of it, and whose clock is past the ticket', () => {
     const world = appliance(2, { seed: 'returns' });
     world.powerOff('h2');

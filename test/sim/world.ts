@@ -64,8 +64,9 @@ export class World {
     return host;
   }
 
-  start(name: string, ticket?: string): void {
+  start(name: string, given?: string): void {
     const host = this.hosts.get(name)!;
+    const ticket = given ?? host.disk.ticket;
     host.life++;
     const random = this.random.fork(`cell/${name}/${host.life}`);
     const clientId = random.next();
@@ -274,6 +275,7 @@ export class World {
         return this.#look(host, effect.to);
       case 'appliance':
         host.disk.founder = effect.founder;
+        if (effect.ticket !== undefined) host.disk.ticket = effect.ticket;
         return;
       case 'persist': {
         const life = host.life;
