@@ -2,7 +2,7 @@
  * npm run bench -- [NAME] [--json]: OSCA beside Docker Swarm, on the same three lab hosts in the same run. Times are of this
  * machine and this day; the ratios are what counts. Results go to bench/results/NAME.json.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { LabHost } from '../test/lab/host.ts';
@@ -189,6 +189,26 @@ async function failoverKill(lab: Lab): Promise<object> {
   return compared('daemon and containers killed to all replicas elsewhere, ms', ours, [took], 1_500);
 }
 
+/** The last host as a machine that was never here: start to joined and in everyone's view. */
+async function joinAfresh(lab: Lab): Promise<number> {
+  const [first, ...others] = lab.hosts as [LabHost, ...LabHost[]];
+  const fresh = others.at(-1)!;
+  await first.ok('cell', 'rm', fresh.name);
+  fresh.crashDaemon();
+  rmSync(fresh.dataDir, { recursive: true, force: true });
+  const { ticket } = await first.json<{ ticket: string }>('ticket', 'create');
+  await quietMachine();
+  return await timed(async () => {
+    const started = fresh.up('--name', fresh.name, '--ticket', ticket);
+    await until('in every view', async () =>
+      (await Promise.all([first, ...others.slice(0, -1)].map((one) => one.alive()))).every((names) =>
+        names.includes(fresh.name),
+      ),
+    );
+    await started;
+  });
+}
+
 async function rest(lab: Lab): Promise<object> {
   const joins = await cellsUp(lab);
   await lab.host(1).ok('deploy', specOf(lab.host(1), 'rest'));
@@ -199,8 +219,9 @@ async function rest(lab: Lab): Promise<object> {
   const engines = lab.hosts.map(({ enginePids }) =>
     enginePids.filter(isAlive).reduce((sum, pid) => sum + residentMb(pid), 0),
   );
+  for (let i = 0; i < 3; i++) joins.push(await joinAfresh(lab));
   return {
-    what: 'daemon at rest, 3 cells, 3 replicas',
+    what: 'daemon at rest, 3 cells, 3 replicas; joins of fresh cells',
     osca: { memoryMb: series(memory), cpuPercent: series(cpu), joinMs: series(joins) },
     floor: { dockerdAndContainerdMb: series(engines) },
     ratio: { memory: round(median(memory) / median(engines)) },
