@@ -10,6 +10,9 @@ export interface DaemonOptions extends Partial<Config> {
   quiet?: boolean;
 }
 
+/** How libp2p says that the other end of a stream closed it meanwhile: nothing that anybody could do about. */
+const closedStreams = new Set(['StreamStateError', 'StreamResetError', 'StreamClosedError', 'MuxerClosedError']);
+
 function makeLog(quiet: boolean): DaemonLog {
   if (!process.stdout.isTTY) {
     const out = pino.destination({ dest: 1, maxLength: 1_048_576 });
@@ -30,6 +33,7 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
   process.on('uncaughtException', (error) => {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (syscall === 'write' && (code === 'ENOSPC' || code === 'EPIPE')) return;
+    if (closedStreams.has(error.name)) return;
     log.warn(`unexpected: ${error.stack ?? error.message}`);
   });
   process.on('unhandledRejection', (reason) =>
