@@ -55,8 +55,7 @@ export class Members {
   /** Admitted, but never heard of since this start: as good as down. */
   absent(): MemberView[] {
     const { membership, admission, document, self } = this.#deps;
-    const admitted = admission.admitted();
-    const unheard = admitted.filter((id) => membership.get(id) === undefined);
+    const unheard = admission.admitted().filter((id) => membership.get(id) === undefined);
     return unheard.map((id) => {
       const { name = admission.trust!.nameOf(id), labels, drain } = document.cell(id);
       const record = {

@@ -38,6 +38,17 @@ describe('the detector', () => {
     expect(count(said, 'look')).toBeLessThan(10);
   });
 
+  it('probes a member that has come back at the next tick', () => {
+    const detector = new Detector(detectorDefaults);
+    detector.retarget(['peer'], () => 0);
+    detector.setDown('peer', true);
+    const [knock] = detector.tick(0) as [Verdict & { kind: 'probe' }];
+    detector.answered('peer', knock.probe, 10, true);
+    expect(detector.tick(100)).toEqual([]);
+    detector.setDown('peer', false);
+    expect(detector.tick(200)).toMatchObject([{ kind: 'probe', subject: 'peer' }]);
+  });
+
   it('notices silence soon, and gives a machine that is there four seconds', () => {
     expect(
       count(
