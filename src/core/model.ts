@@ -125,6 +125,12 @@ export interface CellSettings {
   drain: boolean;
 }
 
+/** An entry of the trust log (gossip/trust.ts) as JSON; `key` gives its place, the same on every cell. */
+export interface TrustItem {
+  key: string;
+  text: string;
+}
+
 /** What a cell says about its machine. Slow facts; load is apart. */
 export interface CellFacts {
   version: string;

@@ -14,15 +14,9 @@ import * as Y from 'yjs';
 import { fromBase64, toBase64 } from '../core/base64.ts';
 import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { AppSpec, AppState, CellId, CellSettings, Revision } from '../core/model.ts';
+import type { AppSpec, AppState, CellId, CellSettings, Revision, TrustItem } from '../core/model.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-
-/** An entry of the trust log; `key` gives its place, the same everywhere. */
-export interface TrustItem {
-  key: string;
-  text: string;
-}
 
 export class WantedDocument {
   readonly #doc = new Y.Doc({ gc: true });

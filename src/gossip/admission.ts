@@ -7,8 +7,8 @@ import type { Outbox } from '../core/events.ts';
 import type { Frame, Link, Sealer } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
 import { limits } from '../core/limits.ts';
-import type { CellId, PendingCell, Phase } from '../core/model.ts';
-import type { Ticket, TrustEntry, TrustItem } from './trust.ts';
+import type { CellId, PendingCell, Phase, TrustItem } from '../core/model.ts';
+import type { Ticket, TrustEntry } from './trust.ts';
 import { applianceId, redeem, shortCode, signLink, Trust } from './trust.ts';
 
 export interface AdmissionDeps {

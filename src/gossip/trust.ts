@@ -13,7 +13,7 @@ import type { Link, Sealer, Signer } from '../core/frames.ts';
 import { isChain } from '../core/frames.ts';
 import { compare, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { CellId, TicketView } from '../core/model.ts';
+import type { CellId, TicketView, TrustItem } from '../core/model.ts';
 
 /** One entry of the trust log. */
 export type TrustEntry =
@@ -120,12 +120,6 @@ interface TicketUse {
 }
 
 const usesOf = ({ uses }: Link): number => uses ?? 1;
-
-/** An entry as the document hands it over; `key` gives its place, the same on every cell. */
-export interface TrustItem {
-  key: string;
-  text: string;
-}
 
 /**
  * The trust log, as read in the order of its keys. What comes late and stands before what was read already is taken in
