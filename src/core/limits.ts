@@ -35,7 +35,7 @@ export const limits = {
   /** A name (app, service, cell): a DNS label. */
   nameLength: 63,
   /** A unit that ends this soon after its start never ran: a command with a wrong option is gone within a few ms. */
-  firstMomentMs: 60,
+  firstMomentMs: 40,
   /** Lines of one replica that are held while logs are merged. */
   logLines: 10_000,
   /** One log line handed on; the rest is cut. */

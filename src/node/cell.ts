@@ -46,7 +46,7 @@ export interface CellOptions {
 export const cellDefaults: CellOptions = {
   membership: membershipDefaults,
   tickMs: 100,
-  settleMs: 20,
+  settleMs: 10,
   loadEveryMs: 15_000,
   listenMs: 3_000,
 };
