@@ -5,7 +5,7 @@ import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import { placementInput, servicesOf } from '../placement/input.ts';
-import { place } from '../placement/place.ts';
+import { Placement, place } from '../placement/place.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
 import { toldBy } from './members.ts';
@@ -21,6 +21,7 @@ export interface SchedulingDeps {
 
 export class Scheduling {
   readonly #deps: SchedulingDeps;
+  readonly #placement = new Placement();
   #placedFor = '';
   /** When this cell begins to act on its view even if it has not heard of everyone. */
   #actMs = Number.POSITIVE_INFINITY;
@@ -56,7 +57,7 @@ export class Scheduling {
     this.#placedFor = state;
     this.apps = document.apps();
     const input = placementInput(members, admission.isAdmitted(self) ? this.apps : []);
-    this.assignments = place(input);
+    this.assignments = this.#placement.place(input);
     const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
     const wanted = new Map<string, UnitSpec>();
     for (const { replica, app, service, index, hash, cell } of this.assignments) {
@@ -77,7 +78,7 @@ export class Scheduling {
 
   /** The verdict of every cell about one replica. */
   explain(replica: string): Assignment | undefined {
-    return place(this.#input(this.apps), replica).find((assignment) => assignment.replica === replica);
+    return this.#placement.explain(replica);
   }
 
   #input(apps: readonly AppState[]): ReturnType<typeof placementInput> {

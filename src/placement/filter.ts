@@ -15,6 +15,8 @@ export interface PlacementCell {
   /** `app/service@hash` -> why this cell can't start it. */
   vetoes: ReadonlyMap<string, string>;
   weight: number;
+  /** The replicas that it has now, each once, from its record. */
+  units: readonly string[];
 }
 
 export interface PlacementService {
@@ -26,28 +28,17 @@ export interface PlacementService {
 export interface PlacementInput {
   cells: readonly PlacementCell[];
   services: readonly PlacementService[];
-  /** replica -> cells that run it now, from their records. */
-  running: ReadonlyMap<string, readonly CellId[]>;
 }
 
-/** What is taken on one cell while replicas are laid out. */
-export interface Ledger {
+/** What is taken on one cell. */
+export interface Taken {
   cpuMilli: number;
   memoryBytes: number;
   /** 'tcp/8080' -> the replica that has it. */
-  ports: Map<string, string>;
-  /** app/service -> replicas of it here. */
-  services: Map<string, number>;
-  replicas: number;
+  ports: ReadonlyMap<string, string>;
 }
 
-export const emptyLedger = (): Ledger => ({
-  cpuMilli: 0,
-  memoryBytes: 0,
-  ports: new Map(),
-  services: new Map(),
-  replicas: 0,
-});
+export const nothingTaken: Taken = { cpuMilli: 0, memoryBytes: 0, ports: new Map() };
 
 const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`;
 const cores = (milli: number): string => `${milli / 1_000} cores`;
@@ -55,10 +46,10 @@ const cores = (milli: number): string => `${milli / 1_000} cores`;
 export const weightOf = ({ cpuMilli, memoryBytes }: CellFacts): number =>
   Math.max(1, Math.round(cpuMilli / 250) + Math.round(memoryBytes / 268_435_456));
 
-/** Everything that does not change by itself: architecture, labels, size of the machine, ports of other replicas. */
-export function refusal(service: ServiceSpec, cell: PlacementCell, ledger: Ledger): string | undefined {
+/** Everything that does not pass by itself: architecture, labels, size of the machine, ports of other replicas. */
+export function refusal(service: ServiceSpec, cell: PlacementCell, taken: Taken): string | undefined {
   return (
-    labelRefusal(service.constraints, cell) ?? resourceRefusal(service, cell, ledger) ?? portRefusal(service, ledger)
+    labelRefusal(service.constraints, cell) ?? resourceRefusal(service, cell, taken) ?? portRefusal(service, taken)
   );
 }
 
@@ -91,11 +82,11 @@ function constraintValue(key: string, { id, name, facts, labels }: PlacementCell
   return labels[key.replace(/^node\.labels\./, '')];
 }
 
-function resourceRefusal({ resources }: ServiceSpec, { facts }: PlacementCell, ledger: Ledger): string | undefined {
+function resourceRefusal({ resources }: ServiceSpec, { facts }: PlacementCell, taken: Taken): string | undefined {
   const cpu = resources.reserveCpuMilli ?? 0;
   const memory = resources.reserveMemoryBytes ?? 0;
-  const freeCpu = facts.cpuMilli - ledger.cpuMilli;
-  const freeMemory = facts.memoryBytes - ledger.memoryBytes;
+  const freeCpu = facts.cpuMilli - taken.cpuMilli;
+  const freeMemory = facts.memoryBytes - taken.memoryBytes;
   if (cpu > 0 && cpu > freeCpu) return `CPU: needs ${cores(cpu)}, has ${cores(Math.max(0, freeCpu))} unreserved`;
   if (memory > 0 && memory > freeMemory) {
     return `memory: needs ${mebibytes(memory)}, has ${mebibytes(Math.max(0, freeMemory))} unreserved`;
@@ -103,9 +94,9 @@ function resourceRefusal({ resources }: ServiceSpec, { facts }: PlacementCell, l
   return undefined;
 }
 
-function portRefusal({ ports }: ServiceSpec, ledger: Ledger): string | undefined {
+function portRefusal({ ports }: ServiceSpec, taken: Taken): string | undefined {
   for (const port of hostPorts(ports)) {
-    const holder = ledger.ports.get(port);
+    const holder = taken.ports.get(port);
     if (holder !== undefined) return `host port ${port} is taken by ${holder}`;
   }
   return undefined;
@@ -115,13 +106,14 @@ export function hostPorts(ports: ServiceSpec['ports']): string[] {
   return ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));
 }
 
-export function take(ledger: Ledger, service: ServiceSpec, serviceKey: string, replica: string): void {
-  ledger.cpuMilli += service.resources.reserveCpuMilli ?? 0;
-  ledger.memoryBytes += service.resources.reserveMemoryBytes ?? 0;
-  for (const port of hostPorts(service.ports)) ledger.ports.set(port, replica);
-  ledger.services.set(serviceKey, (ledger.services.get(serviceKey) ?? 0) + 1);
-  ledger.replicas++;
-}
+/** It reserves something that another replica may have taken. */
+export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
+  resources.reserveCpuMilli !== undefined ||
+  resources.reserveMemoryBytes !== undefined ||
+  ports.some(({ published }) => published !== undefined);
+
+/** It left something on the cell that would not come along. */
+export const isStateful = ({ mounts }: ServiceSpec): boolean => mounts.some(({ kind }) => kind === 'volume');
 
 export const verdictOf = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({
   cell: id,

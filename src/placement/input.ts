@@ -1,38 +1,39 @@
-/** From the view to what `place` needs: who is there, what is wanted, what runs. */
+/** From the view to what `Placement` needs: who is there, what is wanted, what runs. */
 import { contentHash } from '../core/hash.ts';
-import type { AppState, CellId, MemberView, ServiceSpec } from '../core/model.ts';
+import type { AppState, MemberView, ServiceSpec } from '../core/model.ts';
 import type { PlacementCell, PlacementInput, PlacementService } from './filter.ts';
 import { weightOf } from './filter.ts';
 
+const cells = new WeakMap<MemberView, PlacementCell>();
+const hashes = new WeakMap<ServiceSpec, { restarts: number; hash: string }>();
+
 /** Identity of what a container is made from: a change of it replaces the container, anything else does not. */
 export function serviceHash(spec: ServiceSpec, restarts: number): string {
+  const known = hashes.get(spec);
+  if (known?.restarts === restarts) return known.hash;
   const { replicas: _replicas, mode: _mode, constraints: _constraints, ...made } = spec;
-  return contentHash({ made, restarts });
+  const hash = contentHash({ made, restarts });
+  hashes.set(spec, { restarts, hash });
+  return hash;
 }
 
+/** A member that did not change gives the same cell. */
 export function placementInput(members: readonly MemberView[], apps: readonly AppState[]): PlacementInput {
-  const running = new Map<string, CellId[]>();
-  for (const member of members) {
-    if (member.state !== 'alive' && member.state !== 'suspect') continue;
-    for (const { replica, state } of member.units) {
-      if (state !== 'exited') running.set(replica, [...(running.get(replica) ?? []), member.id]);
-    }
-  }
-  return { cells: members.map(cellOf), services: apps.flatMap(servicesOf), running };
+  return { cells: members.map(cellOf), services: apps.flatMap(servicesOf) };
 }
 
-function cellOf(member: MemberView): PlacementCell {
-  const { id, name, facts, labels, drain, state } = member;
-  const vetoes = new Map(member.vetoes.map(({ service, hash, reason }) => [`${service}@${hash}`, reason]));
+export function cellOf(member: MemberView): PlacementCell {
+  let cell = cells.get(member);
+  if (cell === undefined) cells.set(member, (cell = made(member)));
+  return cell;
+}
+
+function made({ id, name, facts, labels, drain, state, vetoes, units }: MemberView): PlacementCell {
   return {
-    id,
-    name,
-    facts,
-    labels,
-    drain,
+    ...{ id, name, facts, labels, drain, weight: weightOf(facts) },
     up: state === 'alive' || state === 'suspect',
-    vetoes,
-    weight: weightOf(facts),
+    vetoes: new Map(vetoes.map(({ service, hash, reason }) => [`${service}@${hash}`, reason])),
+    units: [...new Set(units.flatMap(({ replica, state }) => (state === 'stopping' ? [] : [replica])))],
   };
 }
 

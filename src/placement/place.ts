@@ -1,129 +1,320 @@
 /**
- * Who runs what: a pure function of the view, so that every cell finds the same answer without asking.
+ * Who runs what: a function of the view, so that every cell finds the same answer without asking. Three passes:
  *
- * Two passes. First every replica gets a *home*, laid out over all cells of the appliance as if none were down: by the
- * fewest replicas of its service, then by the longest straw. Then the replicas whose home can't have them now are lent
- * to others in the same way. So a cell that dies moves only its own replicas, and a cell that returns takes back
- * just those. A stateful replica stays where it runs.
+ * 1. Every replica gets a *home*, laid out over all cells of the appliance as if none were down (layout.ts). It depends on
+ *    nothing that passes by itself, and is kept until a cell or a service comes, goes or changes.
+ * 2. A replica that runs elsewhere stays there unless it must go (stay.ts). So a new cell takes its share and nothing else
+ *    moves, and a stateful replica stays where its data is.
+ * 3. Replicas whose home can't have them are lent to others in the same way. So a cell that dies moves only its own replicas,
+ *    and a cell that returns takes its share of them back.
  */
-import { compare } from '../core/hash.ts';
+import { compare, hash32 } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
-import type { Ledger, PlacementCell, PlacementInput, PlacementService } from './filter.ts';
-import { absence, emptyLedger, refusal, take, verdictOf } from './filter.ts';
-import { byStraw } from './straw2.ts';
+import type { PlacementInput, PlacementService } from './filter.ts';
+import { absence, nothingTaken, refusal, verdictOf } from './filter.ts';
+import { Fleet } from './fleet.ts';
+import { fullAt, Layout, sharesAt, sharesOf } from './layout.ts';
+import type { Spread, Stray } from './stay.ts';
+import { leaving } from './stay.ts';
+import { draw, straw } from './straw2.ts';
 
-interface Wanted {
+interface Want {
   replica: string;
   index: string;
-  serviceKey: string;
-  service: PlacementService;
-  home?: PlacementCell;
+  keyHash: number;
+  group: Group;
+  /** Rows, -1 for nowhere: where it lives, where it should be now. */
+  home: number;
+  row: number;
+  /** Rows of the cells that have it. */
+  held: readonly number[];
+  assignment: Assignment | undefined;
 }
 
-/** Where each replica should be, in replica order. `explain` also gives the verdicts of one replica that is placed. */
-export function place(input: PlacementInput, explain?: string): Assignment[] {
-  const cells = [...input.cells].sort((a, b) => compare(a.id, b.id));
-  const ledgers = new Map(cells.map((cell) => [cell.id, emptyLedger()]));
-  const wanted = input.services.flatMap((service) => replicasOf(service, cells));
-  wanted.sort(
-    (a, b) => compare(a.serviceKey, b.serviceKey) || Number(a.index) - Number(b.index) || compare(a.index, b.index),
-  );
-  const verdicts = new Map<string, Verdict[]>();
-  const settle = (want: Wanted, pool: readonly PlacementCell[]): PlacementCell | undefined => {
-    const chosen = choose(want, pool, ledgers);
-    if (chosen !== undefined) take(ledgers.get(chosen.id)!, want.service.spec, want.serviceKey, want.replica);
-    return chosen;
-  };
-  for (const want of wanted) {
-    if (want.service.spec.mode === 'global') continue;
-    if (want.replica === explain) verdicts.set(explain, judge(want, cells, ledgers));
-    const home = settle(want, cells);
-    if (home !== undefined) want.home = home;
-    else verdicts.set(want.replica, judge(want, cells, ledgers));
+const nowhere: readonly number[] = [];
+
+/** One service and its replicas. */
+class Group implements Spread {
+  readonly serviceKey: string;
+  readonly service: PlacementService;
+  wants: Want[] = [];
+
+  constructor(service: PlacementService) {
+    this.service = service;
+    this.serviceKey = `${service.app}/${service.spec.name}`;
   }
-  return wanted.map((want) => {
-    if (want.replica === explain && want.service.spec.mode === 'global')
-      verdicts.set(explain, judge(want, cells, ledgers));
-    const cell =
-      want.service.spec.mode === 'global' ? onItsCell(want, ledgers, verdicts) : lend(want, input, cells, settle);
-    if (cell === undefined && !verdicts.has(want.replica)) verdicts.set(want.replica, judge(want, cells, ledgers));
-    const { replica, index, service } = want;
-    const named = { replica, app: service.app, service: service.spec.name, index, hash: service.hash };
-    return { ...named, ...(cell === undefined ? {} : { cell: cell.id }), verdicts: verdicts.get(replica) ?? [] };
+
+  get isGlobal(): boolean {
+    return this.service.spec.mode === 'global';
+  }
+
+  homes(): number[] {
+    return this.wants.flatMap(({ home }) => (home < 0 ? [] : [home]));
+  }
+
+  lie(): number[] {
+    return this.wants.flatMap(({ row }) => (row < 0 ? [] : [row]));
+  }
+}
+
+export class Placement {
+  #fleet = new Fleet([]);
+  #services: readonly PlacementService[] = [];
+  #groups: Group[] = [];
+  #count = 0;
+  readonly #wants = new Map<string, Want>();
+  #homes = new Layout(this.#fleet, new Int32Array(0));
+  #last = this.#homes;
+  /** Cells that may have anything at all; the others are asked service by service. */
+  #isOpen = new Uint8Array(0);
+  readonly #units = new Map<CellId, readonly string[]>();
+
+  /** Where each replica should be, in replica order: the same objects as before where nothing changed. */
+  place({ cells, services }: PlacementInput): Assignment[] {
+    const fleet = this.#fleet.with(cells);
+    const isNew = !fleet.isLike(this.#fleet) || !areSame(services, this.#services);
+    this.#fleet = fleet;
+    if (isNew) {
+      this.#services = services;
+      this.#groups = groupsOf(services, this.#groups);
+      this.#layHomes();
+      this.#units.clear();
+      for (const { wants } of this.#groups) for (const want of wants) want.held = nowhere;
+    }
+    this.#hold();
+    this.#layOut();
+    for (const group of this.#groups) if (group.isGlobal) this.#everywhere(group);
+    const assignments: Assignment[] = [];
+    for (const group of this.#groups) this.#tellOf(group, assignments);
+    return assignments;
+  }
+
+  /** The verdict of every cell about one replica, as of the last `place`. */
+  explain(replica: string): Assignment | undefined {
+    for (const group of this.#groups) {
+      const want = group.wants.find((one) => one.replica === replica);
+      if (want?.assignment === undefined) continue;
+      if (want.row >= 0) this.#last.take(want.row, group.service.spec, replica, -1);
+      const verdicts = this.#judge(group, want);
+      if (want.row >= 0) this.#last.take(want.row, group.service.spec, replica);
+      return { ...want.assignment, verdicts };
+    }
+    return undefined;
+  }
+
+  // -- homes -------------------------------------------------------------------------------------------------------
+
+  #layHomes(): void {
+    const fleet = this.#fleet;
+    const replicated = this.#groups.filter(({ isGlobal }) => !isGlobal);
+    this.#count = replicated.reduce((sum, { wants }) => sum + wants.length, 0);
+    const layout = new Layout(fleet, sharesAt(sharesOf(fleet, this.#count, () => true)));
+    this.#wants.clear();
+    for (const { service, wants } of replicated) {
+      const { spec } = service;
+      const isFree = spec.constraints.length === 0;
+      layout.open(spec, (row) => isFree || refusal(spec, fleet.cells[row]!, nothingTaken) === undefined);
+      for (const want of wants) {
+        want.home = layout.choose(want.keyHash, want.replica);
+        this.#wants.set(want.replica, want);
+      }
+    }
+    this.#homes = layout;
+  }
+
+  // -- who has what ------------------------------------------------------------------------------------------------
+
+  #hold(): void {
+    this.#fleet.cells.forEach(({ id, up, units }, row) => {
+      const now = up ? units : [];
+      const before = this.#units.get(id) ?? [];
+      if (before === now || (before.length === 0 && now.length === 0)) return;
+      this.#units.set(id, now);
+      for (const replica of before) {
+        const want = this.#wants.get(replica);
+        if (want !== undefined) want.held = want.held.filter((holder) => holder !== row);
+      }
+      for (const replica of now) {
+        const want = this.#wants.get(replica);
+        if (want !== undefined) want.held = [...want.held, row];
+      }
+    });
+  }
+
+  // -- where they are now ------------------------------------------------------------------------------------------
+
+  #layOut(): void {
+    const { cells } = this.#fleet;
+    const isPresent = (row: number): boolean => cells[row]!.up && !cells[row]!.drain;
+    const shares = sharesOf(this.#fleet, this.#count, isPresent);
+    const layout = new Layout(this.#fleet, fullAt(shares), this.#homes);
+    this.#last = layout;
+    const strays: Stray[] = [];
+    const loose: Want[] = [];
+    this.#isOpen = Uint8Array.from(cells, ({ up, drain, vetoes, facts }) =>
+      up && !drain && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
+    );
+    for (const group of this.#groups) {
+      if (group.isGlobal) continue;
+      const { spec } = group.service;
+      const may = this.#whoMay(group);
+      for (const want of group.wants) {
+        const { home, held, replica } = want;
+        const isHome = home >= 0 && (this.#isOpen[home] === 1 || may(home));
+        want.row = isHome ? home : -1;
+        if (isHome && held.includes(home)) continue;
+        if (home >= 0 && !isHome) layout.take(home, spec, replica, -1);
+        const here = held.length === 0 ? -1 : this.#stayOf(want, may);
+        if (here >= 0) {
+          strays.push({ replica, spec, service: group, here, home: want.row });
+          want.row = here;
+        } else if (home >= 0) loose.push(want);
+      }
+    }
+    if (strays.length > 0) {
+      const gone = leaving(strays, this.#fleet, layout, shares, () => this.#evict(loose, layout));
+      for (const { replica, home } of gone) {
+        const want = this.#wants.get(replica)!;
+        want.row = home;
+        if (home < 0) loose.push(want);
+      }
+    }
+    this.#lend(loose, layout);
+  }
+
+  /** Which rows may have a replica of this service now, apart from room. */
+  #whoMay({ service: { spec, hash }, serviceKey }: Group): (row: number) => boolean {
+    const { cells } = this.#fleet;
+    const key = `${serviceKey}@${hash}`;
+    return (row) => absence(spec, key, cells[row]!) === undefined;
+  }
+
+  /** Where it runs away from home and may stay: where its straw is longest. */
+  #stayOf({ held, group, keyHash }: Want, may: (row: number) => boolean): number {
+    const { cells, hashes, weights } = this.#fleet;
+    let best = -1;
+    let longest = Number.NEGATIVE_INFINITY;
+    for (const row of held) {
+      if (!may(row) || refusal(group.service.spec, cells[row]!, nothingTaken) !== undefined) continue;
+      const length = straw(draw(keyHash, hashes[row]!), weights[row]!);
+      if (length < longest || (length === longest && best < row)) continue;
+      best = row;
+      longest = length;
+    }
+    return best;
+  }
+
+  /** Those that run nowhere yet and whose home is full of others look elsewhere. */
+  #evict(loose: readonly Want[], layout: Layout): void {
+    for (const want of loose) {
+      const { row } = want;
+      if (row < 0 || layout.load[row]! <= Math.max(layout.full[row]!, this.#homes.load[row]!)) continue;
+      layout.take(row, want.group.service.spec, want.replica, -1);
+      want.row = -1;
+    }
+  }
+
+  /** A place for those that run nowhere and have no home now. */
+  #lend(loose: readonly Want[], layout: Layout): void {
+    const { cells } = this.#fleet;
+    let at: Group | undefined;
+    for (const want of loose) {
+      const { group } = want;
+      const { spec } = group.service;
+      if (want.row >= 0) continue;
+      if (at !== group) {
+        at = group;
+        const may = this.#whoMay(group);
+        const isFree = spec.constraints.length === 0;
+        layout.open(
+          spec,
+          (row) =>
+            (this.#isOpen[row] === 1 || may(row)) && (isFree || refusal(spec, cells[row]!, nothingTaken) === undefined),
+        );
+        for (const { row } of group.wants) if (row >= 0) layout.has(row);
+      }
+      want.row = layout.choose(want.keyHash, want.replica);
+    }
+  }
+
+  #everywhere(group: Group): void {
+    const { cells } = this.#fleet;
+    const { app, spec } = group.service;
+    const known = new Map(group.wants.map((want) => [want.index, want]));
+    group.wants = [];
+    for (const [row, cell] of cells.entries()) {
+      if (!cell.up || cell.drain || refusal(spec, cell, nothingTaken) !== undefined) continue;
+      const replica = replicaId(app, spec.name, cell.name);
+      const want = known.get(cell.name) ?? wantOf(group, replica, cell.name);
+      const isOpen = this.#whoMay(group)(row) && this.#last.fits(row, spec);
+      want.home = row;
+      want.row = isOpen ? row : -1;
+      if (isOpen) this.#last.take(row, spec, replica);
+      group.wants.push(want);
+    }
+    group.wants.sort((a, b) => compare(a.index, b.index));
+  }
+
+  // -- what is told ------------------------------------------------------------------------------------------------
+
+  #tellOf(group: Group, into: Assignment[]): void {
+    const { cells } = this.#fleet;
+    const { app, spec, hash } = group.service;
+    let verdicts: Verdict[] | undefined;
+    for (const want of group.wants) {
+      const cell = cells[want.row]?.id;
+      if (cell !== undefined && want.assignment?.cell === cell && want.assignment.hash === hash) {
+        into.push(want.assignment);
+        continue;
+      }
+      const named = { replica: want.replica, app, service: spec.name, index: want.index, hash };
+      if (cell !== undefined) want.assignment = { ...named, cell, verdicts: [] };
+      else {
+        const said = group.isGlobal ? this.#judge(group, want) : (verdicts ??= this.#judge(group, want));
+        want.assignment = { ...named, verdicts: said };
+      }
+      into.push(want.assignment);
+    }
+  }
+
+  /** A global replica has but one cell that could have it. */
+  #judge({ service: { spec, hash }, serviceKey }: Group, want: Want): Verdict[] {
+    const key = `${serviceKey}@${hash}`;
+    const { cells } = this.#fleet;
+    return cells.flatMap((cell, row) => {
+      if (spec.mode === 'global' && row !== want.home) return [];
+      return [verdictOf(cell, absence(spec, key, cell) ?? refusal(spec, cell, this.#last.takenOn(row)))];
+    });
+  }
+}
+
+/** The same without a memory. */
+export const place = (input: PlacementInput): Assignment[] => new Placement().place(input);
+
+function areSame(a: readonly PlacementService[], b: readonly PlacementService[]): boolean {
+  if (a === b) return true;
+  return a.length === b.length && a.every((one, i) => isSame(one, b[i]!));
+}
+
+const isSame = (a: PlacementService, b: PlacementService): boolean =>
+  a.app === b.app && a.spec === b.spec && a.hash === b.hash;
+
+/** By service, each with its replicas by index. */
+function groupsOf(services: readonly PlacementService[], before: readonly Group[]): Group[] {
+  const known = new Map(before.map((group) => [group.serviceKey, group]));
+  const groups = services.map((service): Group => {
+    const { app, spec } = service;
+    const old = known.get(`${app}/${spec.name}`);
+    if (old !== undefined && isSame(old.service, service)) return old;
+    const group = new Group(service);
+    const count = group.isGlobal ? 0 : spec.replicas;
+    for (let i = 1; i <= count; i++) group.wants.push(wantOf(group, replicaId(app, spec.name, String(i)), String(i)));
+    return group;
   });
+  return groups.sort((a, b) => compare(a.serviceKey, b.serviceKey));
 }
 
-function replicasOf(service: PlacementService, cells: readonly PlacementCell[]): Wanted[] {
-  const { app, spec } = service;
-  const serviceKey = `${app}/${spec.name}`;
-  const want = (index: string, home?: PlacementCell): Wanted => {
-    const replica = replicaId(app, spec.name, index);
-    return { replica, index, serviceKey, service, ...(home === undefined ? {} : { home }) };
-  };
-  if (spec.mode === 'global') {
-    return cells
-      .filter((cell) => refusal(spec, cell, emptyLedger()) === undefined && cell.up && !cell.drain)
-      .map((cell) => want(cell.name, cell));
-  }
-  return Array.from({ length: spec.replicas }, (_, i) => want(String(i + 1)));
-}
-
-/** The cell with the fewest replicas of the service, of those the longest straw. */
-function choose(
-  want: Wanted,
-  pool: readonly PlacementCell[],
-  ledgers: ReadonlyMap<CellId, Ledger>,
-): PlacementCell | undefined {
-  const { spec } = want.service;
-  const fitting = pool.filter((cell) => refusal(spec, cell, ledgers.get(cell.id)!) === undefined);
-  const count = (cell: PlacementCell) => ledgers.get(cell.id)!.services.get(want.serviceKey) ?? 0;
-  const least = fitting.reduce((low, cell) => Math.min(low, count(cell)), Number.POSITIVE_INFINITY);
-  return byStraw(
-    want.replica,
-    fitting.filter((cell) => count(cell) === least),
-  )[0];
-}
-
-/** The home if it can; else where a stateful replica already runs; else the best that can. */
-function lend(
-  want: Wanted,
-  input: PlacementInput,
-  cells: readonly PlacementCell[],
-  settle: (want: Wanted, pool: readonly PlacementCell[]) => PlacementCell | undefined,
-): PlacementCell | undefined {
-  const { spec, hash } = want.service;
-  if (want.home === undefined) return undefined;
-  const key = `${want.serviceKey}@${hash}`;
-  const present = cells.filter((cell) => absence(spec, key, cell) === undefined);
-  if (spec.mounts.some(({ kind }) => kind === 'volume')) {
-    const holders = input.running.get(want.replica) ?? [];
-    const stay = present.find((cell) => holders.includes(cell.id));
-    if (stay !== undefined && !holders.includes(want.home.id)) return settle(want, [stay]) ?? stay;
-  }
-  if (present.includes(want.home)) return want.home;
-  return settle(want, present);
-}
-
-function onItsCell(
-  want: Wanted,
-  ledgers: ReadonlyMap<CellId, Ledger>,
-  verdicts: Map<string, Verdict[]>,
-): PlacementCell | undefined {
-  const cell = want.home!;
-  const { spec, hash } = want.service;
-  const ledger = ledgers.get(cell.id)!;
-  const reason = absence(spec, `${want.serviceKey}@${hash}`, cell) ?? refusal(spec, cell, ledger);
-  if (reason === undefined) {
-    take(ledger, spec, want.serviceKey, want.replica);
-    return cell;
-  }
-  verdicts.set(want.replica, [verdictOf(cell, reason)]);
-  return undefined;
-}
-
-function judge(want: Wanted, cells: readonly PlacementCell[], ledgers: ReadonlyMap<CellId, Ledger>): Verdict[] {
-  const { spec, hash } = want.service;
-  const key = `${want.serviceKey}@${hash}`;
-  return cells.map((cell) => verdictOf(cell, absence(spec, key, cell) ?? refusal(spec, cell, ledgers.get(cell.id)!)));
-}
+const wantOf = (group: Group, replica: string, index: string): Want => ({
+  ...{ replica, index, keyHash: hash32(replica), group, home: -1, row: -1, held: nowhere, assignment: undefined },
+});

@@ -35,11 +35,13 @@ function log2Fixed(value: number): number {
   return whole * 2 ** fractionBits + fraction;
 }
 
-/** A straw's length for (key, cell): a negative integer, longer is greater. `weight` is a positive integer. */
-export function straw(keyHash: number, cellHash: number, weight: number): number {
-  const u = mix32(Math.imul(keyHash, 0x9e3779b1) ^ cellHash) & 0xffff;
-  return Math.trunc((logTable()[u]! * 2 ** 20) / weight);
-}
+/** What (key, cell) draws: 0 .. 2^31-1. Of cells of one weight, the highest draw has the longest straw. */
+export const draw = (keyHash: number, cellHash: number): number =>
+  mix32(Math.imul(keyHash, 0x9e3779b1) ^ cellHash) >>> 1;
+
+/** A straw's length for a draw: a negative integer, longer is greater. `weight` is a positive integer. */
+export const straw = (drawn: number, weight: number): number =>
+  Math.trunc((logTable()[drawn >>> 15]! * 2 ** 20) / weight);
 
 export interface Candidate {
   id: string;
@@ -50,8 +52,8 @@ export interface Candidate {
 export function byStraw<T extends Candidate>(key: string, candidates: readonly T[]): T[] {
   const keyHash = hash32(key);
   const drawn = candidates.map((candidate) => {
-    const cellHash = hash32(candidate.id);
-    return { candidate, length: straw(keyHash, cellHash, candidate.weight), tie: mix32(keyHash ^ cellHash) };
+    const tie = draw(keyHash, hash32(candidate.id));
+    return { candidate, length: straw(tie, candidate.weight), tie };
   });
   drawn.sort((a, b) => b.length - a.length || b.tie - a.tie || compare(a.candidate.id, b.candidate.id));
   return drawn.map(({ candidate }) => candidate);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PlacementCell, PlacementInput } from '../../src/placement/filter.ts';
-import { place } from '../../src/placement/place.ts';
+import { Placement, place } from '../../src/placement/place.ts';
 import { byStraw } from '../../src/placement/straw2.ts';
 import { simService } from '../sim/world.ts';
 
@@ -15,12 +15,12 @@ function cell(id: string, more: Partial<PlacementCell> = {}): PlacementCell {
     engine: 'Docker',
     hostname: id,
   };
-  return { id, name: id, facts, labels: {}, drain: false, up: true, vetoes: new Map(), weight: 32, ...more };
+  return { id, name: id, facts, labels: {}, drain: false, up: true, vetoes: new Map(), weight: 32, units: [], ...more };
 }
 
 const cells = (count: number): PlacementCell[] => Array.from({ length: count }, (_, i) => cell(`cell-${i}`));
 const input = (list: PlacementCell[], services = [simService('web', 5)]): PlacementInput => ({
-  ...{ cells: list, running: new Map() },
+  cells: list,
   services: services.map((spec) => ({ app: 'shop', spec, hash: 'h' })),
 });
 const where = (from: PlacementInput): Map<string, string | undefined> =>
@@ -110,7 +110,135 @@ describe('placement', () => {
     const db = simService('db', 1, { mounts: [{ kind: 'volume', source: 'data', target: '/data' }] });
     const home = place(input(cells(3), [db]))[0]!.cell!;
     const other = cells(3).find(({ id }) => id !== home)!.id;
-    const running = new Map([['shop/db/1', [other]]]);
-    expect(place({ ...input(cells(3), [db]), running })[0]!.cell).toBe(other);
+    const running = cells(3).map((one) => (one.id === other ? { ...one, units: ['shop/db/1'] } : one));
+    expect(place(input(running, [db]))[0]!.cell).toBe(other);
+  });
+});
+
+/** Everything runs where it was placed. */
+function runs(list: readonly PlacementCell[], placed: ReadonlyMap<string, string | undefined>): PlacementCell[] {
+  return list.map((one) => ({
+    ...one,
+    units: [...placed].flatMap(([replica, home]) => (home === one.id ? [replica] : [])),
+  }));
+}
+
+const movedFrom = (before: ReadonlyMap<string, string | undefined>, after: ReadonlyMap<string, string | undefined>) =>
+  [...after].filter(([replica, home]) => before.get(replica) !== home).length;
+
+describe('when the list of cells changes', () => {
+  const services = Array.from({ length: 40 }, (_, i) => simService(`s${i}`, 5));
+
+  it('gives a new cell its share and moves nothing else', () => {
+    const before = where(input(cells(20), services));
+    const after = where(input([...runs(cells(20), before), cell('new')], services));
+    expect([...after.values()].filter((home) => home === 'new')).toHaveLength(Math.floor(200 / 21));
+    expect(movedFrom(before, after)).toBe(Math.floor(200 / 21));
+  });
+
+  it('gives a cell that returns its share back, and moves nothing else', () => {
+    const all = where(input(cells(20), services));
+    const down = (list: PlacementCell[]) => list.map((one) => (one.id === 'cell-3' ? { ...one, up: false } : one));
+    const without = where(input(down(runs(cells(20), all)), services));
+    const running = runs(cells(20), without);
+    const back = where(input(running, services));
+    expect([...back.values()].filter((home) => home === 'cell-3').length).toBeGreaterThanOrEqual(9);
+    for (const [replica, home] of back) if (home !== 'cell-3') expect(home).toBe(without.get(replica));
+  });
+
+  it('keeps the heaviest cell within a tenth of the mean, weight for weight', () => {
+    const big = cells(10).map((one, i) => ({ ...one, weight: i < 5 ? 32 : 64 }));
+    const many = Array.from({ length: 150 }, (_, i) => simService(`s${i}`, 2));
+    let list: PlacementCell[] = big;
+    for (const victim of ['cell-1', 'cell-7', 'cell-4']) {
+      list = runs(list, where(input(list, many))).map((one) => (one.id === victim ? { ...one, up: false } : one));
+      list = runs(list, where(input(list, many)));
+      const up = list.filter((one) => one.up);
+      const mean = 300 / up.reduce((sum, { weight }) => sum + weight, 0);
+      for (const { units, weight } of up)
+        expect(units.length).toBeLessThanOrEqual(Math.ceil(weight * mean * 1.1 + 0.1));
+    }
+  });
+
+  it('answers the same with a memory as without, whatever happened before', () => {
+    const step = fc.record({
+      cell: fc.nat(7),
+      deed: fc.constantFrom('down', 'up', 'drain', 'veto', 'label', 'add', 'drop', 'scale', 'run', 'run'),
+      number: fc.nat(5),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const kept = new Placement();
+        let list = cells(5);
+        let asked = [
+          simService('a', 4),
+          simService('b', 2, { mounts: [{ kind: 'volume', source: 'v', target: '/v' }] }),
+        ];
+        for (const { cell: at, deed, number } of steps) {
+          const set = (change: Partial<PlacementCell>) => {
+            list = list.map((one, i) => (i === at % list.length ? { ...one, ...change } : one));
+          };
+          if (deed === 'down') set({ up: false, units: [] });
+          else if (deed === 'up') set({ up: true, drain: false, vetoes: new Map() });
+          else if (deed === 'drain') set({ drain: true });
+          else if (deed === 'veto') set({ vetoes: new Map([['shop/a@h', 'no']]) });
+          else if (deed === 'label') set({ labels: { zone: `z${number % 2}` } });
+          else if (deed === 'add') list = [...list, cell(`more-${list.length}-${number}`)];
+          else if (deed === 'drop' && list.length > 2) list = list.filter((_, i) => i !== at % list.length);
+          else if (deed === 'scale')
+            asked = asked.map((one, i) => (i === number % 2 ? { ...one, replicas: number } : one));
+          else list = runs(list, where(input(list, asked)));
+          const unique = [...new Map(list.map((one) => [one.id, one])).values()];
+          expect(kept.place(input(unique, asked))).toEqual(place(input(unique, asked)));
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('comes to rest: what runs where it is placed is placed there again', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(5), { minLength: 12, maxLength: 12 }), fc.nat(5), (places, down) => {
+        const three = [simService('a', 4), simService('b', 5), simService('c', 3)];
+        const replicas = [...where(input(cells(6), three)).keys()];
+        let list: PlacementCell[] = cells(6).map((one, at) => ({
+          ...one,
+          up: at !== down,
+          units: at === down ? [] : replicas.filter((_, i) => places[i] === at),
+        }));
+        for (let i = 0; i < 3; i++) list = runs(list, where(input(list, three)));
+        const before = where(input(list, three));
+        expect(where(input(runs(list, before), three))).toEqual(before);
+      }),
+    );
+  });
+});
+
+describe('zones', () => {
+  const zoned = (count: number): PlacementCell[] =>
+    cells(count).map((one, i) => ({ ...one, labels: { zone: i < count / 2 ? 'attic' : 'cellar' } }));
+  const zonesOf = (list: readonly PlacementCell[], placed: ReadonlyMap<string, string | undefined>): string[] =>
+    [...placed.values()].map((home) => list.find(({ id }) => id === home)!.labels.zone!).sort();
+
+  it('share the replicas of a service, after cells', () => {
+    for (let i = 0; i < 10; i++) {
+      const list = zoned(6);
+      expect(zonesOf(list, where(input(list, [simService(`s${i}`, 2)])))).toEqual(['attic', 'cellar']);
+      expect(zonesOf(list, where(input(list, [simService(`s${i}`, 4)])))).toEqual([
+        'attic',
+        'attic',
+        'cellar',
+        'cellar',
+      ]);
+    }
+  });
+
+  it('take a replica back when they return', () => {
+    const list = zoned(4);
+    const dark = list.map((one) => ({ ...one, up: one.labels.zone === 'attic' }));
+    const web = [simService('web', 2)];
+    const inAttic = where(input(dark, web));
+    expect(zonesOf(list, inAttic)).toEqual(['attic', 'attic']);
+    expect(zonesOf(list, where(input(runs(list, inAttic), web)))).toEqual(['attic', 'cellar']);
   });
 });

@@ -1,0 +1,123 @@
+/**
+ * Who may stay. A layout made anew puts many replicas elsewhere when the list of cells or services has changed; a replica that
+ * runs should not care. So it stays where it runs, unless it can't, or its place is needed for an even load, and when it moves
+ * it moves to where the layout has it: every move makes the appliance more like its layout, and none goes back and forth.
+ *
+ * All cells know the same of what runs as soon as they have the same records. Until then one may start what another keeps, and
+ * nothing is stopped before its successor is ready; so a late record costs a start, never a replica.
+ */
+import type { ServiceSpec } from '../core/model.ts';
+import { isStateful } from './filter.ts';
+import type { Fleet } from './fleet.ts';
+import type { Layout } from './layout.ts';
+
+/** A replica that runs elsewhere than at home. */
+export interface Stray {
+  replica: string;
+  spec: ServiceSpec;
+  service: Spread;
+  /** Where it runs, and may. */
+  here: number;
+  /** Its home; -1 where that can't have it now. */
+  home: number;
+}
+
+/** How a service lies: rows of its homes, and of its replicas as they are, with all strays staying. */
+export interface Spread {
+  homes(): number[];
+  lie(): number[];
+}
+
+/**
+ * The strays that must leave, of `strays` in replica order. `layout` has taken all homes that can be taken, and afterwards the
+ * places of those that stay instead. `makeRoom` sends those elsewhere that run nowhere yet, before any that runs has to go.
+ */
+export function leaving(
+  strays: readonly Stray[],
+  fleet: Fleet,
+  layout: Layout,
+  shares: Float64Array,
+  makeRoom: () => void,
+): Set<Stray> {
+  const gone = new Set<Stray>();
+  for (const stray of strays) {
+    // Room for it where it runs, beside all that is at home there.
+    if (!layout.fits(stray.here, stray.spec)) {
+      gone.add(stray);
+      continue;
+    }
+    if (stray.home >= 0) layout.take(stray.home, stray.spec, stray.replica, -1);
+    layout.take(stray.here, stray.spec, stray.replica);
+  }
+  const go = (stray: Stray): void => {
+    if (!layout.fits(stray.home, stray.spec)) return;
+    gone.add(stray);
+    layout.take(stray.here, stray.spec, stray.replica, -1);
+    layout.take(stray.home, stray.spec, stray.replica);
+  };
+  const free = (): Stray[] => strays.filter((stray) => stray.home >= 0 && !gone.has(stray) && !isStateful(stray.spec));
+  unpack(free(), fleet, go);
+  fill(free(), layout, shares, go);
+  makeRoom();
+  relieve(free(), layout, go);
+  return gone;
+}
+
+/** Two of a service on one cell, or in one zone, while the layout has them apart. */
+function unpack(strays: readonly Stray[], { zones, zoneCount }: Fleet, go: (stray: Stray) => void): void {
+  const cellOf = (row: number): number => row;
+  const views = zoneCount > 1 ? [cellOf, (row: number) => zones[row]!] : [cellOf];
+  const tallies = new Map<Spread, { now: Map<number, number>; most: number }[]>();
+  for (const stray of strays) {
+    let tally = tallies.get(stray.service);
+    if (tally === undefined) {
+      tally = views.map((of) => ({
+        now: countBy(stray.service.lie(), of),
+        most: tolerable(Math.max(...countBy(stray.service.homes(), of).values()), of === cellOf),
+      }));
+      tallies.set(stray.service, tally);
+    }
+    if (!tally.some(({ now, most }, i) => now.get(views[i]!(stray.here))! > most)) continue;
+    go(stray);
+    tally.forEach(({ now }, i) => {
+      const of = views[i]!;
+      now.set(of(stray.here), now.get(of(stray.here))! - 1);
+      now.set(of(stray.home), (now.get(of(stray.home)) ?? 0) + 1);
+    });
+  }
+}
+
+/** In a zone one more than laid out is no reason to move, unless they were to be apart. */
+const tolerable = (most: number, isCell: boolean): number => (isCell || most === 1 ? most : most + 1);
+
+function countBy(rows: readonly number[], of: (row: number) => number): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const row of rows) counts.set(of(row), (counts.get(of(row)) ?? 0) + 1);
+  return counts;
+}
+
+/** To cells with less than nine tenths of their share (and a tenth of a replica, as in fullAt), from those that have most. */
+function fill(strays: readonly Stray[], { load }: Layout, shares: Float64Array, go: (stray: Stray) => void): void {
+  const poor = new Map<number, Stray[]>();
+  for (const stray of strays) {
+    if (load[stray.home]! >= Math.floor(shares[stray.home]! * 0.9 - 0.1)) continue;
+    const bound = poor.get(stray.home) ?? [];
+    poor.set(stray.home, bound);
+    bound.push(stray);
+  }
+  // Relative to the share, so that a big machine gives before a small one.
+  const wealth = (row: number): number => load[row]! / shares[row]!;
+  for (const [row, bound] of poor) {
+    for (const stray of bound.sort((a, b) => wealth(b.here) - wealth(a.here))) {
+      if (load[row]! >= Math.floor(shares[row]!)) break;
+      if (wealth(stray.here) > wealth(row)) go(stray);
+    }
+  }
+}
+
+/** From cells with too much. */
+function relieve(strays: readonly Stray[], { load, full }: Layout, go: (stray: Stray) => void): void {
+  for (const stray of strays) {
+    if (load[stray.here]! > full[stray.here]! && load[stray.home]! < full[stray.home]!) go(stray);
+  }
+}
