@@ -1,7 +1,8 @@
 /** What a deploy would change, before it does: services and moves, as data. */
 
 import { canonical } from '../core/hash.ts';
-import type { AppState, ClusterView, Revision } from '../core/model.ts';
+import type { AppState, CellsChange, ClusterView, Revision } from '../core/model.ts';
+import { newcomer } from '../core/model.ts';
 import type { Host } from '../node/host.ts';
 import type { ComposeResult } from '../specs/compose.ts';
 import { pendingReason } from './rows.ts';
@@ -119,4 +120,25 @@ function replicasOf(view: ClusterView, app: string, before: Placed, after: Place
     reason: '',
   }));
   return [...rows, ...gone];
+}
+
+/** What would move if a cell went or came. */
+export interface MovesPlan {
+  moves: { replica: string; from: string; to: string; reason: string }[];
+  /** Replicas that stay where they are. */
+  stay: number;
+}
+
+export function movesOf(host: Host, change: CellsChange): MovesPlan {
+  const view = host.view();
+  const names = new Map(view.members.map(({ id, name }) => [id, name]));
+  const nameOf = (id = ''): string => (id === newcomer ? newcomer : (names.get(id) ?? ''));
+  const after = host.cell.whatIfCells(change);
+  const before = new Map(view.assignments.map((one) => [one.replica, one.cell]));
+  const moved = after.filter(({ replica, cell }) => before.get(replica) !== cell);
+  const moves = moved.map(({ replica, cell, verdicts }) => ({
+    ...{ replica, from: nameOf(before.get(replica)), to: nameOf(cell) },
+    reason: cell === undefined ? pendingReason(verdicts) : '',
+  }));
+  return { moves, stay: after.length - moved.length };
 }

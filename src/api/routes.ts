@@ -1,21 +1,15 @@
 /** Every route of the API, with its words for the OpenAPI document. Handlers translate; decisions are the cell's. */
-import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { OscaError } from '../core/errors.ts';
-
+import { addCellRoutes } from './cell-routes.ts';
 import type { ApiDeps } from './context.ts';
-import { cellOf, targetOf } from './context.ts';
+import { targetOf } from './context.ts';
 import { deploySteps, localLogs, mergedLogs, serverSent } from './follow.ts';
 import { planOf } from './plan.ts';
 import { appRow, cellRows, replicaRows } from './rows.ts';
+import { flag, object, text, whole } from './schemas.ts';
 
-const freshSeed = (): string => randomBytes(32).toString('base64url');
-const text = { type: 'string' } as const;
-const flag = { type: 'boolean' } as const;
-const whole = { type: 'integer' } as const;
-const object = (properties: Record<string, object>, required: string[] = []) =>
-  ({ type: 'object', properties, required, additionalProperties: false }) as const;
 const file = {
   file: text,
   name: text,
@@ -124,85 +118,6 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
 }
 
 const selfName = ({ host }: ApiDeps): string => host.view().members.find(({ self }) => self)?.name ?? 'cell';
-
-function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
-  const { host } = deps;
-  app.get('/v1/status', { schema: { summary: 'What this cell is and waits for' } }, () => {
-    const { members, apps, assignments, tickets: _t, pending, ...rest } = host.view();
-    const replicas = replicaRows(host.view()).filter(({ current }) => current);
-    const me = members.find(({ self }) => self);
-    return {
-      ...rest,
-      ...{ version: deps.version, name: me?.name ?? '', engine: me?.facts.engine ?? '', pid: process.pid },
-      counters: host.cell.counters(),
-      ...{
-        cells: members.length,
-        alive: members.filter(({ state }) => state === 'alive').length,
-        waiting: pending.length,
-      },
-      ...{
-        apps: apps.length,
-        replicas: replicas.length,
-        ready: replicas.filter(({ state }) => state === 'ready').length,
-      },
-      pendingReplicas: assignments.filter(({ cell }) => cell === undefined).length,
-    };
-  });
-  app.get('/v1/view', { schema: { summary: 'Everything this cell believes now' } }, () => host.view());
-  app.get('/v1/cells', { schema: { summary: 'All cells, and those that wait for approval' } }, () => ({
-    cells: cellRows(host.view()),
-    pending: host.view().pending,
-  }));
-  app.patch<{
-    Params: { cell: string };
-    Body: { name?: string; labels?: Record<string, string | null>; drain?: boolean };
-  }>(
-    '/v1/cells/:cell',
-    {
-      schema: {
-        summary: 'Rename, label or drain a cell',
-        body: object({ name: text, labels: { type: 'object' }, drain: flag }),
-      },
-    },
-    async ({ params, body }) => await host.ask({ op: 'cell.set', cell: cellOf(host.view(), params.cell), ...body }),
-  );
-  app.delete<{ Params: { cell: string } }>(
-    '/v1/cells/:cell',
-    { schema: { summary: 'Remove a cell from the appliance' } },
-    async ({ params }) => await host.ask({ op: 'cell.rm', cell: cellOf(host.view(), params.cell) }),
-  );
-  app.post<{ Params: { cell: string } }>(
-    '/v1/cells/:cell/approve',
-    { schema: { summary: 'Admit a waiting cell' } },
-    async ({ params }) => await host.ask({ op: 'cell.approve', cell: cellOf(host.view(), params.cell) }),
-  );
-  app.get('/v1/tickets', { schema: { summary: 'All tickets' } }, () => host.view().tickets);
-  app.post<{ Body: { uses: number; expiresInMs: number } }>(
-    '/v1/tickets',
-    {
-      schema: {
-        summary: 'Make a ticket',
-        body: object({ uses: whole, expiresInMs: { type: 'number' } }, ['uses', 'expiresInMs']),
-      },
-    },
-    async ({ body }) => await host.ask({ op: 'ticket.create', ...body, seed: freshSeed() }),
-  );
-  app.delete<{ Params: { ticket: string } }>(
-    '/v1/tickets/:ticket',
-    { schema: { summary: 'Revoke a ticket' } },
-    async ({ params }) => await host.ask({ op: 'ticket.revoke', ticket: params.ticket }),
-  );
-  app.post<{ Body: { ticket: string } }>(
-    '/v1/join',
-    { schema: { summary: 'Join an appliance', body: object({ ticket: text }, ['ticket']) } },
-    async ({ body }) => await host.ask({ op: 'join', ticket: body.ticket }),
-  );
-  app.post(
-    '/v1/found',
-    { schema: { summary: 'Found an appliance' } },
-    async () => await host.ask({ op: 'found', seed: freshSeed() }),
-  );
-}
 
 function ndjson<T>(reply: FastifyReply, values: AsyncGenerator<T>): FastifyReply {
   async function* lines(): AsyncGenerator<string> {

@@ -2,7 +2,7 @@
  * The two unions through which a cell meets the world. An Event says what happened; an Effect says what to do. Both
  * are plain values: a run is a list of them, and the same list gives the same run.
  */
-import type { AppSpec, CellFacts, CellId, Load, LogEvent, ServiceSpec } from './model.ts';
+import type { ApplianceSettings, AppSpec, CellFacts, CellId, Load, LogEvent, ServiceSpec } from './model.ts';
 
 export type TimerName = 'tick' | 'settle';
 
@@ -39,6 +39,7 @@ export type Request =
   | { op: 'scale'; app: string; service: string; replicas: number; by: string }
   | { op: 'cell.set'; cell: CellId; name?: string; labels?: Record<string, string | null>; drain?: boolean }
   | { op: 'cell.rm'; cell: CellId }
+  | { op: 'settings.set'; settings: Partial<ApplianceSettings> }
   | { op: 'cell.approve'; cell: CellId }
   | { op: 'ticket.create'; uses: number; expiresInMs: number; seed: string }
   | { op: 'ticket.revoke'; ticket: string }

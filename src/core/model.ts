@@ -125,6 +125,18 @@ export interface CellSettings {
   drain: boolean;
 }
 
+/** What holds for the whole appliance; the same on every cell. */
+export interface ApplianceSettings {
+  /** Cells step up as masters below this many. */
+  mastersThreshold: number;
+  /** Masters step down above this many. */
+  mastersMaximum: number;
+  /** Replicas that may be on their way to one cell while their old copies run still. */
+  maxMoves: number;
+}
+
+export const settingsDefaults: ApplianceSettings = { mastersThreshold: 2, mastersMaximum: 3, maxMoves: 4 };
+
 /** An entry of the trust log (gossip/trust.ts) as JSON; `key` gives its place, the same on every cell. */
 export interface TrustItem {
   key: string;
@@ -199,6 +211,16 @@ export interface MemberView extends MemberRecord {
   sinceMs: number;
 }
 
+/** A cell more or less, to see what would move. */
+export interface CellsChange {
+  remove?: CellId;
+  /** Without numbers: a machine like the middle one of those that are there. */
+  add?: { cpus?: number; memoryBytes?: number; labels?: Record<string, string> };
+}
+
+/** Stands for the id and the name of a cell that is not there yet. */
+export const newcomer = '(new cell)';
+
 /** Where a replica should run, or why it can't. */
 export interface Assignment {
   replica: string;
@@ -252,6 +274,7 @@ export interface ClusterView {
   apps: AppState[];
   assignments: Assignment[];
   masters: CellId[];
+  settings: ApplianceSettings;
   pending: PendingCell[];
   tickets: TicketView[];
   /** Where a join stands: the short code to compare, or why it was refused. */

@@ -4,7 +4,7 @@
  * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
  *     apps   current/APP -> revision id   rev/APP/ID -> Revision   stop/APP -> 'all' | [services]   restart/APP/SVC -> n
- *     cells  name/ID   label/ID/KEY   drain/ID
+ *     cells  name/ID   label/ID/KEY   drain/ID         settings  NAME -> number
  *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
  * No key is written by two cells at once as a rule, so an update seldom waits for another: a storm of admissions arrives in
@@ -14,7 +14,8 @@ import * as Y from 'yjs';
 import { fromBase64, toBase64 } from '../core/base64.ts';
 import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { AppSpec, AppState, CellId, CellSettings, Revision, TrustItem } from '../core/model.ts';
+import type { ApplianceSettings, AppSpec, AppState, CellId, CellSettings, Revision, TrustItem } from '../core/model.ts';
+import { settingsDefaults } from '../core/model.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
@@ -22,6 +23,7 @@ export class WantedDocument {
   readonly #doc = new Y.Doc({ gc: true });
   readonly #apps = this.#doc.getMap<Json>('apps');
   readonly #cells = this.#doc.getMap<Json>('cells');
+  readonly #settingsMap = this.#doc.getMap<Json>('settings');
   readonly #trust = this.#doc.getMap<string>('trust');
   readonly #trustLog: TrustItem[] = [];
   #trustNumber = 0;
@@ -226,6 +228,23 @@ export class WantedDocument {
 
   dropCell(id: CellId): void {
     for (const key of [...this.#cells.keys()]) if (key.split('/')[1] === id) this.#delete(this.#cells, key);
+  }
+
+  // -- settings -----------------------------------------------------------------------------------------------------
+
+  settings(): ApplianceSettings {
+    const settings = { ...settingsDefaults };
+    for (const name of Object.keys(settings) as (keyof ApplianceSettings)[]) {
+      const value = this.#settingsMap.get(name);
+      if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) settings[name] = value;
+    }
+    return settings;
+  }
+
+  set(settings: Partial<ApplianceSettings>): void {
+    for (const [name, value] of Object.entries(settings)) {
+      if (this.settings()[name as keyof ApplianceSettings] !== value) this.#settingsMap.set(name, value);
+    }
   }
 
   // -- apps ---------------------------------------------------------------------------------------------------------

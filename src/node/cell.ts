@@ -8,7 +8,7 @@
 import type { Effect, Event, TimerName } from '../core/events.ts';
 import type { Frame, Sealer } from '../core/frames.ts';
 import { canonical } from '../core/hash.ts';
-import type { AppState, Assignment, CellId, ClusterView, Load, MemberRecord } from '../core/model.ts';
+import type { AppState, Assignment, CellId, CellsChange, ClusterView, Load, MemberRecord } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
 import { WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
@@ -253,7 +253,8 @@ export class Cell {
     this.#membership.tick(now, this.#options.tickMs);
     this.#antiEntropy.tick(now);
     this.#replication.tick(now);
-    this.#masters.consider(this.#admission.appliance, this.#live(), now);
+    const { mastersThreshold: threshold, mastersMaximum: maximum } = this.#document.settings();
+    this.#masters.consider(this.#admission.appliance, this.#live(), { threshold, maximum }, now);
   }
 
   #onDocument(): void {
@@ -356,6 +357,7 @@ export class Cell {
         apps: this.#scheduling.apps,
         assignments: this.#scheduling.assignments,
       },
+      settings: this.#document.settings(),
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
       ...{
         tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],
@@ -368,6 +370,11 @@ export class Cell {
   /** Placement with another set of apps: what a deploy would do. */
   whatIf(apps: readonly AppState[]): ReturnType<Scheduling['whatIf']> {
     return this.#scheduling.whatIf(apps);
+  }
+
+  /** Placement with another list of cells: what would move. */
+  whatIfCells(change: CellsChange): Assignment[] {
+    return this.#scheduling.whatIfCells(change);
   }
 
   /** The verdict of every cell about one replica. */

@@ -76,6 +76,8 @@ export class Requests {
         return this.#setCell(id, request, now);
       case 'cell.rm':
         return this.#removeCell(id, request, now);
+      case 'settings.set':
+        return this.#set(id, request, now);
       case 'cell.approve':
         return this.#approve(id, request, now);
       case 'ticket.create':
@@ -180,6 +182,22 @@ export class Requests {
       ...(drain === undefined ? {} : { drain }),
     };
     return this.#edit(id, now, { cell }, (doc) => doc.setCell(cell, set));
+  }
+
+  #set(id: number, { settings }: RequestOf<'settings.set'>, now: number): Refusal | undefined {
+    const document = this.#deps.document();
+    const next = { ...document.settings(), ...settings };
+    const refuse = (message: string, hint: string): Refusal => ({ code: 'bad-request', message, hint });
+    for (const [name, value] of Object.entries(next)) {
+      if (Number.isSafeInteger(value) && value >= 1 && value <= limits.members) continue;
+      return refuse(`${name} can't be ${value}`, `give a whole number from 1 to ${limits.members}`);
+    }
+    if (next.mastersMaximum < next.mastersThreshold) {
+      const { mastersMaximum, mastersThreshold } = next;
+      const message = `at most ${mastersMaximum} masters can't be at least ${mastersThreshold}`;
+      return refuse(message, 'the maximum is the threshold or more: osca settings --masters-maximum N');
+    }
+    return this.#edit(id, now, { ...next }, (doc) => doc.set(settings));
   }
 
   #removeCell(id: number, { cell }: RequestOf<'cell.rm'>, now: number): Refusal | undefined {

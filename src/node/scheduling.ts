@@ -1,10 +1,10 @@
 /** From the members and the document to what should run here: placement, kept until something that it depends on changes. */
 import type { UnitSpec } from '../core/events.ts';
-import type { AppState, Assignment, CellId, MemberView } from '../core/model.ts';
+import type { AppState, Assignment, CellId, CellsChange, MemberView } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
-import { placementInput, servicesOf } from '../placement/input.ts';
+import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import { Placement, place } from '../placement/place.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
@@ -67,13 +67,20 @@ export class Scheduling {
     const assigned = new Map(this.assignments.map((assignment) => [assignment.replica, assignment]));
     if (leaving) wanted.clear();
     if (!this.#mature) return;
-    supervisor.want({ self, wanted, assigned, told: toldBy(members) }, now);
+    const { maxMoves } = document.settings();
+    supervisor.want({ self, wanted, assigned, told: toldBy(members), maxMoves }, now);
   }
 
   /** Placement with another set of apps: what a deploy would do. */
   whatIf(apps: readonly AppState[]): { assignments: Assignment[]; hashes: Map<string, string> } {
     const hashes = new Map(apps.flatMap(servicesOf).map(({ app, spec, hash }) => [`${app}/${spec.name}`, hash]));
     return { assignments: place(this.#input(apps)), hashes };
+  }
+
+  /** Placement with another list of cells: what would move. */
+  whatIfCells(change: CellsChange): Assignment[] {
+    const input = this.#input(this.apps);
+    return place({ ...input, cells: withChange(input.cells, change) });
   }
 
   /** The verdict of every cell about one replica. */

@@ -1,6 +1,7 @@
 /** From the view to what `Placement` needs: who is there, what is wanted, what runs. */
 import { contentHash } from '../core/hash.ts';
-import type { AppState, MemberView, ServiceSpec } from '../core/model.ts';
+import type { AppState, CellsChange, MemberView, ServiceSpec } from '../core/model.ts';
+import { newcomer } from '../core/model.ts';
 import type { PlacementCell, PlacementInput, PlacementService } from './filter.ts';
 import { weightOf } from './filter.ts';
 
@@ -42,4 +43,19 @@ export function servicesOf(app: AppState): PlacementService[] {
   return app.revision.spec.services
     .filter(({ name }) => !app.stoppedServices.includes(name))
     .map((spec) => ({ app: app.name, spec, hash: serviceHash(spec, app.restarts[spec.name] ?? 0) }));
+}
+
+/** The cells as they would be. */
+export function withChange(cells: readonly PlacementCell[], { remove, add }: CellsChange): PlacementCell[] {
+  const left = cells.filter(({ id }) => id !== remove);
+  const middle = [...cells].sort((a, b) => a.weight - b.weight)[cells.length >> 1];
+  if (add === undefined || middle === undefined) return left;
+  const facts = {
+    ...middle.facts,
+    ...(add.cpus === undefined ? {} : { cpuMilli: Math.round(add.cpus * 1_000) }),
+    ...(add.memoryBytes === undefined ? {} : { memoryBytes: add.memoryBytes }),
+  };
+  const fresh = { up: true, drain: false, vetoes: new Map<string, string>(), units: [] };
+  const made = { ...fresh, id: newcomer, name: newcomer, facts, labels: add.labels ?? {}, weight: weightOf(facts) };
+  return [...left, made];
 }

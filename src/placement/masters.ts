@@ -9,16 +9,15 @@ import { compare } from '../core/hash.ts';
 import type { CellId } from '../core/model.ts';
 import { byStraw } from './straw2.ts';
 
-export interface MastersOptions {
+/** The set of live cells and masters must have been the same for this long. */
+export const calmMs = 2_000;
+
+export interface MastersWanted {
   /** Step up below this many. */
   threshold: number;
   /** Step down above this many. */
   maximum: number;
-  /** The set of live cells and masters must have been the same for this long. */
-  calmMs: number;
 }
-
-export const mastersDefaults: MastersOptions = { threshold: 2, maximum: 3, calmMs: 2_000 };
 
 export interface MasterCandidate {
   id: CellId;
@@ -28,30 +27,30 @@ export interface MasterCandidate {
 
 export class Masters {
   readonly #self: CellId;
-  readonly #options: MastersOptions;
   #live: readonly MasterCandidate[] = [];
+  #wanted: MastersWanted = { threshold: 0, maximum: 0 };
   #seen = '';
   #sinceMs = 0;
   #decided = false;
   epoch = 0;
 
-  constructor(self: CellId, options: MastersOptions = mastersDefaults) {
+  constructor(self: CellId) {
     this.#self = self;
-    this.#options = options;
   }
 
   /** `live` are the cells that are up, the same array until something changed. True where my own epoch changed. */
-  consider(appliance: string, live: readonly MasterCandidate[], now: number): boolean {
-    if (live !== this.#live) {
+  consider(appliance: string, live: readonly MasterCandidate[], wanted: MastersWanted, now: number): boolean {
+    if (live !== this.#live || wanted.threshold !== this.#wanted.threshold || wanted.maximum !== this.#wanted.maximum) {
       this.#live = live;
-      const picture = live.map(({ id, epoch }) => `${id}:${epoch}`).join();
+      this.#wanted = wanted;
+      const picture = `${wanted.threshold} ${wanted.maximum} ${live.map(({ id, epoch }) => `${id}:${epoch}`).join()}`;
       if (picture !== this.#seen) {
         this.#seen = picture;
         this.#sinceMs = now;
         this.#decided = false;
       }
     }
-    if (this.#decided || now - this.#sinceMs < this.#options.calmMs) return false;
+    if (this.#decided || now - this.#sinceMs < calmMs) return false;
     this.#decided = true;
     const epoch = this.#decide(appliance, live);
     if (epoch === this.epoch) return false;
@@ -67,11 +66,11 @@ export class Masters {
     const masters = live.filter(({ epoch }) => epoch > 0).map(({ id }) => id);
     const highest = live.reduce((top, { epoch }) => Math.max(top, epoch), this.epoch);
     if (this.epoch === 0) {
-      const missing = this.#options.threshold - masters.length;
+      const missing = this.#wanted.threshold - masters.length;
       const others = ranked.filter((id) => !masters.includes(id));
       return missing > 0 && others.slice(0, missing).includes(this.#self) ? highest + 1 : 0;
     }
-    const surplus = masters.length - this.#options.maximum;
+    const surplus = masters.length - this.#wanted.maximum;
     const worst = ranked.filter((id) => masters.includes(id)).slice(-Math.max(0, surplus));
     return surplus > 0 && worst.includes(this.#self) ? 0 : this.epoch;
   }

@@ -3,7 +3,8 @@
  *
  * Make before break: a replica that moves away is kept until its new cell says it is ready, and one that changes is
  * kept until its successor is ready, unless both would want the same host port or volume. Changes go through a service
- * one replica at a time, in index order, and each waits until the ones before it are ready in their new form.
+ * one replica at a time, in index order, and each waits until the ones before it are ready in their new form. A cell takes in
+ * a few moving replicas at a time, so that one that returns is not overrun.
  */
 import type { UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
@@ -36,6 +37,8 @@ export interface Picture {
   assigned: ReadonlyMap<string, Assignment>;
   /** replica -> units told of it, from records of cells that are up. */
   told: ReadonlyMap<string, readonly Told[]>;
+  /** So many replicas that run elsewhere may be on their way here at once. */
+  maxMoves: number;
 }
 
 export interface Steps {
@@ -50,11 +53,18 @@ export function reconcile(picture: Picture, held: readonly Held[]): Steps {
     for (const port of hostPortsOf(service)) needed.set(port, replica);
   const byReplica = new Map<string, Held[]>();
   for (const unit of held) byReplica.set(unit.replica, [...(byReplica.get(unit.replica) ?? []), unit]);
+  const isComing = ({ replica, state }: Held): boolean => state !== 'ready' && picture.wanted.has(replica);
+  let moves = held.filter((unit) => isComing(unit) && runsElsewhere(picture, unit.replica)).length;
   for (const [replica, unit] of [...picture.wanted].sort(([a], [b]) => compare(a, b))) {
     const taken = held.some(
       (other) => other.replica !== replica && other.hostPorts.some((port) => needed.get(port) === replica),
     );
-    replace(picture, unit, byReplica.get(replica) ?? [], steps, taken);
+    const mine = byReplica.get(replica) ?? [];
+    const isMove = mine.length === 0 && runsElsewhere(picture, replica);
+    if (!isMove || moves < picture.maxMoves) {
+      replace(picture, unit, mine, steps, taken);
+      if (isMove) moves++;
+    }
     byReplica.delete(replica);
   }
   for (const units of byReplica.values()) {
@@ -68,6 +78,9 @@ export function reconcile(picture: Picture, held: readonly Held[]): Steps {
   }
   return steps;
 }
+
+const runsElsewhere = ({ told, self }: Picture, replica: string): boolean =>
+  (told.get(replica) ?? []).some(({ cell, state }) => cell !== self && (state === 'ready' || state === 'running'));
 
 /** A replica that belongs here: start it, and let go of its former forms. */
 function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps: Steps, portTaken: boolean): void {

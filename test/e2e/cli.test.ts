@@ -45,6 +45,17 @@ describe('without a daemon', () => {
   });
 });
 
+describe('settings', () => {
+  it('are those of the whole appliance, and checked', async () => {
+    expect(await ada.json('settings')).toEqual({ mastersThreshold: 2, mastersMaximum: 3, maxMoves: 4 });
+    expect(await ada.ok('settings', '--max-moves', '2')).toMatch(/max-moves\s+2/);
+    await until('bob knows', async () => (await bob.json<{ maxMoves: number }>('settings')).maxMoves === 2);
+    const wrong = await bob.osca('settings', '--masters-maximum', '1');
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("can't be at least 2") });
+    expect((await bob.osca('settings', '--max-moves', '0')).code).toBe(2);
+  });
+});
+
 describe('an app', () => {
   it('is planned, deployed, listed, logged, and runs on both cells', async () => {
     const file = ada.file('shop.yaml', spec('shop', forever, '    deploy: { replicas: 2 }\n'));
@@ -59,6 +70,14 @@ describe('an app', () => {
     expect(await bob.json<{ app: string; ready: number }[]>('ls')).toMatchObject([
       { app: 'shop', ready: 2, state: 'running' },
     ]);
+    const without = await ada.osca('plan', '--remove-cell', 'bob');
+    expect(without.code).toBe(1);
+    expect(without.stdout).toMatch(/shop\/web\/\d\s+bob\s+ada/);
+    expect(without.stdout).toContain('1 would move, 1 stay');
+    expect((await ada.osca('plan', '--add-cell', '4,8g')).stdout).toMatch(/would move, \d stay/);
+    expect(await ada.osca('plan')).toMatchObject({ code: 2, stderr: expect.stringContaining('--remove-cell') });
+    expect(await ada.osca('plan', '--add-cell', 'big')).toMatchObject({ code: 2 });
+    expect(await ada.osca('plan', '--remove-cell', 'nobody')).toMatchObject({ code: 2 });
     const logs = await until('logs of both', async () => {
       const text = await bob.ok('logs', '-n', '10', 'shop');
       return text.includes('shop/web/1') && text.includes('shop/web/2') ? text : undefined;

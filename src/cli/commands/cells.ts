@@ -2,13 +2,14 @@
 import type { Command } from 'commander';
 import type { CellRow } from '../../api/rows.ts';
 import { OscaError } from '../../core/errors.ts';
-import type { PendingCell, TicketView } from '../../core/model.ts';
+import type { ApplianceSettings, PendingCell, TicketView } from '../../core/model.ts';
 import { ago, bold, bytes, dim, say, span, stateColour, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { cellPath, clientOf, duration, show, wholeNumber } from '../shared.ts';
 
 export function addCellCommands(osca: Command): void {
   addCells(osca.command('cell').description('cells of the appliance'));
+  addSettings(osca);
   addTickets(osca.command('ticket').description('tickets: what lets new cells in'));
 }
 
@@ -107,6 +108,35 @@ function cellsText(cells: readonly CellRow[], pending: readonly PendingCell[]): 
       ? 'no cells: this one belongs to no appliance yet (osca status)'
       : table(['CELL', 'STATE', 'REPLICAS', 'MACHINE', 'LOAD', 'ENGINE', 'LABELS'], rows);
   return [list, ...waiting].join('\n');
+}
+
+function addSettings(osca: Command): void {
+  osca
+    .command('settings')
+    .description('show or change what holds for the whole appliance')
+    .option('--masters-threshold <n>', 'cells step up as masters below this many')
+    .option('--masters-maximum <n>', 'masters step down above this many')
+    .option('--max-moves <n>', 'replicas that one cell takes in at once while their old copies still run')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  osca settings --max-moves 2')
+    .action(async (options: Record<keyof ApplianceSettings, string | undefined>, command: Command) => {
+      const given = (['mastersThreshold', 'mastersMaximum', 'maxMoves'] as const).flatMap((name) =>
+        options[name] === undefined ? [] : [[name, wholeNumber(options[name])] as const],
+      );
+      const client = clientOf(command);
+      if (given.length > 0) await client.call<Changed>('PATCH', '/v1/settings', Object.fromEntries(given));
+      const settings = await client.call<ApplianceSettings>('GET', '/v1/settings');
+      show(command, settings, () =>
+        table(
+          ['SETTING', 'VALUE', ''],
+          [
+            ['masters-threshold', String(settings.mastersThreshold), dim('cells step up as masters below this many')],
+            ['masters-maximum', String(settings.mastersMaximum), dim('masters step down above this many')],
+            ['max-moves', String(settings.maxMoves), dim('moving replicas that one cell takes in at once')],
+          ],
+        ),
+      );
+    });
 }
 
 function addTickets(ticket: Command): void {

@@ -4,7 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { DeployStep } from '../../api/follow.ts';
-import type { Plan } from '../../api/plan.ts';
+import type { MovesPlan, Plan } from '../../api/plan.ts';
 import type { ReplicaRow } from '../../api/rows.ts';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import { bold, dim, green, LiveBlock, red, say, stateColour, table, warn, yellow } from '../render.ts';
@@ -40,17 +40,13 @@ const shellEnvironment = (): Record<string, string> =>
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
 
-function fileCommand(osca: Command, name: string, description: string): Command {
-  return osca
-    .command(`${name} <file>`)
-    .description(description)
+export function addDeployCommands(osca: Command): void {
+  osca
+    .command('deploy <file>')
+    .description('run what a Compose file describes, and wait until it runs')
     .option('--name <app>', 'name of the app, before name: of the file')
     .option('--profile <name>', 'also run services of this profile', collect, [] as string[])
-    .option('--json', 'print JSON');
-}
-
-export function addDeployCommands(osca: Command): void {
-  fileCommand(osca, 'deploy', 'run what a Compose file describes, and wait until it runs')
+    .option('--json', 'print JSON')
     .option('--detach', 'return as soon as it is accepted')
     .option('--timeout <time>', 'give up waiting after this long', '5m')
     .option('--ack <n>', 'other cells that must have it on disk', '1')
@@ -71,19 +67,78 @@ export function addDeployCommands(osca: Command): void {
         await (options.json ? printSteps(steps) : drawSteps(steps));
       },
     );
-  fileCommand(osca, 'plan', 'show what a deploy would change; exits 0 for nothing, 1 for changes, 2 for an error')
-    .addHelpText('after', '\nExample:\n  osca plan compose.yaml')
-    .action(async (file: string, options: FileOptions, command: Command) => {
-      const plan = await clientOf(command)
-        .call<Plan>('POST', '/v1/plan', bodyOf(file, options))
-        .catch((error: unknown) => {
-          // 1 means changes: whatever goes wrong here is a 2.
-          const known = error instanceof OscaError;
-          throw new OscaError('bad-request', reasonOf(error), known ? error.hint : '', error);
-        });
-      show(command, plan, () => planText(plan));
-      process.exitCode = plan.changes ? 1 : 0;
+  osca
+    .command('plan [file]')
+    .description('show what would change; exits 0 for nothing, 1 for changes, 2 for an error')
+    .option('--name <app>', 'name of the app, before name: of the file')
+    .option('--profile <name>', 'also run services of this profile', collect, [] as string[])
+    .option('--remove-cell <cell>', 'instead of a file: what would move if this cell went')
+    .option('--add-cell [machine]', 'instead of a file: what would move to a new cell; CPUS,MEMORY, e.g. 4,8g')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  osca plan compose.yaml\n  osca plan --remove-cell pi-3\n  osca plan --add-cell 4,8g',
+    )
+    .action(async (file: string | undefined, options: PlanOptions, command: Command) => {
+      try {
+        const isMoves = options.removeCell !== undefined || options.addCell !== undefined;
+        process.exitCode = await (isMoves ? planMoves(options, command) : planFile(file, options, command));
+      } catch (error) {
+        // 1 means changes: whatever goes wrong here is a 2.
+        const known = error instanceof OscaError;
+        throw new OscaError('bad-request', reasonOf(error), known ? error.hint : '', error);
+      }
     });
+}
+
+interface PlanOptions extends FileOptions {
+  removeCell?: string;
+  addCell?: string | true;
+}
+
+async function planFile(file: string | undefined, options: FileOptions, command: Command): Promise<number> {
+  if (file === undefined)
+    throw new OscaError('bad-request', 'no file was given', 'osca plan FILE, or --remove-cell CELL, or --add-cell');
+  const plan = await clientOf(command).call<Plan>('POST', '/v1/plan', bodyOf(file, options));
+  show(command, plan, () => planText(plan));
+  return plan.changes ? 1 : 0;
+}
+
+async function planMoves({ removeCell, addCell }: PlanOptions, command: Command): Promise<number> {
+  const body = {
+    ...(removeCell === undefined ? {} : { remove: removeCell }),
+    ...(addCell === undefined ? {} : { add: addCell === true ? {} : machineOf(addCell) }),
+  };
+  const plan = await clientOf(command).call<MovesPlan>('POST', '/v1/plan/cells', body);
+  const rows = plan.moves.map(({ replica, from, to, reason }) => [
+    `  ${replica}`,
+    from === '' ? dim('nowhere') : from,
+    to === '' ? red('nowhere') : to,
+    reason,
+  ]);
+  show(command, plan, () =>
+    [
+      ...(rows.length === 0 ? [] : [table(['  REPLICA', 'FROM', 'TO', ''], rows), '']),
+      `${plan.moves.length} would move, ${plan.stay} stay`,
+    ].join('\n'),
+  );
+  return plan.moves.length === 0 ? 0 : 1;
+}
+
+/** '4,8g': cores and memory of a machine. */
+function machineOf(text: string): { cpus: number; memoryBytes?: number } {
+  const [cpus, memory] = text.split(',');
+  const memoryBytes = memory === undefined ? undefined : sizeBytes(memory);
+  if (!(Number(cpus) > 0) || (memory !== undefined && memoryBytes === undefined))
+    throw new OscaError('bad-request', `'${text}' is no machine`, 'write CPUS or CPUS,MEMORY: --add-cell 4,8g');
+  return { cpus: Number(cpus), ...(memoryBytes === undefined ? {} : { memoryBytes }) };
+}
+
+function sizeBytes(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)([mg])b?$/i.exec(text);
+  return match === null
+    ? undefined
+    : Math.round(Number(match[1]) * (match[2]!.toLowerCase() === 'g' ? 2 ** 30 : 2 ** 20));
 }
 
 async function printSteps(steps: AsyncGenerator<DeployStep>): Promise<void> {
