@@ -8,7 +8,7 @@ import type { Assignment } from '../src/core/model.ts';
 import type { PlacementCell, PlacementInput } from '../src/placement/filter.ts';
 import { weightOf } from '../src/placement/filter.ts';
 import { Placement } from '../src/placement/place.ts';
-import { simService } from '../test/sim/world.ts';
+import { simService } from '../test/sim/makers.ts';
 import { median } from './measure.ts';
 
 const gibibyte = 2 ** 30;

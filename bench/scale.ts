@@ -1,7 +1,8 @@
 /** A thousand cells in World: how soon all know what happened, how little they say at rest, and what simulating it costs. */
+
+import { allSee, grown } from '../test/sim/makers.ts';
 import { lan } from '../test/sim/network.ts';
 import type { World } from '../test/sim/world.ts';
-import { allSee, grown } from '../test/sim/world.ts';
 import { series } from './measure.ts';
 
 const preset = { ...lan, lossPercent: 0.1 };

@@ -30,6 +30,7 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
         replicas: replicas.length,
         ready: replicas.filter(({ state }) => state === 'ready').length,
       },
+      strict: apps.flatMap(({ revision }) => revision.spec.services).filter(({ strict }) => strict === true).length,
       pendingReplicas: assignments.filter(({ cell }) => cell === undefined).length,
     };
   });

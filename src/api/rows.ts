@@ -64,7 +64,7 @@ function unitRow(member: MemberView, unit: UnitStatus, current: boolean): Replic
 function missingRow(view: ClusterView, { replica, app, service, index, hash, cell, verdicts }: Assignment): ReplicaRow {
   const member = view.members.find(({ id }) => id === cell);
   const state = cell === undefined ? 'pending' : 'starting';
-  const reason = cell === undefined ? pendingReason(verdicts) : '';
+  const reason = cell === undefined ? pendingReason(verdicts) : isStrict(view, app, service) ? leaseReason(view) : '';
   const base = {
     replica,
     app,
@@ -78,6 +78,15 @@ function missingRow(view: ClusterView, { replica, app, service, index, hash, cel
     ports: [],
   };
   return { ...base, state, reason, current: true };
+}
+
+const isStrict = ({ apps }: ClusterView, app: string, service: string): boolean =>
+  apps.find(({ name }) => name === app)?.revision.spec.services.find(({ name }) => name === service)?.strict === true;
+
+/** What a strict replica waits for. */
+function leaseReason({ quorum: { cells, seen, needed } }: ClusterView): string {
+  if (seen >= needed) return 'strict: waits until no other cell can run it';
+  return `strict: held back, ${seen} of ${cells} cells seen, ${needed} are needed`;
 }
 
 export function pendingReason(verdicts: Assignment['verdicts']): string {

@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'image-missing'
   | 'port-taken'
   | 'start-failed'
+  | 'lease-lost'
   | 'build-failed'
   | 'timeout'
   | 'internal';
@@ -60,3 +61,11 @@ export function problemText(problem: SpecProblem): string {
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/** The lease of a strict replica ended while its start was under way. */
+export const leaseLost = ({ replica }: { replica: string }): OscaError =>
+  new OscaError(
+    'lease-lost',
+    `the lease of ${replica} ended before it was started`,
+    'it starts where a majority sees it',
+  );

@@ -104,6 +104,8 @@ export type Effect =
   | { type: 'persist'; update: Uint8Array; token: number }
   | { type: 'unit.start'; key: string; unit: UnitSpec }
   | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number }
+  /** It must end after this long, whatever becomes of the daemon, unless this is said again. Before a start and after it. */
+  | { type: 'unit.fuse'; key: string; handle: string; driver: ServiceSpec['driver']; forMs: number }
   | {
       type: 'unit.probe';
       key: string;

@@ -54,6 +54,9 @@ export type Frame =
   | { t: 'doc'; u: string }
   | { t: 'push'; u: string; ack: number }
   | { t: 'ack'; ack: number }
+  /** Strict services: promise me these, and take these back; `k`: the list of cells that I know. */
+  | { t: 'lease'; q: number; want: string[]; free: string[]; k: number }
+  | { t: 'grant'; q: number; ok: string[] }
   /** Joining, spoken with strangers. */
   | { t: 'knock'; name: string; app?: string; chain?: Link[]; sv?: string }
   | { t: 'welcome'; app: string; founder: string; chain: Link[]; doc: string; sealed: string[] }
@@ -117,6 +120,7 @@ function isLink(value: unknown): boolean {
 }
 
 export const isChain = (value: unknown): boolean => Array.isArray(value) && value.length <= 16 && value.every(isLink);
+const isReplicas = (value: unknown): boolean => isTexts(value) && (value as string[]).length <= limits.leases;
 const isHave = (value: unknown): boolean =>
   Array.isArray(value) && isId(value[0]) && isInt(value[1]) && isInt(value[2]);
 
@@ -151,6 +155,8 @@ const shapes: Record<FrameType, Record<string, (value: unknown) => boolean>> = {
   doc: { u: isText },
   push: { u: isText, ack: isInt },
   ack: { ack: isInt },
+  lease: { q: isInt, want: isReplicas, free: isReplicas, k: isInt },
+  grant: { q: isInt, ok: isReplicas },
   knock: { name: isId, app: maybe(isId), chain: maybe(isChain), sv: maybe(isText) },
   welcome: { app: isId, founder: isId, chain: isChain, doc: isText, sealed: isTexts },
   wait: { app: isId, code: isText },

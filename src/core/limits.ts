@@ -27,6 +27,8 @@ export const limits = {
   apps: 2_000,
   services: 200,
   replicas: 1_000,
+  /** Strict replicas in one question for leases: far above what one cell runs. */
+  leases: 2_000,
   /** One spec file, and what YAML aliases may expand it to. */
   specBytes: 1_048_576,
   specAliases: 1_000,

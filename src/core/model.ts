@@ -85,6 +85,8 @@ export interface ServiceSpec {
   stopGraceMs: number;
   mode: 'replicated' | 'global';
   replicas: number;
+  /** Never on two cells at once: it runs only where a majority of the cells leases it. */
+  strict?: boolean;
   resources: Resources;
   constraints: Constraint[];
 }
@@ -275,6 +277,8 @@ export interface ClusterView {
   assignments: Assignment[];
   masters: CellId[];
   settings: ApplianceSettings;
+  /** Of all cells of the appliance, those seen here, this one too: more than half may run strict services. */
+  quorum: { cells: number; seen: number; needed: number };
   pending: PendingCell[];
   tickets: TicketView[];
   /** Where a join stands: the short code to compare, or why it was refused. */

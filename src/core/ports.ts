@@ -35,6 +35,14 @@ export interface ExecSession {
   exitCode: Promise<number>;
 }
 
+export interface Life {
+  pid: number;
+  /** The pid leads a group, which ends with it. */
+  isGroup: boolean;
+  /** What its engine calls it. */
+  id: string;
+}
+
 /** What runs replicas. Every rejected promise is an OscaError with a code that the supervisor understands. */
 export interface RuntimeDriver {
   readonly kind: DriverKind;
@@ -44,9 +52,11 @@ export interface RuntimeDriver {
   list(): Promise<Observed[]>;
   /**
    * Starts it, or starts what stands here of it; `progress` gets words for long work. Resolves after a first moment: what
-   * ends at once comes back as not running.
+   * ends at once comes back as not running. `mayStart` is asked last, just before: false rejects with lease-lost.
    */
-  start(unit: UnitSpec, progress: (text: string) => void): Promise<Observed>;
+  start(unit: UnitSpec, progress: (text: string) => void, mayStart?: () => boolean): Promise<Observed>;
+  /** What must be killed so that it ends; undefined where it does not run. */
+  lifeOf(handle: string): Promise<Life | undefined>;
   /** Stops and removes it. Fine where it is gone already. */
   stop(handle: string, graceMs: number): Promise<void>;
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine>;

@@ -4,7 +4,7 @@
  * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
  *     apps   current/APP -> revision id   rev/APP/ID -> Revision   stop/APP -> 'all' | [services]   restart/APP/SVC -> n
- *     cells  name/ID   label/ID/KEY   drain/ID         settings  NAME -> number
+ *     cells  name/ID   label/ID/KEY   drain/ID   voter/ID         settings  NAME -> number
  *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
  * No key is written by two cells at once as a rule, so an update seldom waits for another: a storm of admissions arrives in
@@ -224,6 +224,15 @@ export class WantedDocument {
       if (value === null) this.#delete(this.#cells, `label/${id}/${key}`);
       else this.#cells.set(`label/${id}/${key}`, value);
     }
+  }
+
+  /** Does it decide on leases (node/quorum.ts)? */
+  isVoter(id: CellId): boolean {
+    return this.#cells.has(`voter/${id}`);
+  }
+
+  markVoters(ids: readonly CellId[]): void {
+    for (const id of ids) if (!this.isVoter(id)) this.#cells.set(`voter/${id}`, true);
   }
 
   dropCell(id: CellId): void {

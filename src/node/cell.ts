@@ -18,12 +18,14 @@ import type { MembershipOptions } from '../gossip/membership.ts';
 import { Membership, membershipDefaults } from '../gossip/membership.ts';
 import { decodeTicket } from '../gossip/trust.ts';
 import { Voice } from '../gossip/voice.ts';
+import { Leases } from '../placement/leases.ts';
 import type { MasterCandidate } from '../placement/masters.ts';
 import { Masters, mastersOf } from '../placement/masters.ts';
 import { Supervisor } from '../runtime/supervise.ts';
 import { Conflicts } from './conflicts.ts';
 import { Hearing } from './hearing.ts';
 import { Members, unknownFacts } from './members.ts';
+import { Quorum } from './quorum.ts';
 import { Requests } from './requests.ts';
 import { Scheduling } from './scheduling.ts';
 
@@ -66,6 +68,8 @@ export class Cell {
   readonly #members: Members;
   readonly #hearing: Hearing;
   readonly #scheduling: Scheduling;
+  readonly #leases: Leases;
+  readonly #quorum: Quorum;
   readonly #epochs: Record<TimerName, number> = { tick: 0, settle: 0 };
   readonly #document = new WantedDocument(1);
   readonly #replication: Replication;
@@ -136,14 +140,18 @@ export class Cell {
       admission: this.#admission,
       document: this.#document,
     });
+    this.#quorum = new Quorum({
+      ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
+    });
+    this.#leases = new Leases(self, out, () => this.#quorum.electorate());
     this.#scheduling = new Scheduling({
       ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
-      ...{ supervisor: this.#supervisor, members: this.#members },
+      ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases, out },
     });
     this.#hearing = new Hearing({
       ...{ self, voice: this.#voice, membership: this.#membership, admission: this.#admission },
       ...{ antiEntropy: this.#antiEntropy, replication: this.#replication, conflicts: this.#conflicts },
-      document: this.#document,
+      ...{ document: this.#document, leases: this.#leases },
     });
     this.#requests = new Requests({
       ...{ self, sealer, out, admission: this.#admission, membership: this.#membership },
@@ -216,6 +224,7 @@ export class Cell {
   #boot(event: Event & { type: 'boot' }, now: number): void {
     this.#voice.raise(event.incarnation);
     this.#scheduling.listenUntil(now + this.#options.listenMs);
+    this.#leases.boot(event.incarnation, now);
     this.#document.reset(event.clientId);
     for (const update of event.updates) this.#document.apply(update);
     if (event.founder !== undefined) this.#admission.resume(event.founder);
@@ -253,8 +262,19 @@ export class Cell {
     this.#membership.tick(now, this.#options.tickMs);
     this.#antiEntropy.tick(now);
     this.#replication.tick(now);
+    this.#leases.tick(now);
+    this.#scheduling.light(now);
     const { mastersThreshold: threshold, mastersMaximum: maximum } = this.#document.settings();
     this.#masters.consider(this.#admission.appliance, this.#live(), { threshold, maximum }, now);
+    this.#admitVoters(now);
+  }
+
+  /** A duty of the first master. */
+  #admitVoters(now: number): void {
+    if (mastersOf(this.#live())[0] !== this.id) return;
+    const { newcomers } = this.#quorum;
+    if (newcomers.length === 0 || !this.#leases.isAgreed(now)) return;
+    this.#replication.note(() => this.#document.markVoters(newcomers));
   }
 
   #onDocument(): void {
@@ -319,7 +339,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#scheduling.mature}`;
+    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#scheduling.mature} ${this.#leases.version}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 
@@ -357,7 +377,7 @@ export class Cell {
         apps: this.#scheduling.apps,
         assignments: this.#scheduling.assignments,
       },
-      settings: this.#document.settings(),
+      ...{ settings: this.#document.settings(), quorum: this.#quorum.seen() },
       ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
       ...{
         tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],

@@ -12,6 +12,7 @@ import type { Admission } from '../gossip/admission.ts';
 import type { AntiEntropy } from '../gossip/antientropy.ts';
 import type { Membership } from '../gossip/membership.ts';
 import type { Voice } from '../gossip/voice.ts';
+import type { Leases } from '../placement/leases.ts';
 import type { Conflicts } from './conflicts.ts';
 
 export interface HearingDeps {
@@ -23,6 +24,7 @@ export interface HearingDeps {
   replication: Replication;
   conflicts: Conflicts;
   document: WantedDocument;
+  leases: Leases;
 }
 
 export class Hearing {
@@ -53,7 +55,7 @@ export class Hearing {
 
   /** From one peer to me. */
   direct(from: CellId, text: string, now: number): void {
-    const { admission, antiEntropy, membership, replication } = this.#deps;
+    const { admission, antiEntropy, membership, replication, leases } = this.#deps;
     const frame = this.#checked(decodeFrame(text));
     if (frame === undefined) return;
     if (isJoinFrame(frame)) return admission.onFrame(from, frame, now);
@@ -61,6 +63,8 @@ export class Hearing {
     if (frame.t === 'push') this.#takeDoc(frame.u, { to: from, ack: frame.ack });
     else if (frame.t === 'ack') replication.onAck(from, frame.ack);
     else if (frame.t === 'digest' || frame.t === 'sums' || frame.t === 'have') antiEntropy.onFrame(from, frame, now);
+    else if (frame.t === 'lease') leases.onLease(from, frame, now);
+    else if (frame.t === 'grant') leases.onGrant(from, frame, now);
     else if (frame.t === 'give') {
       if (frame.doc !== undefined) this.#takeDoc(frame.doc);
       this.takeRecords(frame.sealed, now);

@@ -7,7 +7,7 @@ import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect, Event, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
-import type { DriverChange, RuntimeDriver } from '../core/ports.ts';
+import type { DriverChange, Life, RuntimeDriver } from '../core/ports.ts';
 import type { Cell } from './cell.ts';
 
 /** The fewest verbs that Host asks of the network. */
@@ -28,10 +28,17 @@ export interface HostStore {
   rememberPeer(id: CellId, addrs: readonly string[]): void;
 }
 
+/** Ends what runs by a lease when it is not put off in time, with or without this daemon. */
+export interface HostFuses {
+  light(key: string, life: Life, forMs: number): void;
+  putOut(key: string): void;
+}
+
 export interface HostDeps {
   cell: Cell;
   store: HostStore;
   drivers: ReadonlyMap<DriverKind, RuntimeDriver>;
+  fuses: HostFuses;
   /** This cell now belongs to an appliance: remember it and open its protocols. */
   onAppliance(effect: Effect & { type: 'appliance' }): void;
   /** The cell threw: our bug. */
@@ -43,6 +50,8 @@ export interface HostDeps {
 type Listener = () => void;
 
 const listEveryMs = 30_000;
+/** A start takes a moment; one that would end after the lease is not begun. */
+const startWithinMs = 1_000;
 
 export class Host {
   readonly #deps: HostDeps;
@@ -52,6 +61,8 @@ export class Host {
   readonly #eventListeners = new Set<(event: LogEvent) => void>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #states = new Map<CellId, string>();
+  /** unit -> until when it may run. */
+  readonly #leases = new Map<string, number>();
   #transport: HostTransport | undefined;
   /** Addresses from a ticket, for the network that is still to be opened. */
   #reach: string[] = [];
@@ -171,6 +182,9 @@ export class Host {
         return this.#store(effect);
       case 'unit.start':
         return void this.#start(effect);
+      case 'unit.fuse':
+        this.#leases.set(effect.key, this.#now() + effect.forMs);
+        return void this.#light(effect.key, effect.driver, effect.handle);
       case 'unit.stop':
         return void this.#stop(effect);
       case 'unit.probe':
@@ -232,10 +246,27 @@ export class Host {
     return driver;
   }
 
+  #leftMs(key: string): number {
+    return (this.#leases.get(key) ?? 0) - this.#now();
+  }
+
+  /** What runs by a lease ends with it. */
+  async #light(key: string, driver: DriverKind, handle: string): Promise<void> {
+    if (handle === '' || !this.#leases.has(key)) return;
+    try {
+      const life = await this.#driver(driver).lifeOf(handle);
+      if (life !== undefined) this.#deps.fuses.light(key, life, this.#leftMs(key));
+    } catch (error) {
+      this.#deps.log.warn(`the lease of ${key} could not be written down: ${reasonOf(error)}`);
+    }
+  }
+
   async #start({ key, unit }: Effect & { type: 'unit.start' }): Promise<void> {
     try {
       const progress = (text: string): void => this.give({ type: 'unit.progress', key, text });
-      const observed = await this.#driver(unit.service.driver).start(unit, progress);
+      const mayStart = (): boolean => unit.service.strict !== true || this.#leftMs(key) > startWithinMs;
+      const observed = await this.#driver(unit.service.driver).start(unit, progress, mayStart);
+      await this.#light(key, unit.service.driver, observed.handle);
       this.give({ type: 'unit.started', key, observed });
       if (!observed.running)
         this.give({ type: 'unit.exited', key, exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false });
@@ -249,6 +280,7 @@ export class Host {
   async #stop({ key, handle, driver, graceMs }: Effect & { type: 'unit.stop' }): Promise<void> {
     try {
       await this.#driver(driver).stop(handle, graceMs);
+      if (this.#leases.delete(key)) this.#deps.fuses.putOut(key);
       this.give({ type: 'unit.stopped', key });
     } catch (error) {
       this.#deps.log.warn(`stop of ${key}: ${reasonOf(error)}; it is tried again`);

@@ -1,10 +1,13 @@
 /** From the members and the document to what should run here: placement, kept until something that it depends on changes. */
-import type { UnitSpec } from '../core/events.ts';
-import type { AppState, Assignment, CellId, CellsChange, MemberView } from '../core/model.ts';
+import type { Outbox, UnitSpec } from '../core/events.ts';
+import { unitKey } from '../core/events.ts';
+import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
+import type { PlacementService } from '../placement/filter.ts';
 import { placementInput, servicesOf, withChange } from '../placement/input.ts';
+import type { Leases } from '../placement/leases.ts';
 import { Placement, place } from '../placement/place.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
@@ -17,12 +20,17 @@ export interface SchedulingDeps {
   document: WantedDocument;
   supervisor: Supervisor;
   members: Members;
+  leases: Leases;
+  out: Outbox;
 }
 
 export class Scheduling {
   readonly #deps: SchedulingDeps;
   readonly #placement = new Placement();
   #placedFor = '';
+  /** Replicas that need a lease. */
+  #strict: ReadonlySet<string> = new Set();
+  #litFor = 0;
   /** When this cell begins to act on its view even if it has not heard of everyone. */
   #actMs = Number.POSITIVE_INFINITY;
   /** After a start, nothing is started or stopped until every member was heard of, or for a while. */
@@ -48,27 +56,58 @@ export class Scheduling {
   }
 
   place(leaving: boolean, now: number): void {
-    const { self, membership, admission, document, supervisor } = this.#deps;
+    const { self, membership, admission, document, supervisor, leases } = this.#deps;
     const members = this.#deps.members.heard();
     const known = admission.admitted();
     this.#mature ||= now >= this.#actMs || (known.length > 0 && known.every((id) => membership.get(id) !== undefined));
-    const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature}`;
+    const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature} ${leases.version} ${leaving}`;
     if (state === this.#placedFor) return;
     this.#placedFor = state;
     this.apps = document.apps();
     const input = placementInput(members, admission.isAdmitted(self) ? this.apps : []);
     this.assignments = this.#placement.place(input);
     const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
+    const strict = this.#seek(services, leaving, now);
     const wanted = new Map<string, UnitSpec>();
     for (const { replica, app, service, index, hash, cell } of this.assignments) {
-      if (cell !== self) continue;
+      if (cell !== self || strict.get(replica) === false || leaving) continue;
       wanted.set(replica, { replica, app, index, hash, service: services.get(`${app}/${service}`)!.spec });
     }
     const assigned = new Map(this.assignments.map((assignment) => [assignment.replica, assignment]));
-    if (leaving) wanted.clear();
     if (!this.#mature) return;
+    for (const replica of strict.keys()) {
+      const unit = wanted.get(replica);
+      if (unit !== undefined) this.#fuse(unitKey(replica, unit.hash), replica, '', unit.service.driver, now);
+    }
     const { maxMoves } = document.settings();
-    supervisor.want({ self, wanted, assigned, told: toldBy(members), maxMoves }, now);
+    supervisor.want({ self, wanted, assigned, told: toldBy(members), strict, maxMoves }, now);
+  }
+
+  /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */
+  #seek(services: ReadonlyMap<string, PlacementService>, leaving: boolean, now: number): Map<string, boolean> {
+    const { self, leases, supervisor } = this.#deps;
+    const keys = new Set([...services].flatMap(([key, { spec }]) => (spec.strict === true ? [key] : [])));
+    const strict = keys.size === 0 ? [] : this.assignments.filter(({ app, service }) => keys.has(`${app}/${service}`));
+    this.#strict = new Set(strict.map(({ replica }) => replica));
+    const mine = strict.filter(({ cell }) => cell === self);
+    const held = supervisor.held().filter(({ replica }) => this.#strict.has(replica) || leases.seeks(replica));
+    leases.seek(new Set([...(leaving || !this.#mature ? [] : mine), ...held].map(({ replica }) => replica)), now);
+    return new Map([...this.#strict].map((replica) => [replica, leases.holds(replica, now)]));
+  }
+
+  /** What runs by a lease ends with it, also where this daemon can't see to it: said again with each renewal. */
+  light(now: number): void {
+    const { leases, supervisor } = this.#deps;
+    if (leases.renewals === this.#litFor) return;
+    this.#litFor = leases.renewals;
+    for (const { key, replica, handle, driver } of supervisor.held()) {
+      if (this.#strict.has(replica)) this.#fuse(key, replica, handle, driver, now);
+    }
+  }
+
+  #fuse(key: string, replica: string, handle: string, driver: DriverKind, now: number): void {
+    const forMs = this.#deps.leases.leftMs(replica, now);
+    if (forMs > 0) this.#deps.out.push({ type: 'unit.fuse', key, handle, driver, forMs });
   }
 
   /** Placement with another set of apps: what a deploy would do. */

@@ -19,6 +19,7 @@ import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
+import { Fuses } from '../runtime/process/fuses.ts';
 import { Cell } from './cell.ts';
 import type { Config } from './config.ts';
 import { Deployer } from './deployer.ts';
@@ -84,7 +85,8 @@ async function assemble(
   let transport: Transport | undefined;
   let api: ApiServer | undefined;
   let reopening = Promise.resolve();
-  const host = new Host({ cell, store, drivers, log, onAppliance: (effect) => belong(effect), onBug });
+  const fuses = new Fuses({ folder: join(config.dataDir, 'fuses'), engine: engineSocket(config) });
+  const host = new Host({ cell, store, drivers, fuses, log, onAppliance: (effect) => belong(effect), onBug });
   const peers = new Peers(host, () => transport);
 
   const belong = ({ founder, seed: founding, ticket }: Effect & { type: 'appliance' }): void => {

@@ -37,13 +37,16 @@ export interface Picture {
   assigned: ReadonlyMap<string, Assignment>;
   /** replica -> units told of it, from records of cells that are up. */
   told: ReadonlyMap<string, readonly Told[]>;
+  /** Strict replicas, and whether one may run here now. */
+  strict: ReadonlyMap<string, boolean>;
   /** So many replicas that run elsewhere may be on their way here at once. */
   maxMoves: number;
 }
 
 export interface Steps {
   start: UnitSpec[];
-  stop: { key: string; why: string }[];
+  /** `soon`: it may run elsewhere in a few seconds. */
+  stop: { key: string; why: string; soon?: true }[];
 }
 
 export function reconcile(picture: Picture, held: readonly Held[]): Steps {
@@ -102,7 +105,8 @@ const hostPortsOf = ({ ports }: ServiceSpec): string[] =>
   ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));
 
 /** Two forms of it can't stand side by side. */
-export function needsStopFirst({ ports, mounts }: ServiceSpec): boolean {
+export function needsStopFirst({ ports, mounts, strict }: ServiceSpec): boolean {
+  if (strict === true) return true;
   return ports.some(({ published }) => published !== undefined) || mounts.some(({ kind }) => kind === 'volume');
 }
 
@@ -128,7 +132,16 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
     return;
   }
   const home = assignment.cell;
+  const mayRun = picture.strict.get(unit.replica);
+  if (mayRun === false) {
+    steps.stop.push({ key: unit.key, why: 'strict: this cell has no lease of it', soon: true });
+    return;
+  }
   if (home === picture.self) return;
+  if (mayRun === true && home !== undefined) {
+    steps.stop.push({ key: unit.key, why: 'strict: it moves to another cell' });
+    return;
+  }
   if (portNeeded) {
     steps.stop.push({ key: unit.key, why: 'another replica needs its host port' });
     return;

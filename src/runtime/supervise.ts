@@ -24,6 +24,8 @@ export interface SuperviseOptions {
   failuresToVeto: number;
   /** A stop that the driver did not confirm is asked again after this long. */
   stopAgainMs: number;
+  /** What must end soon is given this long. */
+  soonMs: number;
 }
 
 export const superviseDefaults: SuperviseOptions = {
@@ -34,6 +36,7 @@ export const superviseDefaults: SuperviseOptions = {
   vetoMaxMs: 600_000,
   failuresToVeto: 3,
   stopAgainMs: 30_000,
+  soonMs: 1_000,
 };
 
 interface Health {
@@ -56,6 +59,8 @@ interface Unit {
   ports: number[];
   reason: string | undefined;
   retryMs: number | undefined;
+  /** Shorter than its spec has it, where it must go. */
+  graceMs: number | undefined;
   /** Stop, then start again (unhealthy). */
   again: boolean;
   /** A start was asked for and has not ended. */
@@ -105,6 +110,11 @@ export class Supervisor {
     return this.#vetoes.held();
   }
 
+  /** Every unit that is here or on its way. */
+  held(): readonly { key: string; replica: string; handle: string; driver: ServiceSpec['driver'] }[] {
+    return [...this.#units.values()];
+  }
+
   handleOf(key: string): { handle: string; driver: ServiceSpec['driver'] } | undefined {
     const unit = this.#units.get(key);
     return unit === undefined || unit.handle === '' ? undefined : { handle: unit.handle, driver: unit.driver };
@@ -137,9 +147,11 @@ export class Supervisor {
       return { key, replica, hash, state, hostPorts };
     });
     const steps = reconcile(this.#picture, held);
-    for (const { key, why } of steps.stop) {
+    for (const { key, why, soon } of steps.stop) {
       const unit = this.#units.get(key);
-      if (unit !== undefined && unit.state !== 'stopping' && this.#listed.has(unit.driver)) this.#stop(unit, why, now);
+      if (unit === undefined || unit.state === 'stopping' || !this.#listed.has(unit.driver)) continue;
+      unit.graceMs = soon === true ? this.#options.soonMs : undefined;
+      this.#stop(unit, why, now);
     }
     for (const spec of steps.start)
       if (!this.#units.has(unitKey(spec.replica, spec.hash)) && this.#listed.has(spec.service.driver))
@@ -152,7 +164,7 @@ export class Supervisor {
     this.#units.set(key, {
       ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
       ...{ sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
-      ...{ again: false, inFlight: true, early: undefined, spec, ended: undefined, health },
+      ...{ graceMs: undefined, again: false, inFlight: true, early: undefined, spec, ended: undefined, health },
     });
     this.#version++;
     this.#out.push({ type: 'unit.start', key, unit: spec });
@@ -167,7 +179,7 @@ export class Supervisor {
       this.#drop(unit, now);
       return;
     }
-    const graceMs = unit.spec?.service.stopGraceMs ?? 10_000;
+    const graceMs = unit.graceMs ?? unit.spec?.service.stopGraceMs ?? 10_000;
     this.#out.push({ type: 'unit.stop', key: unit.key, handle: unit.handle, driver: unit.driver, graceMs });
   }
 
@@ -228,6 +240,7 @@ export class Supervisor {
       ...{
         reason,
         retryMs: running ? undefined : now,
+        graceMs: undefined,
         again: false,
         inFlight: false,
         early: undefined,
@@ -295,7 +308,7 @@ export class Supervisor {
     unit.inFlight = false;
     unit.failures++;
     unit.handle = '';
-    if (unit.state === 'stopping') {
+    if (unit.state === 'stopping' || code === 'lease-lost') {
       this.#drop(unit, now);
       return;
     }

@@ -94,6 +94,11 @@ export const composeKeys: readonly KeyRow[] = [
     'text',
     'docker (default), or process: the command runs as a plain process, without an image',
   ),
+  row(
+    `${S}x-osca.singleton`,
+    'text',
+    'strict: never on two cells at once, so it runs only where more than half of the cells see each other (default for one replica with a named volume); loose: it may be for moments while a network is cut',
+  ),
 
   // how it is reached, what it keeps
   row(`${S}ports`, 'list', 'published on the cell that runs the replica'),

@@ -51,12 +51,15 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
   const mode = String(deploy.mode ?? 'replicated');
   if (mode !== 'replicated' && mode !== 'global')
     report(['deploy', 'mode'], `'${mode}' is not supported`, 'use replicated or global');
+  const mounts = mountsOf(service, context, report);
+  const strict = isStrict(service, mode === 'replicated' && replicas === 1, mounts, report);
   const spec: ServiceSpec = {
     name: context.service,
     driver,
     environment: environmentOf(service, context, report),
     ports: portsOf(service, report),
-    mounts: mountsOf(service, context, report),
+    mounts,
+    ...(strict ? { strict } : {}),
     labels: strings({ ...pairs(service.labels), ...pairs(deploy.labels) }),
     restart: restartOf(service, deploy, report),
     stopGraceMs: ms(service.stop_grace_period) ?? grace,
@@ -111,6 +114,19 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
     );
   }
   return 'docker';
+}
+
+/** One copy only: by default where there is one, and it keeps data. */
+function isStrict(service: Raw, isSingle: boolean, mounts: ServiceSpec['mounts'], report: Report): boolean {
+  const singleton = raw(service['x-osca']).singleton;
+  const path = ['x-osca', 'singleton'];
+  if (singleton === undefined)
+    return isSingle && mounts.some(({ kind, source }) => kind === 'volume' && source !== undefined);
+  if (singleton !== 'strict' && singleton !== 'loose')
+    report(path, `'${String(singleton)}' is not known`, 'use strict or loose');
+  if (singleton === 'strict' && !isSingle)
+    report(path, 'a strict service has one replica', 'remove deploy.replicas and deploy.mode, or the key');
+  return singleton === 'strict';
 }
 
 function buildOf(service: Raw, { folder }: ServiceContext): BuildSpec | undefined {

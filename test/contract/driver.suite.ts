@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { UnitSpec } from '../../src/core/events.ts';
 import type { ServiceSpec } from '../../src/core/model.ts';
 import type { DriverChange, LogLine, RuntimeDriver } from '../../src/core/ports.ts';
-import { simService } from '../sim/world.ts';
+import { simService } from '../sim/makers.ts';
 
 export interface DriverCase {
   driver(): RuntimeDriver;
@@ -122,6 +122,27 @@ export function driverSuite(name: string, given: DriverCase): void {
       const { handle } = await start(unit('f/web/1', 'trap "" TERM; while :; do sleep 0.1; done'));
       await given.driver().stop(handle, 1_000);
       expect(await given.driver().list()).toEqual([]);
+    });
+
+    it('tells what to kill so that a unit ends', async () => {
+      const { handle } = await start(unit('i/web/1', 'while :; do sleep 0.1; done'));
+      const { pid, isGroup } = (await given.driver().lifeOf(handle))!;
+      process.kill(isGroup ? -pid : pid, 'SIGKILL');
+      await given.until('its end', async () => (await given.driver().list()).every(({ running }) => !running));
+      expect(await given.driver().lifeOf(handle)).toBeUndefined();
+      await given.driver().stop(handle, 100);
+    });
+
+    it('starts nothing where the last question is answered with no', async () => {
+      const spec = unit('j/web/1', 'sleep 9');
+      await expect(
+        given.driver().start(
+          spec,
+          () => {},
+          () => false,
+        ),
+      ).rejects.toMatchObject({ code: 'lease-lost' });
+      expect((await given.driver().list()).filter(({ replica }) => replica === 'j/web/1')).toEqual([]);
     });
 
     it('does not see units of another cell', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ProcessDriver } from '../../src/runtime/process/driver.ts';
-import { simService } from '../sim/world.ts';
+import { simService } from '../sim/makers.ts';
 import { until } from '../until.ts';
 import { driverSuite } from './driver.suite.ts';
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../src/core/events.ts';
+import { aliveIn, allSee, appliance, simService } from './makers.ts';
 import { rough } from './network.ts';
-import { aliveIn, allSee, appliance, simService, World } from './world.ts';
+import { World } from './world.ts';
 
 const deploy = (name: string, replicas: number, image = 'busybox', by = 'test'): Request => {
   const spec = { name, services: [simService('web', replicas, { image })] };
@@ -184,7 +185,7 @@ describe('an appliance in World', () => {
   it('does no work while nothing changes', () => {
     const world = appliance(5, { seed: 'calm' });
     world.get('h1', deploy('shop', 5));
-    world.run(10_000);
+    world.run(20_000);
     const events = world.events.length;
     const published = world.frames.published;
     const running = world.running();

@@ -27,7 +27,36 @@ export interface SimHost {
   /** Until when the process is stopped (SIGSTOP). */
   pausedUntilMs: number;
   connected: Set<string>;
+  /** replica@hash -> when it ends unless that is put off, whatever the daemon does (world time). */
+  fuses: Map<string, number>;
+  /** Handles of containers that may be only once in the world. */
+  strict: Set<string>;
+  /** How fast its clock goes, and by how much a busy loop may delay each event. */
+  rate: number;
+  slowMs: number;
+  /** What it says of its cores, which may be a lie. */
+  saysCpuMilli: number;
+  /** Containers take so much longer to start. */
+  startFactor: number;
 }
+
+export function simHost(name: string, id: string, engine: string, cpuMilli: number): SimHost {
+  return {
+    ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [] } },
+    ...{ containers: new Map(), engine, cpuMilli, saysCpuMilli: cpuMilli, broken: new Map(), pausedUntilMs: 0 },
+    ...{
+      connected: new Set<string>(),
+      fuses: new Map(),
+      strict: new Set<string>(),
+      rate: 1,
+      slowMs: 0,
+      startFactor: 1,
+    },
+  };
+}
+
+/** Its own clock: it began at another time, and goes a little faster or slower than the world's. */
+export const clockOf = ({ rate }: SimHost, worldMs: number): number => 1_000 + worldMs * rate;
 
 const secretOf = (id: string): string => `secret of ${id}`;
 const tag = (id: string, text: string): string =>

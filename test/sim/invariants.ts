@@ -1,6 +1,7 @@
 /** What must hold of an appliance, each with a name: some at every moment, the others after the faults have stopped. */
+
+import { aliveIn } from './makers.ts';
 import type { World } from './world.ts';
-import { aliveIn } from './world.ts';
 
 /** Undefined where it holds; else what is wrong. */
 export interface Invariant {

@@ -6,9 +6,9 @@
 import { Random } from '../../src/core/random.ts';
 import type { Invariant } from './invariants.ts';
 import { always, settled } from './invariants.ts';
+import { appliance, simService } from './makers.ts';
 import { lan, rough } from './network.ts';
 import type { World } from './world.ts';
-import { appliance, simService } from './world.ts';
 
 export const faults = ['crash', 'power', 'disk', 'partition', 'pause', 'rough', 'broken'] as const;
 export type Fault = (typeof faults)[number];

@@ -9,7 +9,8 @@ import type { ServiceSpec } from '../../src/core/model.ts';
 import { trustKey } from '../../src/crdt/document.ts';
 import { applianceId, decodeTicket, redeem, signLink } from '../../src/gossip/trust.ts';
 import { simSealer } from './host.ts';
-import { aliveIn, allSee, appliance, simService, World } from './world.ts';
+import { aliveIn, allSee, appliance, simService } from './makers.ts';
+import { World } from './world.ts';
 
 const deploy = (name: string, replicas: number, image = 'busybox', more: Partial<ServiceSpec> = {}): Request => {
   const spec = { name, services: [simService('web', replicas, { image, ...more })] };

@@ -1,7 +1,7 @@
 /** Many cells: what grows with their number, and what must not. `npm run bench -- sim-scale` does the same with 1,000. */
 import { describe, expect, it } from 'vitest';
+import { allSee, appliance, grown } from './makers.ts';
 import { lan } from './network.ts';
-import { allSee, appliance, grown } from './world.ts';
 
 const lossy = { ...lan, lossPercent: 0.1 };
 
@@ -21,7 +21,7 @@ describe('a hundred cells', () => {
 
   it('say little while nothing happens', () => {
     const world = grown(100, { seed: 'idle', hears: 5, network: lossy });
-    world.run(5_000);
+    world.run(20_000);
     const { sent, published, bytes } = world.frames;
     world.run(10_000);
     expect((world.frames.sent - sent) / 1_000).toBeLessThan(15);

@@ -4,16 +4,15 @@
  * (`World.digest`). Real libp2p, disks and engines stay outside; contract, lab and e2e suites hold those.
  */
 import type { Effect, Event, Reply, Request } from '../../src/core/events.ts';
+import { unitKey } from '../../src/core/events.ts';
 import { hash32 } from '../../src/core/hash.ts';
-import type { ClusterView, LogEvent, ServiceSpec } from '../../src/core/model.ts';
+import type { ClusterView, LogEvent } from '../../src/core/model.ts';
 import { Random } from '../../src/core/random.ts';
-import { WantedDocument } from '../../src/crdt/document.ts';
-import { applianceId, redeem, signLink } from '../../src/gossip/trust.ts';
 import type { CellOptions } from '../../src/node/cell.ts';
 import { Cell, cellDefaults } from '../../src/node/cell.ts';
 import { Agenda } from './heap.ts';
 import type { SimHost } from './host.ts';
-import { observedOf, simSealer } from './host.ts';
+import { clockOf, observedOf, simHost, simSealer } from './host.ts';
 import type { NetworkOptions } from './network.ts';
 import { lan, Network } from './network.ts';
 
@@ -39,6 +38,8 @@ export class World {
   readonly #agenda = new Agenda<Happening>();
   readonly #work: Random;
   readonly frames = { sent: 0, published: 0, bytes: 0 };
+  /** What must never be, and was. */
+  readonly violations: string[] = [];
   nowMs = 0;
   digest = 0;
   steps = 0;
@@ -55,11 +56,7 @@ export class World {
 
   addHost(name: string, facts: { cpuMilli?: number; engine?: string } = {}): SimHost {
     const id = `cell-${name}-${hash32(this.#options.seed + name).toString(36)}`;
-    const host: SimHost = {
-      ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [] } },
-      ...{ containers: new Map(), engine: facts.engine ?? 'Docker', cpuMilli: facts.cpuMilli ?? 4_000 },
-      ...{ broken: new Map(), pausedUntilMs: 0, connected: new Set<string>() },
-    };
+    const host = simHost(name, id, facts.engine ?? 'Docker', facts.cpuMilli ?? 4_000);
     this.hosts.set(name, host);
     return host;
   }
@@ -71,7 +68,7 @@ export class World {
     const random = this.random.fork(`cell/${name}/${host.life}`);
     const clientId = random.next();
     host.cell = new Cell({ sealer: simSealer(host.id), random }, this.#options.cell ?? cellDefaults);
-    const { disk, engine, cpuMilli } = host;
+    const { disk, engine, saysCpuMilli: cpuMilli } = host;
     disk.incarnation++;
     const facts = {
       version: 'sim',
@@ -177,7 +174,8 @@ export class World {
   }
 
   view(name: string): ClusterView {
-    const view = this.hosts.get(name)?.cell?.view(this.nowMs);
+    const host = this.hosts.get(name);
+    const view = host?.cell?.view(clockOf(host, this.nowMs));
     if (view === undefined) throw new Error(`${name} is not up`);
     return view;
   }
@@ -257,7 +255,7 @@ export class World {
       `${this.nowMs} ${host.name} ${event.type} ${event.type === 'frame' ? event.text : ''}`,
       this.digest,
     );
-    for (const effect of host.cell!.handle(event, this.nowMs)) this.#perform(host, effect);
+    for (const effect of host.cell!.handle(event, clockOf(host, this.nowMs))) this.#perform(host, effect);
   }
 
   // -- effects -----------------------------------------------------------------------------------------------------
@@ -266,7 +264,7 @@ export class World {
     const draw = ([low, high]: [number, number]) => this.#work.between(low, high);
     switch (effect.type) {
       case 'timer':
-        return this.#later(host, { type: 'timer', name: effect.name, epoch: effect.epoch }, effect.afterMs);
+        return this.#later(host, { type: 'timer', name: effect.name, epoch: effect.epoch }, effect.afterMs / host.rate);
       case 'send':
         return this.#send(host, effect.to, effect.text);
       case 'publish':
@@ -286,10 +284,12 @@ export class World {
         });
       }
       case 'unit.start':
-        return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]));
+        return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]) * host.startFactor);
       case 'unit.stop':
         if (host.engine === '') return;
         return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
+      case 'unit.fuse':
+        return this.#fuse(host, effect.key, effect.forMs);
       case 'unit.probe':
         return this.#later(host, { type: 'unit.probed', key: effect.key, ok: true, output: '' }, 5);
       case 'reply':
@@ -358,10 +358,48 @@ export class World {
           });
         return;
       }
+      const { strict } = effect.unit.service;
+      if (strict === true && (host.fuses.get(effect.key) ?? 0) <= this.nowMs) {
+        if (host.life === life)
+          this.give(host.name, {
+            type: 'unit.failed',
+            key: effect.key,
+            code: 'lease-lost',
+            message: 'its lease ended',
+          });
+        return;
+      }
       if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
         const observed = observedOf(effect.unit, this.nowMs);
         host.containers.set(observed.handle, observed);
+        if (strict === true) this.#onlyOnce(host, observed);
         if (host.life === life) this.give(host.name, { type: 'unit.started', key: effect.key, observed });
+      }
+    });
+  }
+
+  /** A strict replica runs here now: nowhere else may one. */
+  #onlyOnce(host: SimHost, { handle, replica }: { handle: string; replica: string }): void {
+    host.strict.add(handle);
+    for (const other of this.hosts.values()) {
+      if (other === host) continue;
+      for (const one of other.containers.values()) {
+        if (one.replica === replica && other.strict.has(one.handle))
+          this.violations.push(`${Math.round(this.nowMs)} ms: ${replica} runs on ${other.name} and on ${host.name}`);
+      }
+    }
+  }
+
+  /** A watchdog of its own, which lives on without the daemon. */
+  #fuse(host: SimHost, key: string, forMs: number): void {
+    host.fuses.set(key, this.nowMs + forMs / host.rate);
+    this.after(forMs / host.rate, () => {
+      if ((host.fuses.get(key) ?? 0) > this.nowMs) return;
+      host.fuses.delete(key);
+      for (const [handle, { replica, hash }] of host.containers) {
+        if (unitKey(replica, hash) !== key) continue;
+        host.containers.delete(handle);
+        this.give(host.name, { type: 'unit.exited', key, exitCode: 137, oom: false });
       }
     });
   }
@@ -377,72 +415,4 @@ export class World {
       .flatMap(({ name, containers }) => [...containers.values()].map(({ replica }) => `${replica}@${name}`))
       .sort();
   }
-}
-
-/** A service as the spec reader would hand it over. */
-export function simService(name: string, replicas: number, more: Partial<ServiceSpec> = {}): ServiceSpec {
-  return {
-    ...{ name, driver: 'docker', image: 'busybox', environment: {}, ports: [], mounts: [], labels: {} },
-    ...{
-      restart: { condition: 'any' },
-      stopGraceMs: 10_000,
-      mode: 'replicated',
-      replicas,
-      resources: {},
-      constraints: [],
-    },
-    ...more,
-  };
-}
-
-/** An appliance of `count` cells, founded by h1 and joined by ticket, all in all views. */
-export function appliance(count: number, options: WorldOptions): World {
-  const world = new World(options);
-  for (let i = 1; i <= count; i++) world.addHost(`h${i}`);
-  world.start('h1');
-  world.get('h1', { op: 'found', seed: `founding ${options.seed}` });
-  const { ticket } = world.get('h1', { op: 'ticket.create', uses: count, expiresInMs: 3_600_000, seed: 'ticket' });
-  for (let i = 2; i <= count; i++) world.start(`h${i}`, String(ticket));
-  world.until(() => allSee(world, count), 30_000, `all ${count} cells see each other`);
-  return world;
-}
-
-/** The same, all started at once from disks that remember each other: how a large one comes up after a power cut. */
-export function grown(count: number, options: WorldOptions): World {
-  const world = new World(options);
-  const hosts = Array.from({ length: count }, (_, i) => world.addHost(`h${i + 1}`));
-  const first = hosts[0]!;
-  const founding = simSealer(first.id).derive('founding')!;
-  const app = applianceId(founding.id);
-  const cell = { kind: 'cell', app, sub: first.id, name: first.name, at: 1 } as const;
-  const origin = signLink(founding, cell);
-  const key = simSealer(first.id).derive('ticket')!;
-  const link = signLink(simSealer(first.id), { kind: 'ticket', app, sub: key.id, uses: count, at: 2, exp: 1e15 });
-  const ticket = { founder: founding.id, chain: [origin, link], seed: 'ticket', addrs: [] };
-  const document = new WantedDocument(1);
-  const update = document.change(() => {
-    document.addTrust({ kind: 'admit', chain: [origin] });
-    for (const { id, name } of hosts.slice(1))
-      document.addTrust({ kind: 'admit', chain: redeem(simSealer(id), ticket, id, name, 3) });
-  })!;
-  for (const host of hosts) host.disk = { incarnation: 0, founder: founding.id, updates: [update] };
-  for (const host of hosts) world.start(host.name);
-  world.until(() => allSee(world, count), 60_000, `all ${count} cells see each other`);
-  return world;
-}
-
-export function allSee(world: World, count: number): boolean {
-  const sees = ({ cell }: SimHost): boolean => {
-    const { members } = cell!.view(world.nowMs);
-    return members.length >= count && members.filter(({ state }) => state === 'alive').length === count;
-  };
-  return world.up().every(sees);
-}
-
-export function aliveIn(world: World, name: string): string[] {
-  return world
-    .view(name)
-    .members.filter(({ state }) => state === 'alive')
-    .map((member) => member.name)
-    .sort();
 }

@@ -200,3 +200,25 @@ describe('a wrong Compose file is refused by place', () => {
     expect(refused(`# ${'x'.repeat(5_000_000)}\nservices: {web: {image: a}}\n`).message).toContain('larger than 1 MiB');
   });
 });
+
+describe('strict services', () => {
+  const strict = (text: string) => service(text).strict;
+
+  it('are those that say so, and single ones with a named volume', () => {
+    const volume = '    volumes: ["data:/data"]\n';
+    const withVolume = (more = '') =>
+      read(`services:\n  web:\n    image: nginx\n${volume}${more}volumes: { data: {} }\n`).app.services[0]!.strict;
+    expect(strict('')).toBeUndefined();
+    expect(strict('    x-osca: { singleton: strict }\n')).toBe(true);
+    expect(withVolume()).toBe(true);
+    expect(withVolume('    deploy: { replicas: 2 }\n')).toBeUndefined();
+    expect(withVolume('    x-osca: { singleton: loose }\n')).toBeUndefined();
+    expect(strict('    volumes: ["/data"]\n')).toBeUndefined();
+  });
+
+  it('are refused with more than one replica, and by another word', () => {
+    const many = '    x-osca: { singleton: strict }\n    deploy: { replicas: 2 }\n';
+    expect(problems(() => service(many))[0]).toMatchObject({ line: 4, message: 'a strict service has one replica' });
+    expect(problems(() => service('    x-osca: { singleton: yes }\n'))[0]!.hint).toBe('use strict or loose');
+  });
+});

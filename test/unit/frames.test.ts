@@ -4,8 +4,8 @@ import type { Frame } from '../../src/core/frames.ts';
 import { decodeFrame, encodeFrame, seal } from '../../src/core/frames.ts';
 import { limits } from '../../src/core/limits.ts';
 import { simSealer } from '../sim/host.ts';
+import { appliance } from '../sim/makers.ts';
 import type { World } from '../sim/world.ts';
-import { appliance } from '../sim/world.ts';
 
 const ping: Frame = { t: 'ping', q: 1, inc: 1 };
 

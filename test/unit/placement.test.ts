@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { PlacementCell, PlacementInput } from '../../src/placement/filter.ts';
 import { Placement, place } from '../../src/placement/place.ts';
 import { byStraw } from '../../src/placement/straw2.ts';
-import { simService } from '../sim/world.ts';
+import { simService } from '../sim/makers.ts';
 
 function cell(id: string, more: Partial<PlacementCell> = {}): PlacementCell {
   const facts = {

@@ -76,8 +76,21 @@ interface Status {
   replicas: number;
   ready: number;
   pendingReplicas: number;
+  strict: number;
+  quorum: { cells: number; seen: number; needed: number };
   masters: string[];
   join?: { code?: string; appliance?: string; refused?: string };
+}
+
+/** Strict services run only where more than half of the cells see each other. */
+function quorumLines({ phase, strict, quorum: { cells, seen, needed } }: Status): string[] {
+  if (phase !== 'member') return [];
+  const lines: string[] = [];
+  if (seen < needed)
+    lines.push(`quorum     ${red('minority')}: strict services are held back, ${seen} of ${cells} cells seen`);
+  if (strict > 0 && cells === 2)
+    lines.push(`quorum     ${yellow('two cells have no majority of one')}: add a third as a witness, however small`);
+  return lines;
 }
 
 function statusText(status: Status): string {
@@ -113,6 +126,7 @@ function statusText(status: Status): string {
   lines.push(
     `apps       ${status.apps}, replicas ${replicas}${status.pendingReplicas > 0 ? red(`, ${status.pendingReplicas} fit nowhere (osca why APP/SERVICE)`) : ''}`,
   );
+  lines.push(...quorumLines(status));
   lines.push(`engine     ${status.engine === '' ? yellow('none: runs plain processes only') : status.engine}`);
   return lines.join('\n');
 }

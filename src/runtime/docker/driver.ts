@@ -7,11 +7,11 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
-import { OscaError, reasonOf } from '../../core/errors.ts';
+import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
 import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
-import type { DriverChange, ExecQuery, ExecSession, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
+import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
 import type { Owner } from './container.ts';
 import { containerName, createOptions, labelKeys, portKey } from './container.ts';
 import { pullImage } from './images.ts';
@@ -69,8 +69,12 @@ export class DockerDriver implements RuntimeDriver {
     );
   }
 
-  async start(unit: UnitSpec, progress: (text: string) => void): Promise<Observed> {
+  async start(unit: UnitSpec, progress: (text: string) => void, mayStart = () => true): Promise<Observed> {
     const container = await this.#create(unit, progress);
+    if (!mayStart()) {
+      await container.remove({ force: true, v: true }).catch(() => {});
+      throw leaseLost(unit);
+    }
     try {
       await container.start();
     } catch (error) {
@@ -115,6 +119,11 @@ export class DockerDriver implements RuntimeDriver {
     const { image, builtOn } = unit.service;
     if (builtOn === undefined) await pullImage(this.#docker, image!, progress);
     else await this.#deps.fetchImage(image!, builtOn, progress);
+  }
+
+  async lifeOf(handle: string): Promise<Life | undefined> {
+    const { State } = await wrap(() => this.#docker.getContainer(handle).inspect());
+    return State.Running && State.Pid > 0 ? { pid: State.Pid, isGroup: false, id: handle } : undefined;
   }
 
   async stop(handle: string, graceMs: number): Promise<void> {

@@ -11,10 +11,10 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OscaError, reasonOf } from '../../core/errors.ts';
+import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
 import { limits } from '../../core/limits.ts';
-import type { DriverChange, ExecQuery, ExecSession, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
+import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
 import { createCgroup } from './cgroup.ts';
 import { openLog, readLog, rotate } from './log.ts';
 import { isSame, startTimeOf } from './proc.ts';
@@ -79,7 +79,7 @@ export class ProcessDriver implements RuntimeDriver {
     return running ? base : { ...base, exitCode: exitCodeOf(handle) };
   }
 
-  async start(unit: UnitSpec): Promise<Observed> {
+  async start(unit: UnitSpec, _progress: (text: string) => void = () => {}, mayStart = () => true): Promise<Observed> {
     const { service } = unit;
     const argv = [...(service.entrypoint ?? []), ...(service.command ?? [])];
     if (argv.length === 0)
@@ -102,6 +102,7 @@ export class ProcessDriver implements RuntimeDriver {
     const cgroup = createCgroup(handle, service.resources);
     const log = openLog(handle);
     for (const name of ['exit', 'child']) rmSync(join(handle, name), { force: true });
+    if (!mayStart()) throw leaseLost(unit);
     const script = lifeline ? lifelineWrapper : wrapper;
     const child = spawn('/bin/sh', ['-c', `${cgroup.enter}${script}`, 'osca-unit', handle, ...argv], {
       cwd: service.workingDir ?? process.cwd(),
@@ -158,6 +159,12 @@ export class ProcessDriver implements RuntimeDriver {
   #forget(handle: string): void {
     clearInterval(this.#running.get(handle));
     this.#running.delete(handle);
+  }
+
+  lifeOf(handle: string): Promise<Life | undefined> {
+    const file = readUnit(handle);
+    const runs = file !== undefined && isSame(file.pid, file.pidStart);
+    return Promise.resolve(runs ? { pid: file.pid, isGroup: true, id: handle } : undefined);
   }
 
   async stop(handle: string, graceMs: number): Promise<void> {

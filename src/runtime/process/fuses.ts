@@ -1,0 +1,84 @@
+/**
+ * What runs by a lease must end with it, also when the daemon is dead or stopped. A watchdog of a few lines of `sh`, with a
+ * life of its own, reads one small file per unit (when it ends, by the kernel's uptime, which no clock change moves) and kills
+ * what was not put off in time. It ends when no file is left.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Life } from '../../core/ports.ts';
+import { startTimeOf } from './proc.ts';
+
+// Lines: UNTIL PID START SIGN ID. The pid counts only while its start time is the same. Who may not kill it asks the engine.
+const watchdog = `
+dir=$1
+echo $$ > "$dir/.pid"
+while read -r mine < "$dir/.pid" && [ "$mine" = "$$" ]; do
+  read -r up _ < /proc/uptime
+  now=\${up%.*}\${up#*.}
+  any=
+  for file in "$dir"/*; do
+    [ -f "$file" ] || continue
+    any=1
+    read -r until pid start sign id < "$file" || continue
+    [ "$now" -ge "$until" ] || continue
+    if read -r line < "/proc/$pid/stat" 2>/dev/null; then
+      set -- \${line##*) }
+      if [ "\${20}" = "$start" ]; then
+        kill -s KILL -- "\${sign#+}$pid" 2>/dev/null || docker kill "$id" || podman kill "$id"
+      fi
+    fi >/dev/null 2>&1
+    rm -f "$file"
+  done
+  [ -n "$any" ] || exit 0
+  sleep 0.5
+done
+`;
+
+export interface FusesOptions {
+  folder: string;
+  /** Socket of the engine, for a watchdog that may not kill containers itself. */
+  engine: string;
+}
+
+export class Fuses {
+  readonly #options: FusesOptions;
+  #watchdog: ChildProcess | undefined;
+
+  constructor(options: FusesOptions) {
+    this.#options = options;
+  }
+
+  /** Ends what has this life after `forMs`, unless it is said again or put out. Throws where it can't be written. */
+  light(key: string, { pid, isGroup, id }: Life, forMs: number): void {
+    const start = startTimeOf(pid);
+    if (start === undefined) return;
+    const { folder } = this.#options;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const uptime = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+    const until = Math.floor((uptime + forMs / 1_000) * 100);
+    const name = nameOf(key);
+    writeFileSync(join(folder, `.${name}`), `${until} ${pid} ${start} ${isGroup ? '-' : '+'} ${id}\n`, { mode: 0o600 });
+    renameSync(join(folder, `.${name}`), join(folder, name));
+    if (this.#watchdog === undefined || this.#watchdog.exitCode !== null) this.#watch();
+  }
+
+  putOut(key: string): void {
+    rmSync(join(this.#options.folder, nameOf(key)), { force: true });
+  }
+
+  #watch(): void {
+    const { folder, engine } = this.#options;
+    const env = {
+      PATH: process.env.PATH ?? '/usr/bin:/bin',
+      DOCKER_HOST: `unix://${engine}`,
+      CONTAINER_HOST: `unix://${engine}`,
+    };
+    this.#watchdog = spawn('/bin/sh', ['-c', watchdog, 'osca-fuses', folder], { env, detached: true, stdio: 'ignore' });
+    this.#watchdog.on('error', () => {});
+    this.#watchdog.unref();
+  }
+}
+
+const nameOf = (key: string): string => key.replaceAll('/', '_');
