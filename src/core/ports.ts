@@ -36,6 +36,7 @@ export interface ExecSession {
 }
 
 export interface Life {
+  /** 0 where its processes can't be seen from here. */
   pid: number;
   /** The pid leads a group, which ends with it. */
   isGroup: boolean;

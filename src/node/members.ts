@@ -66,7 +66,9 @@ export class Members {
         units: [],
         vetoes: [],
       };
-      const seen = { id, self: id === self, state: 'down' as const, incarnation: 0, labels, drain, sinceMs: 0 };
+      // Of itself a cell knows before it has spoken.
+      const state = id === self ? ('alive' as const) : ('down' as const);
+      const seen = { id, self: id === self, state, incarnation: 0, labels, drain, sinceMs: 0 };
       return { ...record, master: 0, left: false, ...seen };
     });
   }

@@ -112,8 +112,9 @@ export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
   resources.reserveMemoryBytes !== undefined ||
   ports.some(({ published }) => published !== undefined);
 
-/** It left something on the cell that would not come along. */
-export const isStateful = ({ mounts }: ServiceSpec): boolean => mounts.some(({ kind }) => kind === 'volume');
+/** It left something on the cell that would not come along, or can't move without a pause. */
+export const isStateful = ({ mounts, strict }: ServiceSpec): boolean =>
+  strict === true || mounts.some(({ kind }) => kind === 'volume');
 
 export const verdictOf = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({
   cell: id,

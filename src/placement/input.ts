@@ -34,7 +34,8 @@ function made({ id, name, facts, labels, drain, state, vetoes, units }: MemberVi
     ...{ id, name, facts, labels, drain, weight: weightOf(facts) },
     up: state === 'alive' || state === 'suspect',
     vetoes: new Map(vetoes.map(({ service, hash, reason }) => [`${service}@${hash}`, reason])),
-    units: [...new Set(units.flatMap(({ replica, state }) => (state === 'stopping' ? [] : [replica])))],
+    // Also what is stopping: it may be about to start in its new form.
+    units: [...new Set(units.map(({ replica }) => replica))],
   };
 }
 

@@ -116,6 +116,8 @@ function isTurn(picture: Picture, unit: UnitSpec): boolean {
   if (Number.isNaN(number)) return true;
   for (let index = 1; index < number; index++) {
     const earlier = `${unit.app}/${unit.service.name}/${index}`;
+    // What has no place now would never be ready: it waits by itself.
+    if (picture.assigned.get(earlier)?.cell === undefined) continue;
     const told = picture.told.get(earlier) ?? [];
     if (told.some(({ hash, state }) => hash === unit.hash && (state === 'ready' || state === 'exited'))) continue;
     if (told.some(({ hash, state }) => hash !== unit.hash || state !== 'ready')) return false;

@@ -1,8 +1,12 @@
 /** What every runtime driver must do; run against each real one. */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { UnitSpec } from '../../src/core/events.ts';
 import type { ServiceSpec } from '../../src/core/model.ts';
 import type { DriverChange, LogLine, RuntimeDriver } from '../../src/core/ports.ts';
+import { Fuses } from '../../src/runtime/process/fuses.ts';
 import { simService } from '../sim/makers.ts';
 
 export interface DriverCase {
@@ -12,6 +16,8 @@ export interface DriverCase {
   /** A driver of another cell on the same engine, where there is such a thing. */
   stranger?(): RuntimeDriver;
   service: Partial<ServiceSpec>;
+  /** Socket of its engine. */
+  engine?(): string;
   until<T>(
     what: string,
     look: () => Promise<T | undefined | false> | T | undefined | false,
@@ -124,13 +130,17 @@ export function driverSuite(name: string, given: DriverCase): void {
       expect(await given.driver().list()).toEqual([]);
     });
 
-    it('tells what to kill so that a unit ends', async () => {
-      const { handle } = await start(unit('i/web/1', 'while :; do sleep 0.1; done'));
-      const { pid, isGroup } = (await given.driver().lifeOf(handle))!;
-      process.kill(isGroup ? -pid : pid, 'SIGKILL');
-      await given.until('its end', async () => (await given.driver().list()).every(({ running }) => !running));
-      expect(await given.driver().lifeOf(handle)).toBeUndefined();
-      await given.driver().stop(handle, 100);
+    it('ends a unit by its fuse, also where its processes can not be seen', async () => {
+      const fuses = new Fuses({ folder: mkdtempSync(join(tmpdir(), 'osca-fuses-')), engine: given.engine?.() ?? '' });
+      const blind = given.engine === undefined ? [] : [{ pid: 0 }];
+      for (const change of [{}, ...blind]) {
+        const { handle } = await start(unit('i/web/1', 'while :; do sleep 0.1; done'));
+        const life = (await given.driver().lifeOf(handle))!;
+        fuses.light('i/web/1@abcdef123456', { ...life, ...change }, 0);
+        await given.until('its end', async () => (await given.driver().list()).every(({ running }) => !running));
+        expect(await given.driver().lifeOf(handle)).toBeUndefined();
+        await given.driver().stop(handle, 100);
+      }
     });
 
     it('starts nothing where the last question is answered with no', async () => {

@@ -35,6 +35,7 @@ for (const [number, name] of [
     again: () => driverOf(number, 'cell-one'),
     stranger: () => driverOf(number, 'cell-two'),
     service: { driver: 'docker', image: 'busybox:lab' },
+    engine: () => h(number).engineSocket,
     until,
   });
 }

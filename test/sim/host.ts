@@ -29,6 +29,12 @@ export interface SimHost {
   connected: Set<string>;
   /** replica@hash -> when it ends unless that is put off, whatever the daemon does (world time). */
   fuses: Map<string, number>;
+  /** replica -> when its container here was last there; infinite while it is. */
+  ran: Map<string, number>;
+  /** Handles that its daemon knows to run. */
+  told: Set<string>;
+  /** Replicas that may have to go before they run elsewhere: they hold a host port. */
+  forced: Set<string>;
   /** Handles of containers that may be only once in the world. */
   strict: Set<string>;
   /** How fast its clock goes, and by how much a busy loop may delay each event. */
@@ -47,6 +53,8 @@ export function simHost(name: string, id: string, engine: string, cpuMilli: numb
     ...{
       connected: new Set<string>(),
       fuses: new Map(),
+      ...{ ran: new Map(), forced: new Set<string>(), told: new Set<string>() },
+
       strict: new Set<string>(),
       rate: 1,
       slowMs: 0,

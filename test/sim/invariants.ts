@@ -1,18 +1,35 @@
 /** What must hold of an appliance, each with a name: some at every moment, the others after the faults have stopped. */
 
+import { limits } from '../../src/core/limits.ts';
+import type { Diary } from './deeds.ts';
 import { aliveIn } from './makers.ts';
 import type { World } from './world.ts';
 
 /** Undefined where it holds; else what is wrong. */
 export interface Invariant {
   name: string;
-  check(world: World): string | undefined;
+  check(world: World, diary: Diary): string | undefined;
 }
 
 const namesById = (world: World): Map<string, string> =>
   new Map([...world.hosts.values()].map(({ id, name }) => [id, name]));
 
 export const always: readonly Invariant[] = [
+  {
+    name: 'a strict service runs once, and what moves is made before it is broken',
+    check: (world) => world.violations[0],
+  },
+  {
+    name: 'every frame is whole, signed, and within its limit',
+    check: (world) => {
+      if (world.frames.longest > limits.documentBytes * 2) return `a frame of ${world.frames.longest} bytes`;
+      for (const { name, cell } of world.up()) {
+        const { oversized = 0, malformed = 0, unsigned = 0, 'bad-signature': forged = 0 } = cell!.counters();
+        if (oversized + malformed + unsigned + forged > 0) return `${name} counts ${JSON.stringify(cell!.counters())}`;
+      }
+      return undefined;
+    },
+  },
   {
     name: 'nobody unadmitted is in a view',
     check: (world) => {
@@ -66,6 +83,20 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     },
   },
   {
+    name: 'no acknowledged deploy is lost',
+    withinMs: 10,
+    check: (world, { kept, disksLost }) => {
+      const { apps } = world.view(world.up()[0]!.name);
+      for (const { app, revision, acks, lostBefore } of kept) {
+        if (disksLost - lostBefore > acks) continue;
+        const history = apps.find(({ name }) => name === app)?.history ?? [];
+        if (history.length < limits.revisions && !history.some(({ id }) => id === revision))
+          return `${app} has no revision ${revision}: ${history.map(({ id }) => id).join(' ')}`;
+      }
+      return undefined;
+    },
+  },
+  {
     // Ten minutes at the most, and moved back when it ends.
     name: 'no cell holds a veto any more',
     withinMs: 700_000,
@@ -86,8 +117,14 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     name: 'every replica that fits runs once, where placement says',
     withinMs: 120_000,
     check: (world) => {
-      const [wanted, runs] = [placedIn(world, world.up()[0]!.name).join(' '), world.running().join(' ')];
-      return wanted === runs ? undefined : `wanted ${wanted}; runs ${runs}`;
+      const first = world.up()[0]!.name;
+      // What has nowhere to go may stay where it is.
+      const homeless = new Set(
+        world.view(first).assignments.flatMap(({ replica, cell }) => (cell === undefined ? [replica] : [])),
+      );
+      const runs = world.running().filter((one) => !homeless.has(one.split('@')[0]!));
+      const wanted = placedIn(world, first);
+      return wanted.join() === runs.join() ? undefined : `wanted ${wanted.join(' ')}; runs ${runs.join(' ')}`;
     },
   },
   {
@@ -112,3 +149,22 @@ function placedIn(world: World, name: string): string[] {
     .assignments.flatMap(({ replica, cell }) => (cell === undefined ? [] : [`${replica}@${names.get(cell)}`]))
     .sort();
 }
+
+/** Listens from now on; what it gives back tells what was done meanwhile though nothing happened. */
+export function silence(world: World): () => string | undefined {
+  const [running, published, bytes, startMs] = [
+    world.running().join(),
+    world.frames.published,
+    world.frames.bytes,
+    world.nowMs,
+  ];
+  return () => {
+    if (world.running().join() !== running) return `it ran ${running}; now ${world.running().join()}`;
+    if (world.frames.published > published) return `${world.frames.published - published} frames were published`;
+    const perSecond = (world.frames.bytes - bytes) / world.hosts.size / ((world.nowMs - startMs) / 1_000);
+    return perSecond > idleBytes ? `${Math.round(perSecond)} bytes per cell and second` : undefined;
+  };
+}
+
+/** Per cell and second, while nothing changes. */
+const idleBytes = 4_096;

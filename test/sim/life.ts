@@ -1,45 +1,53 @@
 /**
- * One random life of an appliance: its seed draws how many cells it has, which faults there are (swarm testing, Groce et
- * al., ISSTA '12: a run without a fault finds what that fault hides) and when they strike, with people deploying all along.
- * Then the faults stop, and everything must come right in time and stay so.
+ * One random life of an appliance: its seed draws how many cells it has, which faults there are and when they strike, with people
+ * deploying all along. Safety is checked at every step; then the faults stop, everything must come right in time and stay so,
+ * and the death of one more cell must be known and made good.
  */
 import { Random } from '../../src/core/random.ts';
+import type { Diary, Fault, Scene } from './deeds.ts';
+import { faults, happen, mend } from './deeds.ts';
 import type { Invariant } from './invariants.ts';
-import { always, settled } from './invariants.ts';
-import { appliance, simService } from './makers.ts';
-import { lan, rough } from './network.ts';
+import { always, settled, silence } from './invariants.ts';
+import { appliance, grown } from './makers.ts';
+import type { NetworkOptions } from './network.ts';
+import { lan, rough, wifi } from './network.ts';
 import type { World } from './world.ts';
-
-export const faults = ['crash', 'power', 'disk', 'partition', 'pause', 'rough', 'broken'] as const;
-export type Fault = (typeof faults)[number];
 
 export interface LifeOptions {
   seed: string;
-  /** Drawn, 3 to 8, where absent. */
+  /** Drawn where absent: 3 to 8, or between `fewest` and `most`. */
   cells?: number;
+  between?: readonly [fewest: number, most: number];
   /** Drawn where absent. */
   faults?: readonly Fault[];
   deeds?: number;
 }
 
+type Life = Required<Omit<LifeOptions, 'between'>>;
+
 /** An invariant that did not hold, with all that is needed to look at it again. */
 export class Broken extends Error {
-  constructor(invariant: string, detail: string, world: World, life: Required<LifeOptions>) {
-    const last = world.events
+  constructor(invariant: string, detail: string, world: World | undefined, life: Life) {
+    const events = world?.events ?? [];
+    // Events of the cells that the detail names, else of all.
+    const named = events.filter(({ host }) => detail.split(/\W+/).includes(host));
+    const last = (named.length > 0 ? named : events)
       .slice(-15)
       .map(({ atMs, host, message }) => `    ${Math.round(atMs)} ms ${host}: ${message}`);
-    const command = `npm run sim -- --seed ${life.seed} --cells ${life.cells} --deeds ${life.deeds} --faults ${life.faults.join() || 'none'}`;
     super(
-      `broken: ${invariant}\n  ${detail}\n  step ${world.steps}, ${Math.round(world.nowMs)} ms; last events:\n${last.join('\n')}\n  replay: ${command}`,
+      `broken: ${invariant}\n  ${detail.slice(0, 2_000)}\n  step ${world?.steps ?? 0}, ${Math.round(world?.nowMs ?? 0)} ms; last events:\n${last.join('\n')}\n  replay: ${commandOf(life)}`,
     );
   }
 }
 
+export const commandOf = ({ seed, cells, deeds, faults: on }: Life): string =>
+  `npm run sim -- --seed ${seed} --cells ${cells} --deeds ${deeds} --faults ${on.join() || 'none'}`;
+
 /** What the seed draws, but for what is given. */
-export function drawn({ seed, cells, faults: given, deeds = 40 }: LifeOptions): Required<LifeOptions> {
+export function drawn({ seed, cells, between = [3, 8], faults: given, deeds = 40 }: LifeOptions): Life {
   const random = new Random(`life/${seed}`);
-  const count = random.between(3, 8);
-  const on = faults.filter(() => random.chance(50));
+  const count = random.between(...between);
+  const on = faults.filter(() => random.chance(40)) as Fault[];
   return { seed, cells: cells ?? count, faults: given ?? on, deeds };
 }
 
@@ -47,78 +55,98 @@ export function drawn({ seed, cells, faults: given, deeds = 40 }: LifeOptions): 
 export function live(options: LifeOptions): World {
   const life = drawn(options);
   const { seed, cells, deeds } = life;
+  const on = new Set<string>(life.faults);
+  const network = on.has('rough') ? rough : on.has('wifi') ? wifi : lan;
+  const world = begun(life, network);
   const random = new Random(`deeds/${seed}`);
-  const world = appliance(cells, { seed, network: life.faults.includes('rough') ? rough : lan });
-  const names = [...world.hosts.keys()];
+  if (on.has('clock')) for (const host of world.hosts.values()) host.rate = 1 + random.between(-45, 45) / 10_000;
+  const { ticket } = world.get('h1', { op: 'ticket.create', uses: 64, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
+  const diary: Diary = { kept: [], disksLost: 0, ticket: String(ticket), joined: 0 };
+  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1) };
   const hold = (invariants: readonly Invariant[]): void => {
     for (const { name, check } of invariants) {
-      const detail = check(world);
+      const detail = check(world, diary);
       if (detail !== undefined) throw new Broken(name, detail, world, life);
     }
   };
+  const come = (invariants: typeof settled): void => {
+    for (const { name, withinMs, check } of invariants) {
+      try {
+        world.until(() => check(world, diary) === undefined, withinMs, name, 50);
+      } catch {
+        throw new Broken(name, check(world, diary) ?? 'not in time', world, life);
+      }
+      hold(always);
+    }
+  };
   for (let i = 0; i < deeds; i++) {
-    disturb(world, random, names, new Set(life.faults));
+    happen(scene, on);
     for (let left = random.between(100, 3_000); left > 0; left -= 250) {
       world.run(Math.min(250, left));
       hold(always);
     }
   }
-  world.heal();
-  for (const host of world.hosts.values()) {
-    host.broken.clear();
-    if (host.cell === undefined) world.start(host.name);
-  }
-  for (const { name, withinMs, check } of settled) {
-    try {
-      world.until(() => check(world) === undefined, withinMs, name);
-    } catch {
-      throw new Broken(name, check(world) ?? 'not in time', world, life);
-    }
-  }
-  const before = world.running();
+  mend(scene);
+  // What was set off may go on for a moment: a rolling restart, power that returns.
+  world.run(8_000);
+  mend(scene);
+  come(settled);
+  // Newcomers begin to decide on leases a lease after everybody knows them.
+  world.run(15_000);
+  const before = silence(world);
   world.run(20_000);
   hold([...always, ...settled]);
-  if (world.running().join() !== before.join())
-    throw new Broken('nothing moves at rest', world.running().join(), world, life);
+  const noise = before();
+  if (noise !== undefined) throw new Broken('no work while nothing changes', noise, world, life);
+  if (cells >= 3) examine(world, random, (name, detail) => new Broken(name, detail, world, life), hold);
   return world;
 }
 
-function disturb(world: World, random: Random, names: string[], on: ReadonlySet<Fault>): void {
-  const up = world.up().map(({ name }) => name);
-  const victim = random.pick(names)!;
-  const isUp = up.includes(victim);
-  const deed = random.pick(['deploy', 'deploy', 'heal', 'start', ...faults])!;
-  if (deed === 'deploy') {
-    const where = random.pick(up);
-    const services = [simService('web', random.between(0, 6), { image: `image-${random.below(3)}` })];
-    const spec = { name: `app-${random.below(3)}`, services };
-    if (where !== undefined) world.ask(where, { op: 'deploy', spec, by: where, note: 'random', acks: 1 });
-  } else if (deed === 'start') {
-    if (!isUp) world.start(victim);
-  } else if (deed === 'heal') world.heal();
-  else if (on.has(deed as Fault)) strike(deed as Fault, world, random, names, victim, isUp);
-}
-
-function strike(fault: Fault, world: World, random: Random, names: string[], victim: string, isUp: boolean): void {
-  if (fault === 'crash' && isUp) world.crash(victim);
-  else if (fault === 'power' && isUp && world.up().length > 2) world.powerOff(victim);
-  else if (fault === 'pause' && isUp) world.pause(victim, random.between(100, 4_000));
-  else if (fault === 'disk' && isUp && world.up().length > 2) {
-    // The daemon ends, and its last write is lost although the disk had promised it: cheap cards lie.
-    world.crash(victim);
-    world.hosts.get(victim)!.disk.updates.pop();
-  } else if (fault === 'broken') world.hosts.get(victim)!.broken.set(`image-${random.below(3)}`, 'no space');
-  else if (fault === 'partition') {
-    const shuffled = random.shuffle(names);
-    const at = random.between(1, names.length - 1);
-    world.partition([shuffled.slice(0, at), shuffled.slice(at)]);
+function begun(life: Life, network: NetworkOptions): World {
+  const { seed, cells } = life;
+  try {
+    return cells > 12 ? grown(cells, { seed, network, hears: 5 }) : appliance(cells, { seed, network });
+  } catch (error) {
+    throw new Broken('the appliance comes together', (error as Error).message, undefined, life);
   }
 }
 
+/** One more dies: all must know, and what it ran must run elsewhere. */
+function examine(
+  world: World,
+  random: Random,
+  broken: (name: string, detail: string) => Broken,
+  hold: (invariants: readonly Invariant[]) => void,
+): void {
+  const victim = world.hosts.get(random.pick([...world.hosts.keys()])!)!;
+  const lost = [...victim.containers.values()].filter(({ handle }) => !victim.strict.has(handle));
+  world.powerOff(victim.name);
+  const blind = () =>
+    world.up().find(({ name }) => world.view(name).members.find(({ id }) => id === victim.id)?.state !== 'down');
+  const missing = (): string[] => {
+    const runs = new Set(world.running().map((one) => one.split('@')[0]));
+    const placed = new Set(
+      world.view(world.up()[0]!.name).assignments.flatMap((one) => (one.cell ? [one.replica] : [])),
+    );
+    return lost.map(({ replica }) => replica).filter((replica) => placed.has(replica) && !runs.has(replica));
+  };
+  try {
+    world.until(() => blind() === undefined, 15_000, 'known', 20);
+  } catch {
+    throw broken('a dead cell is down in every view', `${victim.name} is dead, and ${blind()!.name} does not know`);
+  }
+  try {
+    world.until(() => missing().length === 0, 60_000, 'elsewhere', 50);
+  } catch {
+    throw broken('what a dead cell ran runs elsewhere', `${victim.name} ran ${missing().join(' ')}`);
+  }
+  hold(always);
+}
+
 /** The same failure with fewer faults, cells and deeds, as far as it goes. */
-export function reduced(options: LifeOptions): Required<LifeOptions> {
+export function reduced(options: LifeOptions): Life {
   let life = drawn(options);
-  const fails = (candidate: Required<LifeOptions>): boolean => {
+  const fails = (candidate: Life): boolean => {
     try {
       live(candidate);
       return false;
@@ -126,11 +154,12 @@ export function reduced(options: LifeOptions): Required<LifeOptions> {
       return error instanceof Broken;
     }
   };
-  const take = (candidate: Required<LifeOptions>): void => {
+  const take = (candidate: Life): void => {
     if (fails(candidate)) life = candidate;
   };
   for (const fault of life.faults) take({ ...life, faults: life.faults.filter((one) => one !== fault) });
-  while (life.cells > 2 && fails({ ...life, cells: life.cells - 1 })) life = { ...life, cells: life.cells - 1 };
+  for (let less = life.cells >> 1; less > 0; less >>= 1)
+    if (life.cells - less >= 2) take({ ...life, cells: life.cells - less });
   for (let less = life.deeds >> 1; less > 0; less >>= 1) take({ ...life, deeds: life.deeds - less });
   return life;
 }

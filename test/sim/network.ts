@@ -24,55 +24,94 @@ export const rough: NetworkOptions = {
   duplicatePercent: 5,
   reorderPercent: 10,
 };
+/** A crowded Wi-Fi: a twentieth is lost, the rest comes when it comes. */
+export const wifi: NetworkOptions = { ...lan, delayMaxMs: 100, lossPercent: 5, reorderPercent: 5 };
 
 export class Network {
   options: NetworkOptions;
   readonly #random: Random;
   /** Which island each host is on; hosts of different islands do not hear each other. */
   readonly #island = new Map<string, number>();
+  /** They hear all islands, and are heard by all. */
+  readonly #bridges = new Set<string>();
   readonly #cut = new Set<string>();
+  /** They hear, and nobody hears them; they speak, and hear nobody. */
+  readonly #mute = new Set<string>();
+  readonly #deaf = new Set<string>();
+  /** More of all frames, or of those of one host, are lost until then. */
+  #burst: { untilMs: number; percent: number; host: string | undefined } | undefined;
 
   constructor(random: Random, options: NetworkOptions) {
     this.#random = random;
     this.options = options;
   }
 
-  partition(islands: readonly (readonly string[])[]): void {
+  partition(islands: readonly (readonly string[])[], bridges: readonly string[] = []): void {
     this.#island.clear();
+    this.#bridges.clear();
     islands.forEach((hosts, island) => {
       for (const host of hosts) this.#island.set(host, island);
     });
+    for (const host of bridges) this.#bridges.add(host);
   }
 
   cut(host: string): void {
     this.#cut.add(host);
   }
 
+  /** The power is back, and with it the link. */
+  uncut(host: string): void {
+    this.#cut.delete(host);
+  }
+
+  mute(host: string): void {
+    this.#mute.add(host);
+  }
+
+  deafen(host: string): void {
+    this.#deaf.add(host);
+  }
+
+  burst(untilMs: number, percent: number, host?: string): void {
+    this.#burst = { untilMs, percent, host };
+  }
+
   heal(): void {
     this.#island.clear();
+    this.#bridges.clear();
     this.#cut.clear();
+    this.#mute.clear();
+    this.#deaf.clear();
+    this.#burst = undefined;
   }
 
   reaches(from: string, to: string): boolean {
-    if (this.#cut.has(from) || this.#cut.has(to)) return false;
+    if (this.#cut.has(from) || this.#cut.has(to) || this.#mute.has(from) || this.#deaf.has(to)) return false;
+    if (this.#bridges.has(from) || this.#bridges.has(to)) return true;
     return (this.#island.get(from) ?? 0) === (this.#island.get(to) ?? 0);
   }
 
   /** When copies of a frame arrive, in ms from now: none if it is lost, two if it is duplicated. */
-  deliveries(from: string, to: string, hops = 1): number[] {
+  deliveries(from: string, to: string, nowMs: number, hops = 1): number[] {
     const { lossPercent, duplicatePercent } = this.options;
-    if (!this.reaches(from, to) || this.#random.chance(lossPercent)) return [];
+    if (!this.reaches(from, to) || this.#random.chance(lossPercent) || this.#isInBurst(from, to, nowMs)) return [];
     const delays = [this.#delay(hops)];
     if (this.#random.chance(duplicatePercent)) delays.push(this.#delay(hops));
     return delays;
+  }
+
+  #isInBurst(from: string, to: string, nowMs: number): boolean {
+    if (this.#burst === undefined || nowMs >= this.#burst.untilMs) return false;
+    const { host, percent } = this.#burst;
+    return (host === undefined || host === from || host === to) && this.#random.chance(percent);
   }
 
   /**
    * Gossip: copies come through several neighbours, and the first counts (libp2p's duplicates are dropped by its cache). Lost
    * where all are.
    */
-  spread(from: string, to: string, hops: number): number | undefined {
-    const copies = [1, 2, 3].flatMap(() => this.deliveries(from, to, hops));
+  spread(from: string, to: string, nowMs: number, hops: number): number | undefined {
+    const copies = [1, 2, 3].flatMap(() => this.deliveries(from, to, nowMs, hops));
     return copies.length === 0 ? undefined : Math.min(...copies);
   }
 

@@ -1,22 +1,40 @@
 /**
- * npm run sim -- [--seeds N] [--seed NAME] [--cells N] [--faults a,b|none] [--deeds N]: random lives with fresh seeds. A
- * failure prints its seed, what broke, the last events, the command that replays it, and the smallest life that still fails.
+ * npm run sim -- [--seeds 100] [--seed NAME] [--cells 5|30-100] [--faults swarm|a,b|none] [--deeds 40] [--minutes 30] [--keep] [--fixed]
+ *
+ * Random lives with fresh seeds (as many as --seeds says, or as fit into --minutes). A failure prints its seed, what broke, the last
+ * events of the cells involved, the command that replays it, and the smallest life that still fails. `--keep` writes failing
+ * seeds to test/sim/seeds.txt, which npm test replays from then on. `--fixed` runs the seeds of npm test and stops at the first failure.
  */
+import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { Fault, LifeOptions } from './life.ts';
-import { Broken, faults, live, reduced } from './life.ts';
+import type { Fault } from './deeds.ts';
+import { faults } from './deeds.ts';
+import type { LifeOptions } from './life.ts';
+import { Broken, commandOf, live, reduced } from './life.ts';
+import { fixedLives, keptLine, seedsFile } from './seeds.ts';
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\n  npm run sim -- [--seeds 100] [--seed NAME] [--cells 5] [--faults ${faults.join()}] [--deeds 40]`,
+    `${problem}\n  npm run sim -- [--seeds 100 | --minutes 30] [--seed NAME] [--cells 5|30-100] [--faults swarm|none|${faults.join()}] [--deeds 40] [--keep]`,
   );
   process.exit(2);
 }
 
-function parsed(): ReturnType<typeof parseArgs>['values'] {
+function parsed() {
   const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const options = {
+    seeds: text,
+    seed: text,
+    cells: text,
+    faults: text,
+    deeds: text,
+    minutes: text,
+    keep: flag,
+    fixed: flag,
+  };
   try {
-    return parseArgs({ options: { seeds: text, seed: text, cells: text, faults: text, deeds: text } }).values;
+    return parseArgs({ options }).values;
   } catch (error) {
     return usage((error as Error).message);
   }
@@ -27,35 +45,47 @@ function count(name: string, value: unknown, least: number): number {
   return Number.isInteger(number) && number >= least ? number : usage(`--${name} needs a number of at least ${least}`);
 }
 
-const { seeds, seed, cells, faults: chosen, deeds } = parsed();
-const named = chosen === undefined ? undefined : chosen === 'none' ? [] : String(chosen).split(',');
-const unknown = named?.find((name) => !(faults as readonly string[]).includes(name));
+function cellsOf(text: string): Pick<LifeOptions, 'cells' | 'between'> {
+  const [fewest, most] = text.split('-');
+  if (most === undefined) return { cells: count('cells', text, 2) };
+  return { between: [count('cells', fewest, 2), count('cells', most, Number(fewest))] };
+}
+
+const given = parsed();
+const named = given.faults === undefined || given.faults === 'swarm' ? undefined : given.faults.split(',');
+const chosen = named?.filter((name) => name !== 'none');
+const unknown = chosen?.find((name) => !(faults as readonly string[]).includes(name));
 if (unknown !== undefined) usage(`there is no fault '${unknown}'`);
 const base: Omit<LifeOptions, 'seed'> = {
-  ...(cells === undefined ? {} : { cells: count('cells', cells, 2) }),
-  ...(deeds === undefined ? {} : { deeds: count('deeds', deeds, 0) }),
-  ...(named === undefined ? {} : { faults: named as Fault[] }),
+  ...(given.cells === undefined ? {} : cellsOf(given.cells)),
+  ...(given.deeds === undefined ? {} : { deeds: count('deeds', given.deeds, 0) }),
+  ...(chosen === undefined ? {} : { faults: chosen as Fault[] }),
 };
-const run = Date.now().toString(36);
-const list =
-  seed === undefined
-    ? Array.from({ length: count('seeds', seeds ?? 100, 1) }, (_, i) => `${run}-${i}`)
-    : [String(seed)];
 
-let failed = 0;
-for (const [i, one] of list.entries()) {
+const run = Date.now().toString(36);
+const untilMs = given.minutes === undefined ? undefined : Date.now() + count('minutes', given.minutes, 1) * 60_000;
+const most = untilMs === undefined ? count('seeds', given.seeds ?? 100, 1) : Number.POSITIVE_INFINITY;
+
+function* lives(): Generator<LifeOptions> {
+  if (given.fixed === true) yield* fixedLives();
+  else if (given.seed !== undefined) yield { ...base, seed: given.seed };
+  else for (let i = 0; i < most && Date.now() < (untilMs ?? Infinity); i++) yield { ...base, seed: `${run}-${i}` };
+}
+
+let [lived, failed] = [0, 0];
+for (const life of lives()) {
   try {
-    live({ ...base, seed: one });
+    live(life);
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
     failed++;
-    console.log(`\nseed ${one}: ${error.message}`);
-    const { cells: fewest, deeds: least, faults: needed } = reduced({ ...base, seed: one });
-    console.log(
-      `  smallest: npm run sim -- --seed ${one} --cells ${fewest} --deeds ${least} --faults ${needed.join() || 'none'}`,
-    );
+    console.log(`\nseed ${life.seed}: ${error.message}`);
+    if (given.fixed === true) process.exit(1);
+    console.log(`  smallest: ${commandOf(reduced(life))}`);
+    if (given.keep === true) appendFileSync(seedsFile, keptLine(life));
   }
-  if (process.stdout.isTTY) process.stdout.write(`\r${i + 1} of ${list.length} lives, ${failed} broken `);
+  lived++;
+  if (process.stdout.isTTY) process.stdout.write(`\r${lived} lives, ${failed} broken `);
 }
-console.log(`${process.stdout.isTTY ? '\n' : ''}${list.length} lives, ${failed} broken`);
+console.log(`${process.stdout.isTTY ? '\n' : ''}${lived} lives, ${failed} broken`);
 process.exit(failed === 0 ? 0 : 1);

@@ -28,6 +28,9 @@ export interface WorldOptions {
 
 type Happening = { kind: 'event'; host: string; life: number; event: Event } | { kind: 'act'; run: () => void };
 
+/** A death takes this long to be known; until then its replicas count as running. */
+const detectedWithinMs = 20_000;
+
 export class World {
   readonly hosts = new Map<string, SimHost>();
   readonly network: Network;
@@ -37,7 +40,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #agenda = new Agenda<Happening>();
   readonly #work: Random;
-  readonly frames = { sent: 0, published: 0, bytes: 0 };
+  readonly frames = { sent: 0, published: 0, bytes: 0, longest: 0 };
   /** What must never be, and was. */
   readonly violations: string[] = [];
   nowMs = 0;
@@ -68,25 +71,29 @@ export class World {
     const random = this.random.fork(`cell/${name}/${host.life}`);
     const clientId = random.next();
     host.cell = new Cell({ sealer: simSealer(host.id), random }, this.#options.cell ?? cellDefaults);
-    const { disk, engine, saysCpuMilli: cpuMilli } = host;
+    const { disk } = host;
     disk.incarnation++;
-    const facts = {
-      version: 'sim',
-      os: 'linux',
-      arch: 'amd64',
-      cpuMilli,
-      memoryBytes: 4 * 2 ** 30,
-      engine,
-      hostname: name,
-    };
     this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
-    this.give(name, { type: 'facts', name, facts, addrs: [`/sim/${name}`] });
+    this.#tellFacts(host);
     const remembered = disk.founder === undefined ? {} : { founder: disk.founder };
     const boot = { incarnation: disk.incarnation, updates: [...disk.updates], clientId, ...remembered };
     this.give(name, { type: 'boot', ...boot, ...(ticket === undefined ? {} : { ticket }) });
-    this.give(name, { type: 'units.observed', driver: 'docker', units: [...host.containers.values()] });
+    this.#list(host, host.life);
     this.give(name, { type: 'units.observed', driver: 'process', units: [] });
     this.#discover(host);
+  }
+
+  /** What the engine has, at a start and from time to time, as Host asks. */
+  #list(host: SimHost, life: number): void {
+    if (host.life !== life || host.cell === undefined) return;
+    this.give(host.name, { type: 'units.observed', driver: 'docker', units: [...host.containers.values()] });
+    this.after(30_000, () => this.#list(host, life));
+  }
+
+  #tellFacts({ name, engine, saysCpuMilli: cpuMilli }: SimHost): void {
+    const machine = { version: 'sim', os: 'linux', arch: 'amd64', hostname: name };
+    const facts = { ...machine, cpuMilli, memoryBytes: 4 * 2 ** 30, engine };
+    this.give(name, { type: 'facts', name, facts, addrs: [`/sim/${name}`] });
   }
 
   /** mDNS: those who are there hear of the newcomer and it of them, a little later. */
@@ -126,7 +133,7 @@ export class World {
     const host = this.hosts.get(name)!;
     host.cell = undefined;
     host.life++;
-    host.containers.clear();
+    for (const handle of [...host.containers.keys()]) this.#end(host, handle);
     for (const peer of host.connected) this.hosts.get(peer)?.connected.delete(name);
     host.connected.clear();
     this.network.cut(name);
@@ -140,8 +147,26 @@ export class World {
     this.hosts.get(name)!.pausedUntilMs = this.nowMs + forMs;
   }
 
-  partition(islands: string[][]): void {
-    this.network.partition(islands);
+  partition(islands: string[][], bridges: string[] = []): void {
+    this.network.partition(islands, bridges);
+  }
+
+  /** The wall clock is set; nothing but the times that people read may change. */
+  setClock(name: string, byMs: number): void {
+    this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 + byMs });
+  }
+
+  /** What it says of its machine from now on, true or not. */
+  say(name: string, cpuMilli: number): void {
+    const host = this.hosts.get(name)!;
+    host.saysCpuMilli = cpuMilli;
+    this.#tellFacts(host);
+  }
+
+  /** Power is back on one board. */
+  powerOn(name: string): void {
+    this.network.uncut(name);
+    if (this.hosts.get(name)!.cell === undefined) this.start(name);
   }
 
   /** Cables back in. Known members find each other again. */
@@ -173,6 +198,13 @@ export class World {
     return reply.value;
   }
 
+  /** Calls back when the answer is there. */
+  tellOf(answer: () => Reply | undefined, told: (reply: Reply) => void): void {
+    const reply = answer();
+    if (reply !== undefined) told(reply);
+    else this.after(50, () => this.tellOf(answer, told));
+  }
+
   view(name: string): ClusterView {
     const host = this.hosts.get(name);
     const view = host?.cell?.view(clockOf(host, this.nowMs));
@@ -198,12 +230,12 @@ export class World {
   }
 
   /** Lets time go on until `done`; throws after `withinMs` with the seed. */
-  until(done: () => boolean, withinMs: number, what: string): number {
+  until(done: () => boolean, withinMs: number, what: string, everyMs = 5): number {
     const startMs = this.nowMs;
     const endMs = startMs + withinMs;
     let checkedMs = Number.NEGATIVE_INFINITY;
     for (;;) {
-      if (this.nowMs - checkedMs >= 5) {
+      if (this.nowMs - checkedMs >= everyMs) {
         checkedMs = this.nowMs;
         if (done()) return this.nowMs - startMs;
       }
@@ -235,6 +267,8 @@ export class World {
       this.#agenda.push(host.pausedUntilMs, due.what);
       return;
     }
+    // A busy loop: each event keeps the next ones waiting.
+    if (host.slowMs > 0) host.pausedUntilMs = this.nowMs + this.#work.between(0, host.slowMs);
     this.#handle(host, event);
   }
 
@@ -256,6 +290,8 @@ export class World {
       this.digest,
     );
     for (const effect of host.cell!.handle(event, clockOf(host, this.nowMs))) this.#perform(host, effect);
+    if (event.type === 'unit.started') host.told.add(event.observed.handle);
+    else if (event.type === 'units.observed') for (const { handle } of event.units) host.told.add(handle);
   }
 
   // -- effects -----------------------------------------------------------------------------------------------------
@@ -287,6 +323,7 @@ export class World {
         return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]) * host.startFactor);
       case 'unit.stop':
         if (host.engine === '') return;
+        this.#mayStop(host, effect.key, effect.handle);
         return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
       case 'unit.fuse':
         return this.#fuse(host, effect.key, effect.forMs);
@@ -307,10 +344,11 @@ export class World {
 
   #send(host: SimHost, to: string, text: string): void {
     this.frames.sent++;
+    this.frames.longest = Math.max(this.frames.longest, text.length);
     this.frames.bytes += text.length;
     const target = this.#hostOf(to);
     if (target === undefined) return;
-    for (const delay of this.network.deliveries(host.name, target.name)) {
+    for (const delay of this.network.deliveries(host.name, target.name, this.nowMs)) {
       if (target.cell === undefined) this.#later(host, { type: 'peer.refused', peer: to }, delay);
       else this.#later(target, { type: 'frame', from: host.id, text, sealed: false }, delay);
     }
@@ -321,7 +359,7 @@ export class World {
     const target = this.#hostOf(to);
     if (target === undefined) return;
     const type = target.cell === undefined ? 'peer.refused' : 'peer.there';
-    for (const delay of this.network.deliveries(host.name, target.name, 2))
+    for (const delay of this.network.deliveries(host.name, target.name, this.nowMs, 2))
       this.#later(host, { type, peer: to }, delay);
   }
 
@@ -331,7 +369,7 @@ export class World {
       this.frames.published++;
       this.frames.bytes += text.length;
       const hops = this.hosts.size <= 8 ? 1 : this.#work.between(1, 4);
-      const delay = this.network.spread(host.name, target.name, hops);
+      const delay = this.network.spread(host.name, target.name, this.nowMs, hops);
       if (delay !== undefined) this.#later(target, { type: 'frame', from: host.id, text, sealed: true }, delay);
     }
   }
@@ -370,10 +408,18 @@ export class World {
         return;
       }
       if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
-        const observed = observedOf(effect.unit, this.nowMs);
+        // An engine has one container of a name: what an earlier life of the daemon began is found, not made twice.
+        const { replica, hash } = effect.unit;
+        const same = [...host.containers.values()].find((one) => one.replica === replica && one.hash === hash);
+        const observed =
+          same === undefined ? observedOf(effect.unit, this.nowMs) : Object.assign(same, { running: true });
         host.containers.set(observed.handle, observed);
+        host.ran.set(observed.replica, Number.POSITIVE_INFINITY);
+        if (effect.unit.service.ports.some(({ published }) => published !== undefined))
+          host.forced.add(observed.replica);
         if (strict === true) this.#onlyOnce(host, observed);
-        if (host.life === life) this.give(host.name, { type: 'unit.started', key: effect.key, observed });
+        if (host.life !== life) return;
+        this.give(host.name, { type: 'unit.started', key: effect.key, observed });
       }
     });
   }
@@ -398,14 +444,33 @@ export class World {
       host.fuses.delete(key);
       for (const [handle, { replica, hash }] of host.containers) {
         if (unitKey(replica, hash) !== key) continue;
-        host.containers.delete(handle);
+        this.#end(host, handle);
         this.give(host.name, { type: 'unit.exited', key, exitCode: 137, oom: false });
       }
     });
   }
 
-  #stopUnit(host: SimHost, handle: string): number {
+  /** Make before break: what moves away ran elsewhere a moment ago, unless it has to go first. */
+  #mayStop(host: SimHost, key: string, handle: string): void {
+    const replica = key.split('@')[0]!;
+    if (!host.containers.has(handle) || !host.told.has(handle) || host.strict.has(handle)) return;
+    const assignment = host.cell!.view(clockOf(host, this.nowMs)).assignments.find((one) => one.replica === replica);
+    if (assignment?.cell === undefined || assignment.cell === host.id || host.forced.has(replica)) return;
+    const others = [...this.hosts.values()].filter((other) => other !== host);
+    if (others.some(({ ran }) => (ran.get(replica) ?? Number.NEGATIVE_INFINITY) > this.nowMs - detectedWithinMs))
+      return;
+    this.violations.push(`${Math.round(this.nowMs)} ms: ${replica} was stopped on ${host.name} and ran nowhere else`);
+  }
+
+  #end(host: SimHost, handle: string): void {
+    const gone = host.containers.get(handle);
     host.containers.delete(handle);
+    if (gone === undefined || [...host.containers.values()].some(({ replica }) => replica === gone.replica)) return;
+    host.ran.set(gone.replica, this.nowMs);
+  }
+
+  #stopUnit(host: SimHost, handle: string): number {
+    this.#end(host, handle);
     return this.#work.between(5, 50);
   }
 

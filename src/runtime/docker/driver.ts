@@ -2,6 +2,7 @@
  * Replicas as containers of a Docker Engine, or of Podman behind the same API. Containers carry labels of the cell that
  * owns them: a restarted daemon adopts its own, and two cells on one engine never touch each other's.
  */
+import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -123,7 +124,7 @@ export class DockerDriver implements RuntimeDriver {
 
   async lifeOf(handle: string): Promise<Life | undefined> {
     const { State } = await wrap(() => this.#docker.getContainer(handle).inspect());
-    return State.Running && State.Pid > 0 ? { pid: State.Pid, isGroup: false, id: handle } : undefined;
+    return State.Running ? { pid: ownPid(State.Pid, handle), isGroup: false, id: handle } : undefined;
   }
 
   async stop(handle: string, graceMs: number): Promise<void> {
@@ -203,6 +204,15 @@ export class DockerDriver implements RuntimeDriver {
       }
       await new Promise((done) => setTimeout(done, away ? 1_000 : 100));
     }
+  }
+}
+
+/** The pid if it is that container's here too: an engine may live among other pids than this daemon. */
+function ownPid(pid: number, id: string): number {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(id) ? pid : 0;
+  } catch {
+    return 0;
   }
 }
 

@@ -10,9 +10,20 @@ import { join } from 'node:path';
 import type { Life } from '../../core/ports.ts';
 import { startTimeOf } from './proc.ts';
 
-// Lines: UNTIL PID START SIGN ID. The pid counts only while its start time is the same. Who may not kill it asks the engine.
+// Lines: UNTIL PID START SIGN ID. The pid counts only while its start time is the same. Where it is 0, or may not be killed,
+// the engine is asked.
 const watchdog = `
 dir=$1
+ask() {
+  curl -s -X POST --unix-socket "$ENGINE" "http://engine/containers/$id/kill" || docker kill "$id" || podman kill "$id"
+}
+end() {
+  [ "$pid" != 0 ] || { ask; return; }
+  read -r line < "/proc/$pid/stat" || return
+  set -- \${line##*) }
+  [ "\${20}" = "$start" ] || return
+  kill -s KILL -- "\${sign#+}$pid" || ask
+}
 echo $$ > "$dir/.pid"
 while read -r mine < "$dir/.pid" && [ "$mine" = "$$" ]; do
   read -r up _ < /proc/uptime
@@ -23,12 +34,7 @@ while read -r mine < "$dir/.pid" && [ "$mine" = "$$" ]; do
     any=1
     read -r until pid start sign id < "$file" || continue
     [ "$now" -ge "$until" ] || continue
-    if read -r line < "/proc/$pid/stat" 2>/dev/null; then
-      set -- \${line##*) }
-      if [ "\${20}" = "$start" ]; then
-        kill -s KILL -- "\${sign#+}$pid" 2>/dev/null || docker kill "$id" || podman kill "$id"
-      fi
-    fi >/dev/null 2>&1
+    end >/dev/null 2>&1
     rm -f "$file"
   done
   [ -n "$any" ] || exit 0
@@ -52,7 +58,7 @@ export class Fuses {
 
   /** Ends what has this life after `forMs`, unless it is said again or put out. Throws where it can't be written. */
   light(key: string, { pid, isGroup, id }: Life, forMs: number): void {
-    const start = startTimeOf(pid);
+    const start = pid === 0 ? '-' : startTimeOf(pid);
     if (start === undefined) return;
     const { folder } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -1,0 +1,58 @@
+/** Bugs that the fixed seeds must find, each one safety net cut: what it is, where, and how it is planted. */
+export interface Mutation {
+  name: string;
+  file: string;
+  find: string;
+  put: string;
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'who is held dead does not refute',
+    file: 'src/gossip/membership.ts',
+    find: '  #refute(inc: number): void {',
+    put: '  #refute(inc: number): void {\n    if (inc >= 0) return;',
+  },
+  {
+    name: 'one vote is a majority',
+    file: 'src/node/quorum.ts',
+    find: 'const needed = Math.floor(all.length / 2) + 1;',
+    put: 'const needed = 1;',
+  },
+  {
+    name: 'records and documents are never compared',
+    file: 'src/gossip/antientropy.ts',
+    find: '  tick(now: number): void {',
+    put: '  tick(now: number): void {\n    if (now >= 0) return;',
+  },
+  {
+    name: 'what moves is broken before it is made',
+    file: 'src/runtime/reconcile.ts',
+    find: '  if (ready) steps.stop.push(',
+    put: '  if (ready || told.length > 0) steps.stop.push(',
+  },
+  {
+    name: 'a promise is given twice',
+    file: 'src/placement/leases.ts',
+    find: 'promise.to !== to && promise.untilMs > now) return false;',
+    put: 'promise.to !== to && promise.untilMs < 0) return false;',
+  },
+  {
+    name: 'a cell promises again as soon as it has started',
+    file: 'src/placement/leases.ts',
+    find: 'this.#silentUntilMs = incarnation <= 1 ? now : now + this.#options.leaseMs;',
+    put: 'this.#silentUntilMs = now;',
+  },
+  {
+    name: 'a lease lasts longer than its promise',
+    file: 'src/placement/leases.ts',
+    find: 'const untilMs = round.sentMs + (leaseMs * (100 - driftPercent)) / 100;',
+    put: 'const untilMs = round.sentMs + leaseMs * 3;',
+  },
+  {
+    name: 'a replica that fits nowhere holds up the others',
+    file: 'src/runtime/reconcile.ts',
+    find: 'if (picture.assigned.get(earlier)?.cell === undefined) continue;',
+    put: '',
+  },
+];

@@ -1,0 +1,27 @@
+/** The lives that npm test runs: some fixed seeds, and every seed that once failed (seeds.txt: a seed and its cells a line). */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Fault } from './deeds.ts';
+import type { LifeOptions } from './life.ts';
+import { drawn } from './life.ts';
+
+const strictFaults: readonly Fault[] = ['crash', 'partition', 'rolling', 'pause'];
+
+export const seedsFile = join(import.meta.dirname, 'seeds.txt');
+
+export const keptLine = (life: LifeOptions): string => `${life.seed} ${drawn(life).cells}\n`;
+
+export function fixedLives(): LifeOptions[] {
+  const kept = readFileSync(seedsFile, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line): LifeOptions => {
+      const [seed, cells] = line.split(' ') as [string, string];
+      return { seed, cells: Number(cells) };
+    });
+  const small = Array.from({ length: 40 }, (_, i): LifeOptions => ({ seed: `fault-${i}` }));
+  // Strict services through restarts, cuts and pauses: seeds that find each bug of mutations.ts.
+  const strict = [1, 4, 12, 25, 108, 138].map((i): LifeOptions => ({ seed: `strict-${i}`, faults: strictFaults }));
+  const large = Array.from({ length: 3 }, (_, i): LifeOptions => ({ seed: `many-${i}`, between: [30, 60], deeds: 25 }));
+  return [...kept, ...strict, ...small, ...large];
+}
