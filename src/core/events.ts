@@ -45,7 +45,8 @@ export type Request =
   | { op: 'ticket.revoke'; ticket: string }
   | { op: 'found'; seed: string }
   | { op: 'join'; ticket: string }
-  | { op: 'leave' };
+  /** First it hands over what it runs; `gone`, it says goodbye. */
+  | { op: 'leave'; gone: boolean };
 
 export type RequestOf<Op extends Request['op']> = Request & { op: Op };
 

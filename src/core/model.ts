@@ -198,6 +198,8 @@ export interface MemberRecord {
   vetoes: Veto[];
   /** 0, or the epoch in which it stepped up as a master. */
   master: number;
+  /** It hands over what it runs, and goes then. */
+  leaving?: true;
   left: boolean;
 }
 

@@ -81,6 +81,7 @@ export class Cell {
   #loadMs = Number.NEGATIVE_INFINITY;
   #clockOffsetMs = 0;
   #leaving = false;
+  #left = false;
   #spoken = '';
   #settledMs = Number.NEGATIVE_INFINITY;
   #settleSet = false;
@@ -159,7 +160,10 @@ export class Cell {
       write: (edit, request, now) => this.#replication.write(edit, request, now),
       wallMs: (now) => Math.round(now + this.#clockOffsetMs),
       addrs: () => this.#addrs,
-      leave: () => void (this.#leaving = true),
+      leave: (gone) => {
+        this.#leaving = true;
+        this.#left ||= gone;
+      },
     });
   }
 
@@ -309,7 +313,8 @@ export class Cell {
     return {
       ...{ name: this.#name, addrs: this.#addrs, facts: this.#facts, load: this.#load },
       ...{ units: this.#supervisor.statuses(), vetoes: this.#supervisor.vetoes() },
-      ...{ master: this.#masters.epoch, left: this.#leaving },
+      ...{ master: this.#masters.epoch, left: this.#left },
+      ...(this.#leaving ? { leaving: true as const } : {}),
     };
   }
 
@@ -330,7 +335,7 @@ export class Cell {
     if (!this.#isStale()) return;
     this.#settledMs = now;
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
-    this.#scheduling.place(this.#leaving, now);
+    this.#scheduling.place(now);
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
     this.#shownFor = this.#state();
     this.#view = undefined;
@@ -339,7 +344,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#loadMs} ${this.#scheduling.mature} ${this.#leases.version}`;
+    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#loadMs} ${this.#scheduling.mature} ${this.#leases.version}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 

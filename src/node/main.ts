@@ -46,12 +46,16 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
     if (process.send !== undefined) process.send({ ready: true, url: daemon.url });
     let stopping = false;
     const stop = (): void => {
-      if (stopping) return;
+      if (stopping) process.exit(0);
       stopping = true;
       setTimeout(() => process.exit(0), 3_000).unref();
       void daemon.stop().then(() => process.exit(0));
     };
-    process.once('SIGTERM', stop);
+    // The machine goes: others take over first. Ctrl-C ends the daemon alone; so does a second signal.
+    process.once('SIGTERM', () => {
+      process.once('SIGTERM', stop);
+      void daemon.handOver().then(stop);
+    });
     process.once('SIGINT', stop);
     if (config.lifeline)
       process.stdin

@@ -20,7 +20,7 @@ export interface RequestsDeps {
   write(edit: () => void, request: { id: number; value: Record<string, unknown>; acks: number }, now: number): void;
   wallMs(now: number): number;
   addrs(): string[];
-  leave(): void;
+  leave(gone: boolean): void;
 }
 
 type Refusal = Omit<Reply & { ok: false }, 'ok'>;
@@ -47,7 +47,7 @@ export class Requests {
     if (request.op === 'found') return this.#found(id, request, now);
     if (request.op === 'join') return this.#join(id, request, now);
     if (request.op === 'leave') {
-      this.#deps.leave();
+      this.#deps.leave(request.gone);
       this.#reply(id, { ok: true, value: {} });
       return undefined;
     }

@@ -55,22 +55,22 @@ export class Scheduling {
     if (now >= this.#actMs) this.#mature = true;
   }
 
-  place(leaving: boolean, now: number): void {
+  place(now: number): void {
     const { self, membership, admission, document, supervisor, leases } = this.#deps;
     const members = this.#deps.members.heard();
     const known = admission.admitted();
     this.#mature ||= now >= this.#actMs || (known.length > 0 && known.every((id) => membership.get(id) !== undefined));
-    const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature} ${leases.version} ${leaving}`;
+    const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature} ${leases.version}`;
     if (state === this.#placedFor) return;
     this.#placedFor = state;
     this.apps = document.apps();
     const input = placementInput(members, admission.isAdmitted(self) ? this.apps : []);
     this.assignments = this.#placement.place(input);
     const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
-    const strict = this.#seek(services, leaving, now);
+    const strict = this.#seek(services, now);
     const wanted = new Map<string, UnitSpec>();
     for (const { replica, app, service, index, hash, cell } of this.assignments) {
-      if (cell !== self || strict.get(replica) === false || leaving) continue;
+      if (cell !== self || strict.get(replica) === false) continue;
       wanted.set(replica, { replica, app, index, hash, service: services.get(`${app}/${service}`)!.spec });
     }
     const assigned = new Map(this.assignments.map((assignment) => [assignment.replica, assignment]));
@@ -84,14 +84,14 @@ export class Scheduling {
   }
 
   /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */
-  #seek(services: ReadonlyMap<string, PlacementService>, leaving: boolean, now: number): Map<string, boolean> {
+  #seek(services: ReadonlyMap<string, PlacementService>, now: number): Map<string, boolean> {
     const { self, leases, supervisor } = this.#deps;
     const keys = new Set([...services].flatMap(([key, { spec }]) => (spec.strict === true ? [key] : [])));
     const strict = keys.size === 0 ? [] : this.assignments.filter(({ app, service }) => keys.has(`${app}/${service}`));
     this.#strict = new Set(strict.map(({ replica }) => replica));
     const mine = strict.filter(({ cell }) => cell === self);
     const held = supervisor.held().filter(({ replica }) => this.#strict.has(replica) || leases.seeks(replica));
-    leases.seek(new Set([...(leaving || !this.#mature ? [] : mine), ...held].map(({ replica }) => replica)), now);
+    leases.seek(new Set([...(this.#mature ? mine : []), ...held].map(({ replica }) => replica)), now);
     return new Map([...this.#strict].map((replica) => [replica, leases.holds(replica, now)]));
   }
 

@@ -34,6 +34,8 @@ export interface Daemon {
   host: Host;
   /** http://127.0.0.1:PORT */
   url: string;
+  /** Resolves when others run what this cell ran, or after a while. */
+  handOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -191,7 +193,7 @@ async function assemble(
   closing.push(() => clearInterval(pulse));
   foundLater(config, host, closing);
   closing.push(() => farewell(host));
-  return { host, url: api.url, stop };
+  return { host, url: api.url, handOver: async () => await handOver(host), stop };
 }
 
 /** Throws bad-ticket where it can't be read, or is for another appliance than this cell's. */
@@ -257,9 +259,27 @@ function foundLater(config: Config, host: Host, closing: (() => unknown)[]): voi
   closing.push(() => clearInterval(look));
 }
 
-/** Says goodbye, so that others take over at once; the containers run on. */
+/** So long others have to take over what this cell runs. */
+const handOverMs = 20_000;
+
+/** Lets others start what runs here, and stops each as soon as it runs elsewhere. What has nowhere to go runs on. */
+async function handOver(host: Host): Promise<void> {
+  await host.ask({ op: 'leave', gone: false }).catch(() => {});
+  const mine = (): number => {
+    const { members, assignments, self } = host.view();
+    const placed = new Map(assignments.map(({ replica, cell }) => [replica, cell]));
+    const units = members.find(({ id }) => id === self)?.units ?? [];
+    return units.filter(({ replica }) => ![undefined, self].includes(placed.get(replica))).length;
+  };
+  if (mine() > 0)
+    host.tell({ level: 'info', kind: 'cell.leaving', message: `leaving: ${mine()} replicas are handed over` });
+  const deadline = performance.now() + handOverMs;
+  while (mine() > 0 && performance.now() < deadline) await new Promise((done) => setTimeout(done, 50));
+}
+
+/** Says goodbye, so that others take over at once; what still runs here runs on. */
 async function farewell(host: Host): Promise<void> {
-  await host.ask({ op: 'leave' }).catch(() => {});
+  await host.ask({ op: 'leave', gone: true }).catch(() => {});
   await new Promise((done) => setTimeout(done, 50));
 }
 

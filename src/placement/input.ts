@@ -29,9 +29,9 @@ export function cellOf(member: MemberView): PlacementCell {
   return cell;
 }
 
-function made({ id, name, facts, labels, drain, state, vetoes, units }: MemberView): PlacementCell {
+function made({ id, name, facts, labels, drain, leaving, state, vetoes, units }: MemberView): PlacementCell {
   return {
-    ...{ id, name, facts, labels, drain, weight: weightOf(facts) },
+    ...{ id, name, facts, labels, drain: drain || leaving === true, weight: weightOf(facts) },
     up: state === 'alive' || state === 'suspect',
     vetoes: new Map(vetoes.map(({ service, hash, reason }) => [`${service}@${hash}`, reason])),
     // Also what is stopping: it may be about to start in its new form.

@@ -173,6 +173,21 @@ describe('an appliance in World', () => {
     world.until(() => world.view(witness).masters.length === 2, 15_000, 'two new masters');
   });
 
+  it('a cell that leaves hands over first, and is known to be gone at once', () => {
+    const world = appliance(4, { seed: 'leave' });
+    world.get('h1', deploy('shop', 8));
+    world.until(() => world.running().length === 8, 10_000, 'all run');
+    world.run(1_000);
+    world.get('h3', { op: 'leave', gone: false });
+    world.until(() => world.running().every((one) => !one.endsWith('@h3')), 10_000, 'handed over');
+    expect(world.running()).toHaveLength(8);
+    expect(world.violations).toEqual([]);
+    world.get('h3', { op: 'leave', gone: true });
+    const { id } = world.hosts.get('h3')!;
+    const knows = (name: string) => world.view(name).members.find((member) => member.id === id)?.state === 'left';
+    expect(world.until(() => ['h1', 'h2', 'h4'].every(knows), 1_000, 'all know')).toBeLessThan(100);
+  });
+
   it('an acknowledged deploy survives the loss of the cell that took it', () => {
     const world = appliance(3, { seed: 'durable', network: rough });
     world.get('h2', deploy('shop', 1));

@@ -152,15 +152,10 @@ function placedIn(world: World, name: string): string[] {
 
 /** Listens from now on; what it gives back tells what was done meanwhile though nothing happened. */
 export function silence(world: World): () => string | undefined {
-  const [running, published, bytes, startMs] = [
-    world.running().join(),
-    world.frames.published,
-    world.frames.bytes,
-    world.nowMs,
-  ];
+  const [running, news, bytes, startMs] = [world.running().join(), world.frames.news, world.frames.bytes, world.nowMs];
   return () => {
     if (world.running().join() !== running) return `it ran ${running}; now ${world.running().join()}`;
-    if (world.frames.published > published) return `${world.frames.published - published} frames were published`;
+    if (world.frames.news > news) return `${world.frames.news - news} records or changes were published`;
     const perSecond = (world.frames.bytes - bytes) / world.hosts.size / ((world.nowMs - startMs) / 1_000);
     return perSecond > idleBytes ? `${Math.round(perSecond)} bytes per cell and second` : undefined;
   };

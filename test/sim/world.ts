@@ -40,7 +40,8 @@ export class World {
   readonly #options: WorldOptions;
   readonly #agenda = new Agenda<Happening>();
   readonly #work: Random;
-  readonly frames = { sent: 0, published: 0, bytes: 0, longest: 0 };
+  /** `news`: published records and changes of the document; alerts come and go where frames are lost. */
+  readonly frames = { sent: 0, published: 0, news: 0, bytes: 0, longest: 0 };
   /** What must never be, and was. */
   readonly violations: string[] = [];
   nowMs = 0;
@@ -364,6 +365,7 @@ export class World {
   }
 
   #publish(host: SimHost, text: string): void {
+    if (!text.includes('\n{"t":"alert"')) this.frames.news++;
     for (const target of this.hosts.values()) {
       if (target === host || target.cell === undefined) continue;
       this.frames.published++;
