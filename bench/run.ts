@@ -11,6 +11,7 @@ import { Lab } from '../test/lab/lab.ts';
 import { isAlive, trySh } from '../test/lab/shell.ts';
 import { until } from '../test/until.ts';
 import { cpuPercent, median, quietMachine, residentMb, series, timed } from './measure.ts';
+import { benchMembership } from './membership.ts';
 import { benchPlacement } from './placement.ts';
 import { simScale } from './scale.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
@@ -267,6 +268,7 @@ const benchmarks: Record<string, () => Promise<object>> = {
   'failover-cut': inLab(failoverCut),
   'failover-kill': inLab(failoverKill),
   rest: inLab(rest),
+  membership: async () => await benchMembership(tell),
   placement: async () => benchPlacement(tell),
   'sim-scale': async () => simScale({ cells: 1_000, joining: 300, tell }),
 };

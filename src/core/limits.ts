@@ -27,6 +27,10 @@ export const limits = {
   apps: 2_000,
   services: 200,
   replicas: 1_000,
+  /** Connections of a cell in a large appliance: those it watches and is watched by, some for gossip, some that others chose. */
+  connections: 40,
+  /** In a small one everybody is connected with everybody. */
+  connectAll: 24,
   /** Strict replicas in one question for leases: far above what one cell runs. */
   leases: 2_000,
   /** One spec file, and what YAML aliases may expand it to. */

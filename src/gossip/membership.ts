@@ -64,6 +64,8 @@ export class Membership {
   readonly #observers: Observers;
   readonly #detector: Detector;
   #retarget = true;
+  #near: ReadonlySet<CellId> = new Set();
+  #nearFor = -1;
   #lastTickMs: number | undefined;
   /** Grows with every change of what the view shows. */
   version = 0;
@@ -116,6 +118,22 @@ export class Membership {
     return this.#members.sorted
       .filter(({ id, state }) => id !== this.#deps.self && (state === 'alive' || state === 'suspect'))
       .map(({ id }) => id);
+  }
+
+  /**
+   * With whom a connection is kept: all in a small appliance (undefined); in a large one whom I watch, who watches me, and some that
+   * the hash picks, so that gossip crosses the appliance in a few hops.
+   */
+  neighbours(): ReadonlySet<CellId> | undefined {
+    if (this.#members.size <= limits.connectAll) return undefined;
+    const { self } = this.#deps;
+    if (this.#nearFor === this.version) return this.#near;
+    this.#nearFor = this.version;
+    const drawn = this.peers().map((id) => ({ id, at: hash32(id + self, 5) }));
+    drawn.sort((a, b) => a.at - b.at);
+    const some = drawn.slice(0, someNeighbours).map(({ id }) => id);
+    this.#near = new Set([...this.#observers.subjectsOf(self), ...this.#observers.of(self), ...some]);
+    return this.#near;
   }
 
   /** Publishes my record, to everybody. */
@@ -384,6 +402,9 @@ export class Membership {
     this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
   }
 }
+
+/** As many again choose me; with five each way to watch that is below limits.connections. */
+const someNeighbours = 8;
 
 /** Probe numbers of pings that I send for others, so that they never meet my own. */
 const helperOffset = 1_000_000_000_000;

@@ -421,6 +421,11 @@ export class Cell {
     return this.#admission.defers(now);
   }
 
+  /** With whom a connection is kept; with all where undefined. */
+  neighbours(): ReadonlySet<CellId> | undefined {
+    return this.#membership.neighbours();
+  }
+
   isAdmitted(id: CellId): boolean {
     return this.#admission.isAdmitted(id);
   }

@@ -19,6 +19,7 @@ export interface HostTransport {
   know(peer: CellId, addrs: readonly string[]): void;
   forget(peer: CellId): void;
   drop(peer: CellId): void;
+  keep(peers: ReadonlySet<CellId> | undefined): void;
   renew(peer: CellId): void;
 }
 
@@ -321,6 +322,7 @@ export class Host {
   /** Members are known to the transport; a line to a dead one is cut, so that its return finds a fresh one. */
   #keepConnections(): void {
     if (this.#transport === undefined) return;
+    this.#transport.keep(this.#deps.cell.neighbours());
     for (const { id, self, state, addrs } of this.view().members) {
       if (self) continue;
       const key = addrs.join();

@@ -54,6 +54,7 @@ const joinProtocol = '/osca/join/1';
 const strangerFrameBytes = 65_536;
 /** A kernel on the same network answers within milliseconds; over the world within a few hundred. */
 const lookMs = 1_000;
+const pruneEveryMs = 5_000;
 const redialMs = { min: 1_000, max: 15_000 };
 
 interface Known {
@@ -74,6 +75,11 @@ export class Transport {
   #seeds: Known = { addrs: [], nextMs: 0, waitMs: redialMs.min };
   #redial: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** Members with whom a connection is kept; all where undefined. */
+  #near: ReadonlySet<CellId> | undefined;
+  /** When something was last said to a peer or heard from it. */
+  readonly #usedMs = new Map<CellId, number>();
+  #prunedMs = 0;
 
   private constructor(node: Libp2p<Services>, handlers: TransportHandlers, appliance: string | undefined) {
     this.#node = node;
@@ -117,7 +123,7 @@ export class Transport {
     const node = this.#node;
     node.addEventListener('peer:discovery', ({ detail }) => {
       this.#learn(detail.id.toString(), detail.multiaddrs);
-      void this.#dial(detail.id.toString());
+      if (this.#isNear(detail.id.toString())) void this.#dial(detail.id.toString());
     });
     node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail));
     node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail));
@@ -158,6 +164,7 @@ export class Transport {
     const unpacker = new Unpacker(maxBytes);
     stream.addEventListener('message', (event) => {
       try {
+        this.#usedMs.set(peer, performance.now());
         for (const text of unpacker.push(chunkOf(event))) this.#handlers.onFrame(peer, text, false);
       } catch (error) {
         stream.abort(error as Error);
@@ -177,6 +184,7 @@ export class Transport {
       link = new Link((signal) => this.#open(to, protocol, signal));
       this.#links.set(key, link);
     }
+    this.#usedMs.set(to, performance.now());
     link.send(text);
   }
 
@@ -277,6 +285,26 @@ export class Transport {
     setTimeout(() => void this.#dial(peer), mineFirst ? 0 : 100);
   }
 
+  /** In a large appliance connections are kept with these only; others are made when something is to be said, and end in time. */
+  keep(peers: ReadonlySet<CellId> | undefined): void {
+    this.#near = peers;
+  }
+
+  /** Few connections: anybody is welcome, until there are enough. */
+  #isNear(peer: CellId): boolean {
+    return this.#near === undefined || this.#near.has(peer) || this.#node.getPeers().length < this.#near.size / 2;
+  }
+
+  /** Closes what was not used for longest and is not kept, down to the limit. */
+  #prune(now: number): void {
+    if (this.#near === undefined || now - this.#prunedMs < pruneEveryMs) return;
+    this.#prunedMs = now;
+    const peers = this.#node.getPeers().map(String);
+    const idle = peers.filter((peer) => !this.#near!.has(peer));
+    idle.sort((a, b) => (this.#usedMs.get(a) ?? 0) - (this.#usedMs.get(b) ?? 0));
+    for (const peer of idle.slice(0, Math.max(0, peers.length - limits.connections))) this.drop(peer);
+  }
+
   async #dial(peer: CellId): Promise<void> {
     if (this.#stopped || this.#dialling.has(peer) || this.#node.getConnections(peerIdFromString(peer)).length > 0)
       return;
@@ -292,7 +320,9 @@ export class Transport {
       this.#seeds.waitMs = Math.min(redialMs.max, this.#seeds.waitMs * 1.5);
       for (const addr of this.#seeds.addrs) void this.#node.dial(addr).catch(() => {});
     }
+    this.#prune(now);
     for (const [peer, known] of this.#known) {
+      if (!this.#isNear(peer)) continue;
       if (now < known.nextMs || this.#node.getConnections(peerIdFromString(peer)).length > 0) continue;
       known.nextMs = now + known.waitMs;
       known.waitMs = Math.min(redialMs.max, known.waitMs * 1.5);
@@ -314,6 +344,7 @@ export class Transport {
     const id = peer.toString();
     for (const [key, link] of this.#links) if (key.startsWith(`${id} `)) link.reset();
     this.#strangers.delete(id);
+    this.#usedMs.delete(id);
     if (!this.#stopped) this.#handlers.onDisconnected(id);
   }
 
