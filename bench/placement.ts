@@ -27,6 +27,7 @@ function cellOf(number: number, cpus: number): PlacementCell {
     labels,
     drain: false,
     up: true,
+    held: false,
     vetoes: new Map(),
     ...{ units: [], weight: weightOf(facts) },
   };

@@ -191,6 +191,45 @@ async function failoverKill(lab: Lab): Promise<object> {
   return compared('daemon and containers killed to all replicas elsewhere, ms', ours, [took], 1_500);
 }
 
+/** OSCA alone, often: cuts without and with loss, and a daemon that is stopped for a second. */
+async function failover(lab: Lab): Promise<object> {
+  const [witness, victim] = [lab.host(1), lab.host(3)];
+  await cellsUp(lab);
+  await witness.ok('deploy', specOf(witness, 'often'));
+  const cut = async (times: number): Promise<number[]> => {
+    const took: number[] = [];
+    for (let i = 0; i < times; i++) {
+      await settled(lab, 'often');
+      victim.cut();
+      took.push(await timed(() => until('3 on two', () => ready(witness, 'often', victim.name), 60_000)));
+      victim.uncut();
+      tell(`  ${took.at(-1)} ms`);
+    }
+    return took;
+  };
+  const clean = await cut(20);
+  lab.loss(10);
+  const lossy = await cut(5);
+  lab.loss(0);
+  await settled(lab, 'often');
+  const starts = async (): Promise<string> =>
+    (await Promise.all(lab.hosts.map((host) => host.containers()))).flat().sort().join();
+  const before = await starts();
+  const moved: boolean[] = [];
+  for (let i = 0; i < 5; i++) {
+    await victim.freeze(1_000);
+    await new Promise((done) => setTimeout(done, 2_000));
+    moved.push((await starts()) !== before);
+  }
+  const [none, ten] = [series(clean), series(lossy)];
+  return {
+    what: 'host cut off to all replicas running on the others, ms; with 10 % loss; replicas moved by a daemon stopped for 1 s',
+    ...{ cut: none, loss10: ten, movedByPause: moved.filter(Boolean).length },
+    target: { median: 1_500, worst: 2_500, loss10: 3_000, movedByPause: 0 },
+    met: none.median <= 1_500 && none.worst <= 2_500 && ten.worst <= 3_000 && !moved.includes(true),
+  };
+}
+
 /** The last host as a machine that was never here: start to joined and in everyone's view. */
 async function joinAfresh(lab: Lab): Promise<number> {
   const [first, ...others] = lab.hosts as [LabHost, ...LabHost[]];
@@ -267,6 +306,7 @@ const benchmarks: Record<string, () => Promise<object>> = {
   deploy: inLab(deploy),
   'failover-cut': inLab(failoverCut),
   'failover-kill': inLab(failoverKill),
+  failover: inLab(failover),
   rest: inLab(rest),
   membership: async () => await benchMembership(tell),
   placement: async () => benchPlacement(tell),

@@ -138,6 +138,10 @@ export interface CellRow {
   state: string;
   master: boolean;
   drain: boolean;
+  /** It hands over what it runs. */
+  leaving: boolean;
+  /** It fell so often of late that it gets no replicas for a while; 0 where not. */
+  falls: number;
   replicas: number;
   arch: string;
   cpus: number;
@@ -160,6 +164,8 @@ export function cellRows(view: ClusterView): CellRow[] {
       state: member.state,
       master: member.master > 0,
       drain: member.drain,
+      leaving: member.leaving === true,
+      falls: member.held ?? 0,
     },
     ...{
       replicas: member.units.filter(({ state }) => state === 'ready' || state === 'running').length,

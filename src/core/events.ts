@@ -61,7 +61,15 @@ export type Reply =
 
 export type Event =
   /** First event after a start: what the disk remembers. `incarnation` was already raised and stored. */
-  | { type: 'boot'; incarnation: number; founder?: string; updates: Uint8Array[]; clientId: number; ticket?: string }
+  | {
+      type: 'boot';
+      incarnation: number;
+      founder?: string;
+      updates: Uint8Array[];
+      clientId: number;
+      ticket?: string;
+      startsAgoMs?: readonly number[];
+    }
   | { type: 'timer'; name: TimerName; epoch: number }
   /** A frame from an authenticated peer; `sealed` frames came by gossip or were passed on. */
   | { type: 'frame'; from: CellId; text: string; sealed: boolean }

@@ -105,7 +105,16 @@ function isRecord(value: unknown): boolean {
   const sized =
     isInt(facts.cpuMilli) && isInt(facts.memoryBytes) && isInt(load.cpuPercent) && isInt(load.memoryUsedBytes);
   const lists = Array.isArray(units) && units.every(isUnit) && Array.isArray(vetoes) && vetoes.every(isVeto);
-  return named && known && sized && lists && isInt(value.master) && isFlag(value.left) && maybe(isFlag)(value.leaving);
+  return (
+    named &&
+    known &&
+    sized &&
+    lists &&
+    isInt(value.master) &&
+    isFlag(value.left) &&
+    maybe(isFlag)(value.leaving) &&
+    maybe(isInt)(value.held)
+  );
 }
 
 function isVeto(value: unknown): boolean {

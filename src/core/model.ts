@@ -200,6 +200,8 @@ export interface MemberRecord {
   master: number;
   /** It hands over what it runs, and goes then. */
   leaving?: true;
+  /** It fell so often of late that it gets no replicas for a while. */
+  held?: number;
   left: boolean;
 }
 

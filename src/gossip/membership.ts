@@ -49,6 +49,8 @@ export interface MembershipDeps {
   out: Outbox;
   random: Random;
   isAdmitted(id: CellId): boolean;
+  /** I was held down, and am not. */
+  onRefuted(now: number): void;
 }
 
 export class Membership {
@@ -151,7 +153,7 @@ export class Membership {
     if (known !== undefined && !isNewer(inc, seq, known)) return false;
     if (id === this.#deps.self && !this.#deps.voice.said(inc, seq)) {
       // A record of an earlier life of mine that counts as newer than what I say now.
-      this.#refute(inc);
+      this.#refute(inc, now);
       return false;
     }
     if (known === undefined && this.#members.size >= limits.members) return false;
@@ -184,7 +186,8 @@ export class Membership {
     this.version++;
   }
 
-  #refute(inc: number): void {
+  #refute(inc: number, now: number): void {
+    this.#deps.onRefuted(now);
     this.#deps.voice.raise(inc + 1);
     const mine = this.#members.get(this.#deps.self);
     if (mine !== undefined) this.speak(mine.record, mine.sinceMs);
@@ -296,7 +299,7 @@ export class Membership {
     if (frame.t !== 'alert') return;
     const { who, inc, on } = frame;
     if (who === this.#deps.self) {
-      if (on && inc >= this.#deps.voice.incarnation) this.#refute(inc);
+      if (on && inc >= this.#deps.voice.incarnation) this.#refute(inc, now);
       return;
     }
     const member = this.#members.get(who);
@@ -341,7 +344,7 @@ export class Membership {
     else if (frame.t === 'pong') this.#onPong(from, frame.q, frame.inc, now);
     else if (frame.t === 'ask') this.#onAsk(from, frame.q, frame.who);
     else if (frame.t === 'told') this.#obey(this.#detector.answered(frame.who, frame.q, now, false), now);
-    else if (frame.t === 'dispute' && frame.inc >= this.#deps.voice.incarnation) this.#refute(frame.inc);
+    else if (frame.t === 'dispute' && frame.inc >= this.#deps.voice.incarnation) this.#refute(frame.inc, now);
   }
 
   #onPing(from: CellId, q: number, inc: number): void {
@@ -390,7 +393,7 @@ export class Membership {
   onHearsay(id: CellId, inc: number, now: number): void {
     const member = this.#members.get(id);
     if (id === this.#deps.self) {
-      if (inc >= this.#deps.voice.incarnation) this.#refute(inc);
+      if (inc >= this.#deps.voice.incarnation) this.#refute(inc, now);
       return;
     }
     if (member === undefined && this.#deps.isAdmitted(id)) this.#rumoured.set(id, inc);

@@ -14,6 +14,7 @@ import { WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
 import { Admission } from '../gossip/admission.ts';
 import { AntiEntropy } from '../gossip/antientropy.ts';
+import { Flapping } from '../gossip/flapping.ts';
 import type { MembershipOptions } from '../gossip/membership.ts';
 import { Membership, membershipDefaults } from '../gossip/membership.ts';
 import { decodeTicket } from '../gossip/trust.ts';
@@ -70,6 +71,9 @@ export class Cell {
   readonly #scheduling: Scheduling;
   readonly #leases: Leases;
   readonly #quorum: Quorum;
+  readonly #flapping = new Flapping();
+  /** Falls, while I am held back for them. */
+  #held = 0;
   readonly #epochs: Record<TimerName, number> = { tick: 0, settle: 0 };
   readonly #document = new WantedDocument(1);
   readonly #replication: Replication;
@@ -104,6 +108,7 @@ export class Cell {
         out,
         random: random.fork('membership'),
         isAdmitted: (id) => this.#admission.isAdmitted(id),
+        onRefuted: (now) => this.#flapping.fell(now),
       },
       options.membership,
     );
@@ -228,6 +233,7 @@ export class Cell {
   #boot(event: Event & { type: 'boot' }, now: number): void {
     this.#voice.raise(event.incarnation);
     this.#scheduling.listenUntil(now + this.#options.listenMs);
+    this.#flapping.boot(event.startsAgoMs ?? [], now);
     this.#leases.boot(event.incarnation, now);
     this.#document.reset(event.clientId);
     for (const update of event.updates) this.#document.apply(update);
@@ -266,11 +272,24 @@ export class Cell {
     this.#membership.tick(now, this.#options.tickMs);
     this.#antiEntropy.tick(now);
     this.#replication.tick(now);
+    this.#hold(now);
     this.#leases.tick(now);
     this.#scheduling.light(now);
     const { mastersThreshold: threshold, mastersMaximum: maximum } = this.#document.settings();
     this.#masters.consider(this.#admission.appliance, this.#live(), { threshold, maximum }, now);
     this.#admitVoters(now);
+  }
+
+  #hold(now: number): void {
+    const { falls, heldMs } = this.#flapping.state(now);
+    const held = heldMs > 0 ? falls : 0;
+    if (held === this.#held) return;
+    this.#held = held;
+    const message =
+      held > 0
+        ? `this cell fell ${falls} times of late: it takes no replicas for ${Math.ceil(heldMs / 1_000)} s`
+        : 'this cell takes replicas again';
+    this.#out.push({ type: 'event', event: { level: held > 0 ? 'warn' : 'info', kind: 'cell.held', message } });
   }
 
   /** A duty of the first master. */
@@ -315,6 +334,7 @@ export class Cell {
       ...{ units: this.#supervisor.statuses(), vetoes: this.#supervisor.vetoes() },
       ...{ master: this.#masters.epoch, left: this.#left },
       ...(this.#leaving ? { leaving: true as const } : {}),
+      ...(this.#held > 0 ? { held: this.#held } : {}),
     };
   }
 
@@ -344,7 +364,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#loadMs} ${this.#scheduling.mature} ${this.#leases.version}`;
+    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#held} ${this.#loadMs} ${this.#scheduling.mature} ${this.#leases.version}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 

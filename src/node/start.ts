@@ -147,6 +147,7 @@ async function assemble(
     ...{
       type: 'boot',
       incarnation: store.nextIncarnation(),
+      startsAgoMs: earlierStarts(store),
       updates: store.updates(),
       clientId: random.fork('document').next(),
     },
@@ -257,6 +258,13 @@ function foundLater(config: Config, host: Host, closing: (() => unknown)[]): voi
     });
   }, config.listenMs);
   closing.push(() => clearInterval(look));
+}
+
+/** How long ago this cell started before, of the last few times; this start is noted for the next. */
+function earlierStarts(store: Store): number[] {
+  const starts = (JSON.parse(store.get('starts') ?? '[]') as number[]).filter(Number.isFinite).slice(-15);
+  store.set('starts', JSON.stringify([...starts, Date.now()]));
+  return starts.map((atMs) => Date.now() - atMs);
 }
 
 /** So long others have to take over what this cell runs. */

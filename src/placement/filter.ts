@@ -12,6 +12,8 @@ export interface PlacementCell {
   drain: boolean;
   /** Here now. A cell that is down keeps its home share, but gets no replica. */
   up: boolean;
+  /** It fell often of late: it gets nothing while others can. */
+  held: boolean;
   /** `app/service@hash` -> why this cell can't start it. */
   vetoes: ReadonlyMap<string, string>;
   weight: number;
@@ -115,6 +117,8 @@ export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
 /** It left something on the cell that would not come along, or can't move without a pause. */
 export const isStateful = ({ mounts, strict }: ServiceSpec): boolean =>
   strict === true || mounts.some(({ kind }) => kind === 'volume');
+
+export const heldBack = 'it fell often of late, and is held back for a while';
 
 export const verdictOf = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({
   cell: id,

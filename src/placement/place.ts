@@ -12,7 +12,7 @@ import { compare, hash32 } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
 import type { PlacementInput, PlacementService } from './filter.ts';
-import { absence, nothingTaken, refusal, verdictOf } from './filter.ts';
+import { absence, heldBack, nothingTaken, refusal, verdictOf } from './filter.ts';
 import { Fleet } from './fleet.ts';
 import { fullAt, Layout, sharesAt, sharesOf } from './layout.ts';
 import type { Spread, Stray } from './stay.ts';
@@ -68,6 +68,9 @@ export class Placement {
   #last = this.#homes;
   /** Cells that may have anything at all; the others are asked service by service. */
   #isOpen = new Uint8Array(0);
+  /** Not all that are there are held back. */
+  #anyCalm = false;
+  #anyHeld = false;
   readonly #units = new Map<CellId, readonly string[]>();
 
   /** Where each replica should be, in replica order: the same objects as before where nothing changed. */
@@ -152,8 +155,10 @@ export class Placement {
     this.#last = layout;
     const strays: Stray[] = [];
     const loose: Want[] = [];
-    this.#isOpen = Uint8Array.from(cells, ({ up, drain, vetoes, facts }) =>
-      up && !drain && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
+    this.#anyHeld = cells.some(({ held }) => held);
+    this.#anyCalm = cells.some(({ up, drain, held }) => up && !drain && !held);
+    this.#isOpen = Uint8Array.from(cells, ({ up, drain, held, vetoes, facts }) =>
+      up && !drain && !held && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
     );
     for (const group of this.#groups) {
       if (group.isGlobal) continue;
@@ -184,10 +189,11 @@ export class Placement {
   }
 
   /** Which rows may have a replica of this service now, apart from room. */
-  #whoMay({ service: { spec, hash }, serviceKey }: Group): (row: number) => boolean {
+  #whoMay({ service: { spec, hash }, serviceKey }: Group, alsoHeld = false): (row: number) => boolean {
     const { cells } = this.#fleet;
     const key = `${serviceKey}@${hash}`;
-    return (row) => absence(spec, key, cells[row]!) === undefined;
+    const isHeld = (row: number): boolean => !alsoHeld && this.#anyCalm && cells[row]!.held;
+    return (row) => !isHeld(row) && absence(spec, key, cells[row]!) === undefined;
   }
 
   /** Where it runs away from home and may stay: where its straw is longest. */
@@ -217,25 +223,27 @@ export class Placement {
 
   /** A place for those that run nowhere and have no home now. */
   #lend(loose: readonly Want[], layout: Layout): void {
-    const { cells } = this.#fleet;
     let at: Group | undefined;
     for (const want of loose) {
-      const { group } = want;
-      const { spec } = group.service;
       if (want.row >= 0) continue;
-      if (at !== group) {
-        at = group;
-        const may = this.#whoMay(group);
-        const isFree = spec.constraints.length === 0;
-        layout.open(
-          spec,
-          (row) =>
-            (this.#isOpen[row] === 1 || may(row)) && (isFree || refusal(spec, cells[row]!, nothingTaken) === undefined),
-        );
-        for (const { row } of group.wants) if (row >= 0) layout.has(row);
-      }
+      if (at !== want.group) this.#open((at = want.group), layout);
       want.row = layout.choose(want.keyHash, want.replica);
+      if (want.row >= 0 || !this.#anyHeld) continue;
+      // Better on a cell that fell often than nowhere.
+      this.#open(want.group, layout, true);
+      want.row = layout.choose(want.keyHash, want.replica);
+      at = undefined;
     }
+  }
+
+  #open(group: Group, layout: Layout, alsoHeld = false): void {
+    const { cells } = this.#fleet;
+    const { spec } = group.service;
+    const may = this.#whoMay(group, alsoHeld);
+    const isFree = spec.constraints.length === 0;
+    const fitsAt = (row: number): boolean => isFree || refusal(spec, cells[row]!, nothingTaken) === undefined;
+    layout.open(spec, (row) => (this.#isOpen[row] === 1 || may(row)) && fitsAt(row));
+    for (const { row } of group.wants) if (row >= 0) layout.has(row);
   }
 
   #everywhere(group: Group): void {
@@ -284,7 +292,8 @@ export class Placement {
     const { cells } = this.#fleet;
     return cells.flatMap((cell, row) => {
       if (spec.mode === 'global' && row !== want.home) return [];
-      return [verdictOf(cell, absence(spec, key, cell) ?? refusal(spec, cell, this.#last.takenOn(row)))];
+      const reason = absence(spec, key, cell) ?? (cell.held ? heldBack : undefined);
+      return [verdictOf(cell, reason ?? refusal(spec, cell, this.#last.takenOn(row)))];
     });
   }
 }

@@ -188,6 +188,25 @@ describe('an appliance in World', () => {
     expect(world.until(() => ['h1', 'h2', 'h4'].every(knows), 1_000, 'all know')).toBeLessThan(100);
   });
 
+  it('a cell that falls again and again is held back, says so, and gets its share again later', () => {
+    const world = appliance(3, { seed: 'flap' });
+    world.get('h1', deploy('shop', 6));
+    world.run(3_000);
+    for (let i = 0; i < 6; i++) {
+      world.crash('h3');
+      world.run(4_000);
+      world.start('h3');
+      world.run(4_000);
+    }
+    const seen = (): number | undefined => world.view('h1').members.find(({ name }) => name === 'h3')?.held;
+    expect(seen()).toBe(6);
+    world.until(() => world.running().every((one) => !one.endsWith('@h3')), 10_000, 'h3 runs nothing');
+    expect(world.running()).toHaveLength(6);
+    world.until(() => seen() === undefined, 60_000, 'h3 is calm');
+    world.until(() => world.running().some((one) => one.endsWith('@h3')), 20_000, 'h3 takes its share');
+    expect(world.violations).toEqual([]);
+  });
+
   it('an acknowledged deploy survives the loss of the cell that took it', () => {
     const world = appliance(3, { seed: 'durable', network: rough });
     world.get('h2', deploy('shop', 1));

@@ -10,6 +10,8 @@ export interface Disk {
   founder: string | undefined;
   ticket?: string;
   updates: Uint8Array[];
+  /** When its daemon was started. */
+  starts: number[];
 }
 
 export interface SimHost {
@@ -48,7 +50,7 @@ export interface SimHost {
 
 export function simHost(name: string, id: string, engine: string, cpuMilli: number): SimHost {
   return {
-    ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [] } },
+    ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [], starts: [] } },
     ...{ containers: new Map(), engine, cpuMilli, saysCpuMilli: cpuMilli, broken: new Map(), pausedUntilMs: 0 },
     ...{
       connected: new Set<string>(),

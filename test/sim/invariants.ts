@@ -106,6 +106,15 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     },
   },
   {
+    // What fell often is held back for two minutes at most, once the faults have stopped.
+    name: 'no cell is held back any more',
+    withinMs: 200_000,
+    check: (world) => {
+      const held = world.up().find(({ name }) => world.view(name).members.some((member) => member.held !== undefined));
+      return held === undefined ? undefined : `${held.name} sees one`;
+    },
+  },
+  {
     name: 'placement is the same on all cells',
     withinMs: 10_000,
     check: (world) => {

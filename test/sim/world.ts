@@ -77,7 +77,9 @@ export class World {
     this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
     this.#tellFacts(host);
     const remembered = disk.founder === undefined ? {} : { founder: disk.founder };
-    const boot = { incarnation: disk.incarnation, updates: [...disk.updates], clientId, ...remembered };
+    const startsAgoMs = disk.starts.map((atMs) => this.nowMs - atMs);
+    disk.starts.push(this.nowMs);
+    const boot = { startsAgoMs, incarnation: disk.incarnation, updates: [...disk.updates], clientId, ...remembered };
     this.give(name, { type: 'boot', ...boot, ...(ticket === undefined ? {} : { ticket }) });
     this.#list(host, host.life);
     this.give(name, { type: 'units.observed', driver: 'process', units: [] });
@@ -141,7 +143,7 @@ export class World {
   }
 
   loseDisk(name: string): void {
-    this.hosts.get(name)!.disk = { incarnation: 0, founder: undefined, updates: [] };
+    this.hosts.get(name)!.disk = { incarnation: 0, founder: undefined, updates: [], starts: [] };
   }
 
   pause(name: string, forMs: number): void {

@@ -15,7 +15,19 @@ function cell(id: string, more: Partial<PlacementCell> = {}): PlacementCell {
     engine: 'Docker',
     hostname: id,
   };
-  return { id, name: id, facts, labels: {}, drain: false, up: true, vetoes: new Map(), weight: 32, units: [], ...more };
+  return {
+    id,
+    name: id,
+    facts,
+    labels: {},
+    drain: false,
+    up: true,
+    held: false,
+    vetoes: new Map(),
+    weight: 32,
+    units: [],
+    ...more,
+  };
 }
 
 const cells = (count: number): PlacementCell[] => Array.from({ length: count }, (_, i) => cell(`cell-${i}`));
@@ -104,6 +116,22 @@ describe('placement', () => {
     expect(new Set(where(input(list)).values())).toEqual(new Set([d.id]));
     const everywhere = place(input(cells(4), [simService('agent', 1, { mode: 'global' })]));
     expect(everywhere.map(({ index }) => index)).toEqual(cells(4).map(({ name }) => name));
+  });
+
+  it('gives nothing to a cell that is held back, unless nothing else has room', () => {
+    const [a, b] = cells(2) as [PlacementCell, PlacementCell];
+    const list = [{ ...a, held: true }, b];
+    expect(new Set(where(input(list)).values())).toEqual(new Set([b.id]));
+    const port = simService('web', 2, { ports: [{ target: 80, published: 80, protocol: 'tcp' }] });
+    expect(new Set(where(input(list, [port])).values())).toEqual(new Set([a.id, b.id]));
+    expect([
+      ...where(
+        input([
+          { ...a, held: true },
+          { ...b, held: true },
+        ]),
+      ).values(),
+    ]).not.toContain(undefined);
   });
 
   it('leaves a replica with a named volume where it runs', () => {
