@@ -28,6 +28,7 @@ function cellOf(number: number, cpus: number): PlacementCell {
     drain: false,
     up: true,
     held: false,
+    leaving: false,
     vetoes: new Map(),
     ...{ units: [], weight: weightOf(facts) },
   };

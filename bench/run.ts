@@ -12,9 +12,11 @@ import { isAlive, trySh } from '../test/lab/shell.ts';
 import { until } from '../test/until.ts';
 import { cpuPercent, median, quietMachine, residentMb, series, timed } from './measure.ts';
 import { benchMembership } from './membership.ts';
+import { benchMemory } from './memory.ts';
 import { benchPlacement } from './placement.ts';
 import { simScale } from './scale.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
+import { benchWifi } from './wifi.ts';
 
 const quiet = process.argv.includes('--json');
 const tell = (text: string): void => (quiet ? undefined : console.log(text));
@@ -308,8 +310,10 @@ const benchmarks: Record<string, () => Promise<object>> = {
   'failover-kill': inLab(failoverKill),
   failover: inLab(failover),
   rest: inLab(rest),
+  memory: async () => await benchMemory(1_000, tell),
   membership: async () => await benchMembership(tell),
   placement: async () => benchPlacement(tell),
+  'sim-wifi': async () => benchWifi({ cells: 100, minutes: 60, tell }),
   'sim-scale': async () => simScale({ cells: 1_000, joining: 300, tell }),
 };
 

@@ -281,7 +281,7 @@ export interface ClusterView {
   assignments: Assignment[];
   masters: CellId[];
   settings: ApplianceSettings;
-  /** Of all cells of the appliance, those seen here, this one too: more than half may run strict services. */
+  /** Of the cells that decide (all, up to fifteen), those seen here, this one too: `needed` of them may run strict services. */
   quorum: { cells: number; seen: number; needed: number };
   pending: PendingCell[];
   tickets: TicketView[];

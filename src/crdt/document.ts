@@ -247,6 +247,8 @@ export class WantedDocument {
       const value = this.#settingsMap.get(name);
       if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) settings[name] = value;
     }
+    // Two people may have set one each.
+    settings.mastersMaximum = Math.max(settings.mastersMaximum, settings.mastersThreshold);
     return settings;
   }
 

@@ -294,9 +294,9 @@ export class Cell {
 
   /** A duty of the first master. */
   #admitVoters(now: number): void {
-    if (mastersOf(this.#live())[0] !== this.id) return;
-    const { newcomers } = this.#quorum;
-    if (newcomers.length === 0 || !this.#leases.isAgreed(now)) return;
+    const { newcomers, isFirst } = this.#quorum;
+    if (newcomers.length === 0) return;
+    if (!isFirst && (mastersOf(this.#live())[0] !== this.id || !this.#leases.isAgreed(now))) return;
     this.#replication.note(() => this.#document.markVoters(newcomers));
   }
 

@@ -9,6 +9,7 @@ import { unitKey } from '../core/events.ts';
 import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
 import type { DriverChange, Life, RuntimeDriver } from '../core/ports.ts';
 import type { Cell } from './cell.ts';
+import { sleepCountingClock } from './clock.ts';
 
 /** The fewest verbs that Host asks of the network. */
 export interface HostTransport {
@@ -76,7 +77,7 @@ export class Host {
 
   constructor(deps: HostDeps) {
     this.#deps = deps;
-    this.#now = deps.now ?? (() => performance.now());
+    this.#now = deps.now ?? sleepCountingClock();
   }
 
   get cell(): Cell {
@@ -184,6 +185,7 @@ export class Host {
       case 'unit.start':
         return void this.#start(effect);
       case 'unit.fuse':
+        if (effect.forMs === Number.POSITIVE_INFINITY) return this.#putOut(effect.key);
         this.#leases.set(effect.key, this.#now() + effect.forMs);
         return void this.#light(effect.key, effect.driver, effect.handle);
       case 'unit.stop':
@@ -247,6 +249,10 @@ export class Host {
     return driver;
   }
 
+  #putOut(key: string): void {
+    if (this.#leases.delete(key)) this.#deps.fuses.putOut(key);
+  }
+
   #leftMs(key: string): number {
     return (this.#leases.get(key) ?? 0) - this.#now();
   }
@@ -256,7 +262,7 @@ export class Host {
     if (handle === '' || !this.#leases.has(key)) return;
     try {
       const life = await this.#driver(driver).lifeOf(handle);
-      if (life !== undefined) this.#deps.fuses.light(key, life, this.#leftMs(key));
+      if (life !== undefined && this.#leases.has(key)) this.#deps.fuses.light(key, life, this.#leftMs(key));
     } catch (error) {
       this.#deps.log.warn(`the lease of ${key} could not be written down: ${reasonOf(error)}`);
     }
@@ -281,7 +287,7 @@ export class Host {
   async #stop({ key, handle, driver, graceMs }: Effect & { type: 'unit.stop' }): Promise<void> {
     try {
       await this.#driver(driver).stop(handle, graceMs);
-      if (this.#leases.delete(key)) this.#deps.fuses.putOut(key);
+      this.#putOut(key);
       this.give({ type: 'unit.stopped', key });
     } catch (error) {
       this.#deps.log.warn(`stop of ${key}: ${reasonOf(error)}; it is tried again`);

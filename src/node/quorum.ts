@@ -9,7 +9,6 @@ import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import type { Electorate } from '../placement/leases.ts';
 import { noElectorate } from '../placement/leases.ts';
-import { byStraw } from '../placement/straw2.ts';
 
 export interface QuorumDeps {
   self: CellId;
@@ -18,15 +17,18 @@ export interface QuorumDeps {
   document: WantedDocument;
 }
 
-/** Up to so many are all asked; of more, a majority and a few. */
-const askAll = 15;
-const askSpare = 4;
+/**
+ * In a large appliance so many decide for all: a thousand cells can't ask five hundred every two seconds. They are noted in the
+ * document like the others, and one is replaced only after it was removed and a majority of the rest knows.
+ */
+const most = 15;
 
 export class Quorum {
   readonly #deps: QuorumDeps;
   #madeFor = '';
   #made = noElectorate;
   #newcomers: readonly CellId[] = [];
+  #isAlone = false;
 
   constructor(deps: QuorumDeps) {
     this.#deps = deps;
@@ -43,41 +45,39 @@ export class Quorum {
     return this.#made;
   }
 
+  /** The founder decides from the start; and where it alone decides, the second may at once: every majority has it in it. */
+  get isFirst(): boolean {
+    const { admission, self } = this.#deps;
+    this.electorate();
+    return this.#isAlone && admission.trust?.chainOf(self)?.length === 1;
+  }
+
   /** Who does not decide yet. */
   get newcomers(): readonly CellId[] {
     this.electorate();
     return this.#newcomers;
   }
 
-  /** Cells of the appliance, how many of them are here, and how many are a majority. */
+  /** Cells that decide, how many of them are here, and how many are a majority. */
   seen(): { cells: number; seen: number; needed: number } {
     const { membership, admission, self } = this.#deps;
     const present = new Set([self, ...membership.peers()]);
     const { needed, voters } = this.electorate();
-    return { cells: admission.admitted().length, seen: [...voters].filter((id) => present.has(id)).length, needed };
+    const cells = Math.min(admission.admitted().length, most);
+    return { cells, seen: [...voters].filter((id) => present.has(id)).length, needed };
   }
 
   #make(): Electorate {
-    const { self, membership, admission } = this.#deps;
+    const { admission, document } = this.#deps;
     // Before its welcome a newcomer may know of itself alone.
     this.#newcomers = [];
     if (admission.phase !== 'member') return noElectorate;
     const all = admission.admitted();
-    const voters = this.#voters(all);
-    this.#newcomers = all.filter((id) => !this.#deps.document.isVoter(id));
-    const needed = Math.floor(all.length / 2) + 1;
-    const present = membership.peers().filter((id) => voters.has(id));
-    const ranked = byStraw(
-      `leases/${self}`,
-      present.map((id) => ({ id, weight: 1 })),
-    ).map(({ id }) => id);
-    const ask = all.length <= askAll ? [...voters] : ranked.slice(0, needed + askSpare);
-    return { hash: hash32(all.join()), voters, needed, ask };
-  }
-
-  #voters(all: readonly CellId[]): Set<CellId> {
-    const { document } = this.#deps;
     const marked = all.filter((id) => document.isVoter(id));
-    return new Set(marked.length === 0 ? all : marked);
+    const voters = new Set(marked.length === 0 ? all.slice(0, most) : marked);
+    this.#newcomers = all.filter((id) => !document.isVoter(id)).slice(0, Math.max(0, most - marked.length));
+    this.#isAlone = all.length <= 2 && marked.every((id) => id === this.#deps.self);
+    const needed = Math.floor(Math.min(all.length, most) / 2) + 1;
+    return { hash: hash32(all.join()), voters, needed, ask: [...voters] };
   }
 }

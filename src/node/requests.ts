@@ -147,6 +147,10 @@ export class Requests {
         hint: `give a whole number from 0 to ${limits.replicas}`,
       };
     }
+    if (target.strict === true && replicas > 1) {
+      const message = `${app}/${service} is strict: it never runs twice`;
+      return { code: 'bad-request', message, hint: 'say x-osca: {singleton: loose} in its file' };
+    }
     const services = spec.services.map((other) => (other.name === service ? { ...other, replicas } : other));
     const made = { atMs: this.#deps.wallMs(now), by, note: `scale ${service}=${replicas}` };
     return this.#edit(id, now, { app, service, replicas }, (doc) => void doc.deploy({ ...spec, services }, made));

@@ -8,6 +8,7 @@ import type { Membership } from '../gossip/membership.ts';
 import type { PlacementService } from '../placement/filter.ts';
 import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import type { Leases } from '../placement/leases.ts';
+import { leaseDefaults } from '../placement/leases.ts';
 import { Placement, place } from '../placement/place.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
@@ -31,6 +32,8 @@ export class Scheduling {
   /** Replicas that need a lease. */
   #strict: ReadonlySet<string> = new Set();
   #litFor = 0;
+  /** Until then a strict unit that was found running is not stopped for want of a lease. */
+  #adoptMs = Number.NEGATIVE_INFINITY;
   /** When this cell begins to act on its view even if it has not heard of everyone. */
   #actMs = Number.POSITIVE_INFINITY;
   /** After a start, nothing is started or stopped until every member was heard of, or for a while. */
@@ -45,6 +48,7 @@ export class Scheduling {
 
   listenUntil(actMs: number): void {
     this.#actMs = actMs;
+    this.#adoptMs = actMs + leaseDefaults.leaseMs;
   }
 
   get mature(): boolean {
@@ -90,9 +94,20 @@ export class Scheduling {
     const strict = keys.size === 0 ? [] : this.assignments.filter(({ app, service }) => keys.has(`${app}/${service}`));
     this.#strict = new Set(strict.map(({ replica }) => replica));
     const mine = strict.filter(({ cell }) => cell === self);
-    const held = supervisor.held().filter(({ replica }) => this.#strict.has(replica) || leases.seeks(replica));
+    const placed = new Set(this.assignments.map(({ replica }) => replica));
+    const held = supervisor.held().filter(({ key, replica, handle, driver }) => {
+      if (this.#strict.has(replica)) return true;
+      if (!leases.seeks(replica)) return false;
+      if (!placed.has(replica)) return true;
+      // It runs on, and is strict no more.
+      this.#deps.out.push({ type: 'unit.fuse', key, handle, driver, forMs: Number.POSITIVE_INFINITY });
+      return false;
+    });
     leases.seek(new Set([...(this.#mature ? mine : []), ...held].map(({ replica }) => replica)), now);
-    return new Map([...this.#strict].map((replica) => [replica, leases.holds(replica, now)]));
+    const may = new Map([...this.#strict].map((replica) => [replica, leases.holds(replica, now)]));
+    // After a start its lease has to be asked for again; until then its fuse of before holds for what runs.
+    if (now < this.#adoptMs) for (const { replica } of held) if (may.get(replica) === false) may.delete(replica);
+    return may;
   }
 
   /** What runs by a lease ends with it, also where this daemon can't see to it: said again with each renewal. */

@@ -14,6 +14,8 @@ export interface PlacementCell {
   up: boolean;
   /** It fell often of late: it gets nothing while others can. */
   held: boolean;
+  /** It hands over what it runs, but for what has its data there. */
+  leaving: boolean;
   /** `app/service@hash` -> why this cell can't start it. */
   vetoes: ReadonlyMap<string, string>;
   weight: number;
@@ -115,9 +117,11 @@ export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
   ports.some(({ published }) => published !== undefined);
 
 /** It left something on the cell that would not come along, or can't move without a pause. */
-export const isStateful = ({ mounts, strict }: ServiceSpec): boolean =>
-  strict === true || mounts.some(({ kind }) => kind === 'volume');
+export const isStateful = (spec: ServiceSpec): boolean => spec.strict === true || hasData(spec);
 
+export const hasData = ({ mounts }: ServiceSpec): boolean => mounts.some(({ kind }) => kind === 'volume');
+
+export const leavingNow = 'the cell is about to leave';
 export const heldBack = 'it fell often of late, and is held back for a while';
 
 export const verdictOf = ({ id, name }: PlacementCell, reason: string | undefined): Verdict => ({

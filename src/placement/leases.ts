@@ -10,7 +10,7 @@
  * for the length of a lease.
  *
  * Who counts changes as cells come. Promises are exchanged only between cells that know the same list; a majority is one of
- * all on the list; and only those count that were let in while a majority knew of it (`voters`), so that a minority that
+ * all on the list (of fifteen, where there are more); and only those count that were let in while a majority knew of it (`voters`), so that a minority that
  * is cut off can't outgrow the others by letting cells in.
  */
 import type { Outbox } from '../core/events.ts';
@@ -43,7 +43,7 @@ export interface Electorate {
   voters: ReadonlySet<CellId>;
   /** So many voters are a majority of all. */
   needed: number;
-  /** Whom to ask: voters that seem to be there, enough of them. */
+  /** Whom to ask. */
   ask: readonly CellId[];
 }
 
@@ -174,7 +174,8 @@ export class Leases {
       const promise = this.#promises.get(replica);
       if (promise?.to === to && promise.q < q) this.#promises.delete(replica);
     }
-    if (now < this.#silentUntilMs) return [];
+    // Alone there is nobody to whom it may have promised before.
+    if (now < this.#silentUntilMs && this.#decides().needed > 1) return [];
     const untilMs = now + this.#options.leaseMs;
     return want.filter((replica) => {
       const promise = this.#promises.get(replica);

@@ -12,7 +12,7 @@ import { compare, hash32 } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
 import type { PlacementInput, PlacementService } from './filter.ts';
-import { absence, heldBack, nothingTaken, refusal, verdictOf } from './filter.ts';
+import { absence, hasData, heldBack, leavingNow, nothingTaken, refusal, verdictOf } from './filter.ts';
 import { Fleet } from './fleet.ts';
 import { fullAt, Layout, sharesAt, sharesOf } from './layout.ts';
 import type { Spread, Stray } from './stay.ts';
@@ -149,16 +149,16 @@ export class Placement {
 
   #layOut(): void {
     const { cells } = this.#fleet;
-    const isPresent = (row: number): boolean => cells[row]!.up && !cells[row]!.drain;
+    const isPresent = (row: number): boolean => cells[row]!.up && !cells[row]!.drain && !cells[row]!.leaving;
     const shares = sharesOf(this.#fleet, this.#count, isPresent);
     const layout = new Layout(this.#fleet, fullAt(shares), this.#homes);
     this.#last = layout;
     const strays: Stray[] = [];
     const loose: Want[] = [];
     this.#anyHeld = cells.some(({ held }) => held);
-    this.#anyCalm = cells.some(({ up, drain, held }) => up && !drain && !held);
-    this.#isOpen = Uint8Array.from(cells, ({ up, drain, held, vetoes, facts }) =>
-      up && !drain && !held && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
+    this.#anyCalm = cells.some(({ up, drain, leaving, held }) => up && !drain && !leaving && !held);
+    this.#isOpen = Uint8Array.from(cells, ({ up, drain, leaving, held, vetoes, facts }) =>
+      up && !drain && !leaving && !held && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
     );
     for (const group of this.#groups) {
       if (group.isGlobal) continue;
@@ -192,8 +192,11 @@ export class Placement {
   #whoMay({ service: { spec, hash }, serviceKey }: Group, alsoHeld = false): (row: number) => boolean {
     const { cells } = this.#fleet;
     const key = `${serviceKey}@${hash}`;
+    // Data does not move for a while only, and not because a daemon is started anew.
+    if (hasData(spec)) return (row) => absence(spec, key, cells[row]!) === undefined;
     const isHeld = (row: number): boolean => !alsoHeld && this.#anyCalm && cells[row]!.held;
-    return (row) => !isHeld(row) && absence(spec, key, cells[row]!) === undefined;
+    const isOut = (row: number): boolean => isHeld(row) || cells[row]!.leaving;
+    return (row) => !isOut(row) && absence(spec, key, cells[row]!) === undefined;
   }
 
   /** Where it runs away from home and may stay: where its straw is longest. */
@@ -252,7 +255,7 @@ export class Placement {
     const known = new Map(group.wants.map((want) => [want.index, want]));
     group.wants = [];
     for (const [row, cell] of cells.entries()) {
-      if (!cell.up || cell.drain || refusal(spec, cell, nothingTaken) !== undefined) continue;
+      if (!cell.up || cell.drain || cell.leaving || refusal(spec, cell, nothingTaken) !== undefined) continue;
       const replica = replicaId(app, spec.name, cell.name);
       const want = known.get(cell.name) ?? wantOf(group, replica, cell.name);
       const isOpen = this.#whoMay(group)(row) && this.#last.fits(row, spec);
@@ -292,7 +295,7 @@ export class Placement {
     const { cells } = this.#fleet;
     return cells.flatMap((cell, row) => {
       if (spec.mode === 'global' && row !== want.home) return [];
-      const reason = absence(spec, key, cell) ?? (cell.held ? heldBack : undefined);
+      const reason = absence(spec, key, cell) ?? (cell.leaving ? leavingNow : cell.held ? heldBack : undefined);
       return [verdictOf(cell, reason ?? refusal(spec, cell, this.#last.takenOn(row)))];
     });
   }

@@ -56,7 +56,9 @@ export function reconcile(picture: Picture, held: readonly Held[]): Steps {
     for (const port of hostPortsOf(service)) needed.set(port, replica);
   const byReplica = new Map<string, Held[]>();
   for (const unit of held) byReplica.set(unit.replica, [...(byReplica.get(unit.replica) ?? []), unit]);
-  const isComing = ({ replica, state }: Held): boolean => state !== 'ready' && picture.wanted.has(replica);
+  // What fails to come does not keep the others away.
+  const isComing = ({ replica, state }: Held): boolean =>
+    (state === 'pulling' || state === 'starting' || state === 'running') && picture.wanted.has(replica);
   let moves = held.filter((unit) => isComing(unit) && runsElsewhere(picture, unit.replica)).length;
   for (const [replica, unit] of [...picture.wanted].sort(([a], [b]) => compare(a, b))) {
     const taken = held.some(

@@ -220,6 +220,7 @@ export class Supervisor {
     }
     for (const unit of [...this.#units.values()]) {
       if (unit.driver !== driver || seen.has(unit.key)) continue;
+      if (unit.inFlight) continue;
       if (unit.state === 'stopping' && unit.handle !== '') this.#drop(unit, now);
       else if (unit.state === 'backoff') unit.retryMs ??= now;
       else if (isUp(unit)) this.#fell(unit, 'it was removed behind the daemon', true, now);

@@ -16,14 +16,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'one vote is a majority',
     file: 'src/node/quorum.ts',
-    find: 'const needed = Math.floor(all.length / 2) + 1;',
+    find: 'const needed = Math.floor(Math.min(all.length, most) / 2) + 1;',
     put: 'const needed = 1;',
   },
   {
     name: 'records and documents are never compared',
     file: 'src/gossip/antientropy.ts',
-    find: '  tick(now: number): void {',
-    put: '  tick(now: number): void {\n    if (now >= 0) return;',
+    find: '  onFrame(from: CellId, frame: Frame, now: number): void {',
+    put: '  onFrame(from: CellId, frame: Frame, now: number): void {\n    if (now >= 0) return;',
   },
   {
     name: 'what moves is broken before it is made',

@@ -96,6 +96,42 @@ describe('a strict service', () => {
     expect(world.view(left!).quorum).toEqual({ cells: 2, seen: 1, needed: 2 });
   });
 
+  it('runs on through a restart of its daemon, alone and with others', () => {
+    for (const count of [1, 3]) {
+      const { world, home } = strictWorld(count, `restart-${count}`);
+      const [before] = [...world.hosts.get(home)!.containers.keys()];
+      world.crash(home);
+      world.run(300);
+      world.start(home);
+      world.run(30_000);
+      expect([...world.hosts.get(home)!.containers.keys()]).toEqual([before]);
+      expect(world.violations).toEqual([]);
+    }
+  });
+
+  it('runs on when it is strict no more, and takes no second replica while it is', () => {
+    const { world } = strictWorld(3, 'loose');
+    const [before] = world.running();
+    expect(() => world.get('h2', { op: 'scale', app: 'shop', service: 'db', replicas: 2, by: 'test' })).toThrow(
+      'strict',
+    );
+    world.get('h1', { ...database, spec: { name: 'shop', services: [simService('db', 1)] } } as Request);
+    world.run(40_000);
+    expect(world.running()).toEqual([before]);
+    expect(world.events.filter(({ kind }) => kind === 'unit.exited')).toEqual([]);
+  });
+
+  it('does not stop when a second cell comes', () => {
+    const { world } = strictWorld(1, 'second');
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 3_600_000, seed: 'second' });
+    world.addHost('h2');
+    world.start('h2', String(ticket));
+    const [before] = [...world.hosts.get('h1')!.containers.keys()];
+    world.run(40_000);
+    expect([...world.hosts.get('h1')!.containers.keys()]).toEqual([before]);
+    expect(world.view('h1').quorum).toEqual({ cells: 2, seen: 2, needed: 2 });
+  });
+
   it('moves by stopping first when its cell is drained', () => {
     const { world, home } = strictWorld(3, 'drain');
     world.get(home, { op: 'cell.set', cell: world.hosts.get(home)!.id, drain: true });

@@ -443,6 +443,7 @@ export class World {
   /** A watchdog of its own, which lives on without the daemon. */
   #fuse(host: SimHost, key: string, forMs: number): void {
     host.fuses.set(key, this.nowMs + forMs / host.rate);
+    if (forMs === Number.POSITIVE_INFINITY) return;
     this.after(forMs / host.rate, () => {
       if ((host.fuses.get(key) ?? 0) > this.nowMs) return;
       host.fuses.delete(key);

@@ -23,6 +23,7 @@ function cell(id: string, more: Partial<PlacementCell> = {}): PlacementCell {
     drain: false,
     up: true,
     held: false,
+    leaving: false,
     vetoes: new Map(),
     weight: 32,
     units: [],

@@ -58,7 +58,8 @@ const pruneEveryMs = 5_000;
 const redialMs = { min: 1_000, max: 15_000 };
 
 interface Known {
-  addrs: Multiaddr[];
+  /** As text: a thousand members are known, and few are dialled. */
+  addrs: readonly string[];
   nextMs: number;
   waitMs: number;
 }
@@ -122,8 +123,8 @@ export class Transport {
   async #wire(): Promise<void> {
     const node = this.#node;
     node.addEventListener('peer:discovery', ({ detail }) => {
-      this.#learn(detail.id.toString(), detail.multiaddrs);
-      if (this.#isNear(detail.id.toString())) void this.#dial(detail.id.toString());
+      this.#learn(detail.id.toString(), detail.multiaddrs.map(String));
+      if (this.#wants()(detail.id.toString())) void this.#dial(detail.id.toString());
     });
     node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail));
     node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail));
@@ -201,7 +202,7 @@ export class Transport {
 
   async #connect(to: CellId): Promise<Connection> {
     try {
-      const addrs = this.#known.get(to)?.addrs ?? [];
+      const addrs = (this.#known.get(to)?.addrs ?? []).flatMap(parseAddr);
       if (addrs.length > 0) await this.#node.peerStore.merge(peerIdFromString(to), { multiaddrs: addrs });
       return await this.#node.dial(peerIdFromString(to), { signal: AbortSignal.timeout(3_000) });
     } catch (error) {
@@ -247,25 +248,25 @@ export class Transport {
 
   /** Members and where they were last: connections to them are kept, or made again. */
   know(peer: CellId, addrs: readonly string[]): void {
-    this.#learn(peer, addrs.flatMap(parseAddr));
+    this.#learn(peer, addrs);
   }
 
   forget(peer: CellId): void {
     this.#known.delete(peer);
   }
 
-  #learn(peer: CellId, addrs: readonly Multiaddr[]): void {
+  #learn(peer: CellId, addrs: readonly string[]): void {
     if (peer === this.#node.peerId.toString()) return;
     const known = this.#known.get(peer);
     // A member of which only the name is known now may have been met before: its addresses of then are not forgotten.
     if (known !== undefined && addrs.length === 0) return;
-    if (known !== undefined && known.addrs.map(String).join() === addrs.map(String).join()) return;
+    if (known !== undefined && known.addrs.join() === addrs.join()) return;
     this.#known.set(peer, { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min });
   }
 
   /** Looks for members at addresses from a ticket, again and again while there is nobody. */
   reach(addrs: readonly string[]): void {
-    this.#seeds = { addrs: addrs.flatMap(parseAddr), nextMs: 0, waitMs: redialMs.min };
+    this.#seeds = { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min };
     this.#redialAll();
   }
 
@@ -290,9 +291,11 @@ export class Transport {
     this.#near = peers;
   }
 
-  /** Few connections: anybody is welcome, until there are enough. */
-  #isNear(peer: CellId): boolean {
-    return this.#near === undefined || this.#near.has(peer) || this.#node.getPeers().length < this.#near.size / 2;
+  /** While there are few connections anybody is welcome. */
+  #wants(): (peer: CellId) => boolean {
+    const near = this.#near;
+    const isFew = near === undefined || this.#node.getConnections().length < near.size / 2;
+    return (peer) => isFew || near!.has(peer);
   }
 
   /** Closes what was not used for longest and is not kept, down to the limit. */
@@ -300,7 +303,12 @@ export class Transport {
     if (this.#near === undefined || now - this.#prunedMs < pruneEveryMs) return;
     this.#prunedMs = now;
     const peers = this.#node.getPeers().map(String);
-    const idle = peers.filter((peer) => !this.#near!.has(peer));
+    const http = this.#protocol('http');
+    const isServed = (peer: string): boolean =>
+      this.#node
+        .getConnections(peerIdFromString(peer))
+        .some(({ streams }) => streams.some(({ protocol }) => protocol === http));
+    const idle = peers.filter((peer) => !this.#near!.has(peer) && !isServed(peer));
     idle.sort((a, b) => (this.#usedMs.get(a) ?? 0) - (this.#usedMs.get(b) ?? 0));
     for (const peer of idle.slice(0, Math.max(0, peers.length - limits.connections))) this.drop(peer);
   }
@@ -318,11 +326,12 @@ export class Transport {
     if (now >= this.#seeds.nextMs && this.#node.getConnections().length === 0) {
       this.#seeds.nextMs = now + this.#seeds.waitMs;
       this.#seeds.waitMs = Math.min(redialMs.max, this.#seeds.waitMs * 1.5);
-      for (const addr of this.#seeds.addrs) void this.#node.dial(addr).catch(() => {});
+      for (const addr of this.#seeds.addrs.flatMap(parseAddr)) void this.#node.dial(addr).catch(() => {});
     }
     this.#prune(now);
+    const wants = this.#wants();
     for (const [peer, known] of this.#known) {
-      if (!this.#isNear(peer)) continue;
+      if (!wants(peer)) continue;
       if (now < known.nextMs || this.#node.getConnections(peerIdFromString(peer)).length > 0) continue;
       known.nextMs = now + known.waitMs;
       known.waitMs = Math.min(redialMs.max, known.waitMs * 1.5);
@@ -377,7 +386,7 @@ function memberServices(appliance: string, handlers: TransportHandlers) {
 }
 
 /** Without the id of the peer. */
-const plain = (addr: Multiaddr): string => String(addr).replace(/\/p2p\/.*$/, '');
+const plain = (addr: Multiaddr | string): string => String(addr).replace(/\/p2p\/.*$/, '');
 
 function parseAddr(text: string): Multiaddr[] {
   try {

@@ -88,13 +88,13 @@ export class DockerDriver implements RuntimeDriver {
     const startedAtMs = Date.now();
     await delay(limits.firstMomentMs);
     // Asked rather than heard: the engine's word of an exit may come late.
-    const info = await wrap(() => container.inspect());
+    const observed = { replica, hash, handle: container.id, startedAtMs, driver: 'docker' as const };
+    // It was started: an engine that goes away now is asked again when it is back.
+    const info = await container.inspect().catch(() => undefined);
+    if (info === undefined) return { ...observed, running: true, ports: [] };
     const { Running: running, ExitCode: exitCode, OOMKilled: oom } = info.State;
-    return {
-      ...{ replica, hash, handle: container.id, running, startedAtMs, driver: this.kind },
-      ports: service.ports.map((port) => hostPort(info, portKey(port))),
-      ...(running ? {} : { exitCode, oom }),
-    };
+    const ports = service.ports.map((port) => hostPort(info, portKey(port)));
+    return { ...observed, running, ports, ...(running ? {} : { exitCode, oom }) };
   }
 
   /** A new container, or the one that stands here already. */

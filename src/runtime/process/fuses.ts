@@ -15,13 +15,13 @@ import { startTimeOf } from './proc.ts';
 const watchdog = `
 dir=$1
 ask() {
-  curl -s -X POST --unix-socket "$ENGINE" "http://engine/containers/$id/kill" || docker kill "$id" || podman kill "$id"
+  curl -sf -m 3 -X POST --unix-socket "$ENGINE" "http://engine/containers/$id/kill" || docker kill "$id" || podman kill "$id"
 }
 end() {
-  [ "$pid" != 0 ] || { ask; return; }
-  read -r line < "/proc/$pid/stat" || return
+  [ "$pid" != 0 ] || { ask; return $?; }
+  read -r line < "/proc/$pid/stat" || return 0
   set -- \${line##*) }
-  [ "\${20}" = "$start" ] || return
+  [ "\${20}" = "$start" ] || return 0
   kill -s KILL -- "\${sign#+}$pid" || ask
 }
 echo $$ > "$dir/.pid"
@@ -34,8 +34,8 @@ while read -r mine < "$dir/.pid" && [ "$mine" = "$$" ]; do
     any=1
     read -r until pid start sign id < "$file" || continue
     [ "$now" -ge "$until" ] || continue
-    end >/dev/null 2>&1
-    rm -f "$file"
+    # What could not be ended is tried again for a minute.
+    if end >/dev/null 2>&1 || [ "$now" -ge $((until + 6000)) ]; then rm -f "$file"; fi
   done
   [ -n "$any" ] || exit 0
   sleep 0.5
@@ -67,7 +67,8 @@ export class Fuses {
     const name = nameOf(key);
     writeFileSync(join(folder, `.${name}`), `${until} ${pid} ${start} ${isGroup ? '-' : '+'} ${id}\n`, { mode: 0o600 });
     renameSync(join(folder, `.${name}`), join(folder, name));
-    if (this.#watchdog === undefined || this.#watchdog.exitCode !== null) this.#watch();
+    const { exitCode, signalCode } = this.#watchdog ?? { exitCode: 0, signalCode: null };
+    if (exitCode !== null || signalCode !== null) this.#watch();
   }
 
   putOut(key: string): void {
@@ -76,11 +77,9 @@ export class Fuses {
 
   #watch(): void {
     const { folder, engine } = this.#options;
-    const env = {
-      PATH: process.env.PATH ?? '/usr/bin:/bin',
-      DOCKER_HOST: `unix://${engine}`,
-      CONTAINER_HOST: `unix://${engine}`,
-    };
+    const socket = `unix://${engine}`;
+    const path = process.env.PATH ?? '/usr/bin:/bin';
+    const env = { PATH: path, ENGINE: engine, DOCKER_HOST: socket, CONTAINER_HOST: socket };
     this.#watchdog = spawn('/bin/sh', ['-c', watchdog, 'osca-fuses', folder], { env, detached: true, stdio: 'ignore' });
     this.#watchdog.on('error', () => {});
     this.#watchdog.unref();
