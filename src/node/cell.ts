@@ -294,9 +294,10 @@ export class Cell {
 
   /** A duty of the first master. */
   #admitVoters(now: number): void {
-    const { newcomers, isFirst } = this.#quorum;
+    const { newcomers, isAlone, isPair } = this.#quorum;
     if (newcomers.length === 0) return;
-    if (!isFirst && (mastersOf(this.#live())[0] !== this.id || !this.#leases.isAgreed(now))) return;
+    const isSafe = isAlone && (isPair || !this.#leases.hasPromised(now));
+    if (!isSafe && (mastersOf(this.#live())[0] !== this.id || !this.#leases.isAgreed(now))) return;
     this.#replication.note(() => this.#document.markVoters(newcomers));
   }
 

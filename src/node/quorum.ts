@@ -45,11 +45,16 @@ export class Quorum {
     return this.#made;
   }
 
-  /** The founder decides from the start; and where it alone decides, the second may at once: every majority has it in it. */
-  get isFirst(): boolean {
+  /** The founder is the only one who decides, as at the start: what was promised, it promised. */
+  get isAlone(): boolean {
     const { admission, self } = this.#deps;
     this.electorate();
     return this.#isAlone && admission.trust?.chainOf(self)?.length === 1;
+  }
+
+  /** Of two cells every majority has both in it. */
+  get isPair(): boolean {
+    return this.#deps.admission.admitted().length <= 2;
   }
 
   /** Who does not decide yet. */
@@ -76,7 +81,7 @@ export class Quorum {
     const marked = all.filter((id) => document.isVoter(id));
     const voters = new Set(marked.length === 0 ? all.slice(0, most) : marked);
     this.#newcomers = all.filter((id) => !document.isVoter(id)).slice(0, Math.max(0, most - marked.length));
-    this.#isAlone = all.length <= 2 && marked.every((id) => id === this.#deps.self);
+    this.#isAlone = marked.every((id) => id === this.#deps.self);
     const needed = Math.floor(Math.min(all.length, most) / 2) + 1;
     return { hash: hash32(all.join()), voters, needed, ask: [...voters] };
   }

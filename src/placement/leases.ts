@@ -128,6 +128,11 @@ export class Leases {
     return this.#sought.has(replica);
   }
 
+  /** Something that I promised may run now. */
+  hasPromised(now: number): boolean {
+    return now < this.#silentUntilMs || [...this.#promises.values()].some(({ untilMs }) => untilMs > now);
+  }
+
   #giveBack(free: readonly string[], now: number): void {
     for (const replica of free) this.#held.delete(replica);
     // An answer that comes now is to a question of before: the promise is gone.
