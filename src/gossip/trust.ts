@@ -270,6 +270,11 @@ export class Trust {
     return this.#revoked.has(sub);
   }
 
+  /** Was a cell ever removed, even if it is back? */
+  get hasRemoved(): boolean {
+    return [...this.#everRevoked].some((sub) => this.#spent.has(sub));
+  }
+
   /** What a revoked cell can't use again. */
   spentBy(cell: CellId): string[] {
     return [...(this.#spent.get(cell) ?? [])];

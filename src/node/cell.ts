@@ -294,9 +294,9 @@ export class Cell {
 
   /** A duty of the first master. */
   #admitVoters(now: number): void {
-    const { newcomers, isAlone, isPair } = this.#quorum;
+    const { newcomers } = this.#quorum;
     if (newcomers.length === 0) return;
-    const isSafe = isAlone && (isPair || !this.#leases.hasPromised(now));
+    const isSafe = this.#quorum.mayDecideAtOnce(this.#leases.hasPromised(now));
     if (!isSafe && (mastersOf(this.#live())[0] !== this.id || !this.#leases.isAgreed(now))) return;
     this.#replication.note(() => this.#document.markVoters(newcomers));
   }

@@ -28,7 +28,6 @@ export class Quorum {
   #madeFor = '';
   #made = noElectorate;
   #newcomers: readonly CellId[] = [];
-  #isAlone = false;
 
   constructor(deps: QuorumDeps) {
     this.#deps = deps;
@@ -45,16 +44,19 @@ export class Quorum {
     return this.#made;
   }
 
-  /** The founder is the only one who decides, as at the start: what was promised, it promised. */
-  get isAlone(): boolean {
+  /**
+   * May newcomers decide at once? The founder says so while it decides alone and has promised nothing, or where everyone who
+   * decided before is needed for a majority of before, and one of them for every majority with the newcomers: two majorities
+   * that share a cell can't both promise. It alone, so that no two cells let in two different ones.
+   */
+  mayDecideAtOnce(hasPromised: boolean): boolean {
+    const { needed, voters } = this.electorate();
     const { admission, self } = this.#deps;
-    this.electorate();
-    return this.#isAlone && admission.trust?.chainOf(self)?.length === 1;
-  }
-
-  /** Of two cells every majority has both in it. */
-  get isPair(): boolean {
-    return this.#deps.admission.admitted().length <= 2;
+    const { trust } = admission;
+    if (trust?.chainOf(self)?.length !== 1 || !voters.has(self) || voters.size > 2) return false;
+    if (voters.size === 1 && !hasPromised) return true;
+    // Who was removed may hold a lease by a majority of other cells.
+    return !trust.hasRemoved && voters.size + needed > admission.admitted().length;
   }
 
   /** Who does not decide yet. */
@@ -81,7 +83,6 @@ export class Quorum {
     const marked = all.filter((id) => document.isVoter(id));
     const voters = new Set(marked.length === 0 ? all.slice(0, most) : marked);
     this.#newcomers = all.filter((id) => !document.isVoter(id)).slice(0, Math.max(0, most - marked.length));
-    this.#isAlone = marked.every((id) => id === this.#deps.self);
     const needed = Math.floor(Math.min(all.length, most) / 2) + 1;
     return { hash: hash32(all.join()), voters, needed, ask: [...voters] };
   }

@@ -132,6 +132,22 @@ describe('a strict service', () => {
     expect(world.view('h1').quorum).toEqual({ cells: 2, seen: 2, needed: 2 });
   });
 
+  it('is safe as soon as the third cell is in: any of the three may die then', () => {
+    for (const victim of ['h1', 'h2']) {
+      const { world } = strictWorld(2, `third-${victim}`);
+      const { ticket } = world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 3_600_000, seed: 'third' });
+      world.addHost('h3');
+      world.start('h3', String(ticket));
+      world.until(() => world.view('h1').quorum.seen === 3, 5_000, 'all three decide');
+      world.run(500);
+      world.powerOff(victim);
+      runs(world, victim);
+      world.run(20_000);
+      expect(world.running()).toHaveLength(1);
+      expect(world.violations).toEqual([]);
+    }
+  });
+
   it('moves by stopping first when its cell is drained', () => {
     const { world, home } = strictWorld(3, 'drain');
     world.get(home, { op: 'cell.set', cell: world.hosts.get(home)!.id, drain: true });
