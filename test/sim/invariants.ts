@@ -161,10 +161,17 @@ function placedIn(world: World, name: string): string[] {
 
 /** Listens from now on; what it gives back tells what was done meanwhile though nothing happened. */
 export function silence(world: World): () => string | undefined {
+  // Where frames are lost a cell may be suspected, and says once that it lives.
+  const refuted = (): number =>
+    world
+      .up()
+      .reduce((sum, { name, id }) => sum + world.view(name).members.find((one) => one.id === id)!.incarnation, 0);
+  const refutedBefore = refuted();
   const [running, news, bytes, startMs] = [world.running().join(), world.frames.news, world.frames.bytes, world.nowMs];
   return () => {
     if (world.running().join() !== running) return `it ran ${running}; now ${world.running().join()}`;
-    if (world.frames.news > news) return `${world.frames.news - news} records or changes were published`;
+    const more = world.frames.news - news - (refuted() - refutedBefore);
+    if (more > 0) return `${more} records or changes were published`;
     const perSecond = (world.frames.bytes - bytes) / world.hosts.size / ((world.nowMs - startMs) / 1_000);
     return perSecond > idleBytes ? `${Math.round(perSecond)} bytes per cell and second` : undefined;
   };
