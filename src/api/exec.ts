@@ -6,9 +6,10 @@
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { unitKey } from '../core/events.ts';
-import { ExecUnpacker, execKind, packExec } from '../core/exec-frames.ts';
+import { ExecUnpacker, execKind, holdBack, packExec } from '../core/exec-frames.ts';
 import type { ApiDeps } from './context.ts';
 import { targetOf } from './context.ts';
 import type { ReplicaRow } from './rows.ts';
@@ -100,9 +101,7 @@ async function runHere(
   socket.write(switching);
   const out = (from: NodeJS.ReadableStream, kind: typeof execKind.stdout | typeof execKind.stderr): void => {
     from.on('data', (chunk: Buffer) => {
-      if (socket.write(packExec(kind, chunk))) return;
-      from.pause();
-      socket.once('drain', () => from.resume());
+      if (!socket.write(packExec(kind, chunk))) holdBack(from, socket);
     });
   };
   out(session.output, execKind.stdout);
@@ -110,8 +109,9 @@ async function runHere(
   const unpacker = new ExecUnpacker();
   session.input.on('error', () => {});
   const take = (kind: number, bytes: Uint8Array): void => {
-    if (kind === execKind.stdin) session.input.write(bytes);
-    else if (kind === execKind.stdinEnd) session.input.end();
+    if (kind === execKind.stdin) {
+      if (!session.input.write(bytes)) holdBack(socket, session.input);
+    } else if (kind === execKind.stdinEnd) session.input.end();
     else if (kind === execKind.resize) {
       const [width, height] = JSON.parse(Buffer.from(bytes).toString()) as unknown[];
       if (Number.isSafeInteger(width) && Number.isSafeInteger(height))
@@ -133,14 +133,26 @@ async function runHere(
     kind = execKind.error;
     return reasonOf(error);
   });
-  await drained(session.output);
+  await drained(session.output, socket);
   socket.end(packExec(kind, Buffer.from(words)));
 }
 
-/** What the process wrote last must go before its exit code. */
-async function drained(output: NodeJS.ReadableStream): Promise<void> {
-  if (!output.readable) return;
-  await Promise.race([new Promise((done) => output.once('end', done)), new Promise((done) => setTimeout(done, 500))]);
+const quietMs = 500;
+
+/**
+ * What the process wrote last must go before its exit code, however slowly it is read. A child that it left behind may hold its
+ * output open for ever: silence is taken for the end.
+ */
+async function drained(output: NodeJS.ReadableStream, socket: Duplex): Promise<void> {
+  let heard = true;
+  output.on('data', () => (heard = true));
+  const ended = new Promise((done) => output.once('end', done).once('close', done));
+  while (output.readable && !socket.destroyed && (heard || output.isPaused())) {
+    heard = false;
+    const silence = new AbortController();
+    await Promise.race([ended, setTimeout(quietMs, undefined, silence)]);
+    silence.abort();
+  }
 }
 
 async function passOn(deps: ApiDeps, cell: string, path: string, socket: Duplex): Promise<void> {

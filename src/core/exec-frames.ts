@@ -34,3 +34,13 @@ export class ExecUnpacker {
     return frames;
   }
 }
+
+/** Reads no more of one until the other has taken what it was given. */
+export function holdBack(
+  from: { isPaused(): boolean; pause(): unknown; resume(): unknown },
+  to: { once(event: 'drain', listener: () => void): unknown },
+): void {
+  if (from.isPaused()) return;
+  from.pause();
+  to.once('drain', () => from.resume());
+}

@@ -36,6 +36,8 @@ type Only = NonNullable<(Frame & { t: 'have' })['only']>;
 const drawers = 64;
 const drawersFrom = 64;
 const openMs = 100;
+/** One comparison of so many is with a cell that is no neighbour. */
+const afarEvery = 8;
 
 /** Items of `have` carry down as a fourth number, so that a newcomer learns of the dead. */
 export class AntiEntropy {
@@ -56,8 +58,15 @@ export class AntiEntropy {
     const everyMs = this.#differed ? this.#everyMs / 8 : this.#everyMs;
     this.#differed = false;
     this.#nextMs = now + everyMs + this.#deps.random.below(everyMs / 4);
-    const peer = this.#deps.random.pick(this.#deps.membership.peers());
+    const peer = this.#partner();
     if (peer !== undefined) this.compareWith(peer);
+  }
+
+  /** Mostly one with whom there is a connection anyway; now and then any, so that no group keeps to itself. */
+  #partner(): CellId | undefined {
+    const { random, membership } = this.#deps;
+    const near = membership.neighbours();
+    return random.pick(near === undefined || random.below(afarEvery) === 0 ? membership.peers() : [...near]);
   }
 
   compareWith(peer: CellId): void {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { thriftyYamux } from '../../src/gossip/libp2p/muxer.ts';
 import { until } from '../until.ts';
 
-function pair() {
+function pair(isSlow = false) {
   const [near, far] = multiaddrConnectionPair();
   let answers = 0;
   const send = far.send.bind(far);
@@ -18,6 +18,9 @@ function pair() {
   server.addEventListener('stream', ({ detail }: CustomEvent<Stream>) => {
     detail.addEventListener('message', ({ data }) => {
       received += data.byteLength;
+      if (!isSlow) return;
+      detail.pause();
+      setTimeout(() => detail.readStatus === 'paused' && detail.resume(), 1);
     });
   });
   return { client, received: () => received, answers: () => answers };
@@ -32,11 +35,14 @@ describe('thrifty yamux', () => {
     expect(answers()).toBeLessThan(5);
   });
 
-  it('carries far more than one window', async () => {
-    const { client, received } = pair();
+  it.each([
+    ['', false],
+    [', to a reader who pauses at every message', true],
+  ])('carries far more than one window%s', async (_words, isSlow) => {
+    const { client, received } = pair(isSlow);
     const stream = await client.createStream();
     const chunk = new Uint8Array(65_536);
-    for (let i = 0; i < 64; i++) if (!stream.send(chunk)) await stream.onDrain();
-    await until('all is there', () => received() === 64 * chunk.byteLength);
+    for (let i = 0; i < 256; i++) if (!stream.send(chunk)) await stream.onDrain();
+    await until('all is there', () => received() === 256 * chunk.byteLength);
   });
 });

@@ -1,5 +1,6 @@
 /** The real network on loopback: garbage, strangers, frames over the limit, and a peer that is gone. */
 import { connect } from 'node:net';
+import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createSealer } from '../../src/gossip/libp2p/seal.ts';
 import { packFrame, Unpacker } from '../../src/gossip/libp2p/streams.ts';
@@ -20,7 +21,10 @@ interface Node {
 const open: Node[] = [];
 afterAll(async () => await Promise.all(open.map(({ transport }) => transport.stop())));
 
-async function node(fill: number): Promise<Node> {
+async function node(
+  fill: number,
+  onHttp: TransportHandlers['onHttp'] = (stream) => void stream.end('hello over http'),
+) {
   const seed = new Uint8Array(32).fill(fill);
   const made = {
     id: createSealer(seed).id,
@@ -32,7 +36,7 @@ async function node(fill: number): Promise<Node> {
   } as unknown as Node;
   const handlers: TransportHandlers = {
     onFrame: (from, text, sealed) => made.frames.push({ from, text, sealed }),
-    onHttp: (stream) => void stream.end('hello over http'),
+    onHttp,
     onConnected: (peer) => made.connected.add(peer),
     onDisconnected: (peer) => made.connected.delete(peer),
     onRefused: (peer) => made.refused.push(peer),
@@ -68,6 +72,34 @@ describe('the libp2p transport', () => {
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
     expect(Buffer.concat(chunks).toString()).toBe('hello over http');
+  });
+
+  it.each([
+    ['slow reader', 2],
+    ['fast reader', 0],
+  ])('carries far more than any buffer holds, whole, to a %s', async (_name, waitMs) => {
+    const [pieces, size] = [400, 100_000];
+    const [a, b] = [
+      await node(21 + waitMs),
+      await node(31 + waitMs, (stream) => {
+        const all = Array.from({ length: pieces }, (_, i) => Buffer.alloc(size, i));
+        Readable.from(all).pipe(stream);
+      }),
+    ];
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    know(a, b);
+    await until('connected', () => b.connected.has(a.id));
+    const stream = await a.transport.openHttp(b.id);
+    let at = 0;
+    for await (const chunk of stream) {
+      const bytes = chunk as Buffer;
+      expect(bytes[0]).toBe(Math.floor(at / size) & 255);
+      at += bytes.length;
+      expect(bytes.at(-1)).toBe(Math.floor((at - 1) / size) & 255);
+      if (waitMs > 0) await new Promise((done) => setTimeout(done, waitMs));
+    }
+    expect(at).toBe(pieces * size);
   });
 
   it('finds a member by the DHT alone', async () => {

@@ -16,6 +16,7 @@ export interface Ran {
 }
 
 export class TestCell {
+  readonly launcher = osca;
   readonly folder: string;
   readonly name: string;
   child: ChildProcess | undefined;

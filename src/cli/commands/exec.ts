@@ -1,7 +1,7 @@
 /** `osca exec`: a command in a replica, wherever it runs, with a terminal where there is one. */
 import type { Command } from 'commander';
 import { OscaError } from '../../core/errors.ts';
-import { ExecUnpacker, execKind, packExec } from '../../core/exec-frames.ts';
+import { ExecUnpacker, execKind, holdBack, packExec } from '../../core/exec-frames.ts';
 import { warn } from '../render.ts';
 import { clientOf } from '../shared.ts';
 
@@ -28,12 +28,14 @@ export function addExec(osca: Command): void {
 }
 
 async function talk(socket: NodeJS.ReadWriteStream, head: Buffer, tty: boolean): Promise<number> {
-  const send = (kind: (typeof execKind)[keyof typeof execKind], bytes: Uint8Array): void =>
-    void socket.write(packExec(kind, bytes));
+  const send = (kind: (typeof execKind)[keyof typeof execKind], bytes: Uint8Array): boolean =>
+    socket.write(packExec(kind, bytes));
   if (tty) process.stdin.setRawMode(true);
-  process.stdin.on('data', (chunk: Buffer) => send(execKind.stdin, chunk));
+  process.stdin.on('data', (chunk: Buffer) => {
+    if (!send(execKind.stdin, chunk)) holdBack(process.stdin, socket);
+  });
   process.stdin.once('end', () => send(execKind.stdinEnd, Buffer.alloc(0)));
-  const resize = (): void =>
+  const resize = (): boolean =>
     send(execKind.resize, Buffer.from(JSON.stringify([process.stdout.columns, process.stdout.rows])));
   if (tty) process.stdout.on('resize', resize);
   const unpacker = new ExecUnpacker();
@@ -41,9 +43,10 @@ async function talk(socket: NodeJS.ReadWriteStream, head: Buffer, tty: boolean):
     return await new Promise<number>((resolve, reject) => {
       const read = (chunk: Buffer): void => {
         for (const { kind, bytes } of unpacker.push(chunk)) {
-          if (kind === execKind.stdout) process.stdout.write(bytes);
-          else if (kind === execKind.stderr) process.stderr.write(bytes);
-          else if (kind === execKind.exit) resolve(Number(Buffer.from(bytes).toString()));
+          const to = kind === execKind.stdout ? process.stdout : kind === execKind.stderr ? process.stderr : undefined;
+          if (to !== undefined) {
+            if (!to.write(bytes)) holdBack(socket, to);
+          } else if (kind === execKind.exit) resolve(Number(Buffer.from(bytes).toString()));
           else if (kind === execKind.error) {
             // As a shell says that a command is not there.
             warn(`osca: ${Buffer.from(bytes).toString()}`);

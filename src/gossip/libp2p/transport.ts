@@ -24,6 +24,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
+import { Dialler } from './dialler.ts';
 import { guarded } from './guard.ts';
 import { Link } from './link.ts';
 import { thriftyYamux } from './muxer.ts';
@@ -54,38 +55,23 @@ const joinProtocol = '/osca/join/1';
 const strangerFrameBytes = 65_536;
 /** A kernel on the same network answers within milliseconds; over the world within a few hundred. */
 const lookMs = 1_000;
-const pruneEveryMs = 5_000;
-const redialMs = { min: 1_000, max: 15_000 };
-
-interface Known {
-  /** As text: a thousand members are known, and few are dialled. */
-  addrs: readonly string[];
-  nextMs: number;
-  waitMs: number;
-}
 
 export class Transport {
   readonly #node: Libp2p<Services>;
   readonly #handlers: TransportHandlers;
   readonly #links = new Map<string, Link>();
-  readonly #known = new Map<CellId, Known>();
-  readonly #dialling = new Set<CellId>();
+  readonly #dialler: Dialler;
   /** Connected since before they were members. */
   readonly #strangers = new Set<CellId>();
   readonly #appliance: string | undefined;
-  #seeds: Known = { addrs: [], nextMs: 0, waitMs: redialMs.min };
-  #redial: NodeJS.Timeout | undefined;
+  #tending: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** Members with whom a connection is kept; all where undefined. */
-  #near: ReadonlySet<CellId> | undefined;
-  /** When something was last said to a peer or heard from it. */
-  readonly #usedMs = new Map<CellId, number>();
-  #prunedMs = 0;
 
   private constructor(node: Libp2p<Services>, handlers: TransportHandlers, appliance: string | undefined) {
     this.#node = node;
     this.#handlers = handlers;
     this.#appliance = appliance;
+    this.#dialler = new Dialler(node.peerId.toString());
   }
 
   /** Listens and starts to look for others. Throws where no address can be listened on. */
@@ -123,8 +109,9 @@ export class Transport {
   async #wire(): Promise<void> {
     const node = this.#node;
     node.addEventListener('peer:discovery', ({ detail }) => {
-      this.#learn(detail.id.toString(), detail.multiaddrs.map(String));
-      if (this.#wants()(detail.id.toString())) void this.#dial(detail.id.toString());
+      const peer = detail.id.toString();
+      this.#dialler.learn(peer, detail.multiaddrs.map(String));
+      if (this.#dialler.wants(peer)) void this.#dial(peer);
     });
     node.addEventListener('connection:open', ({ detail }) => this.#onOpen(detail));
     node.addEventListener('peer:disconnect', ({ detail }) => this.#onGone(detail));
@@ -150,7 +137,7 @@ export class Transport {
       });
       pubsub?.subscribe(this.#topic());
     }
-    this.#redial = setInterval(() => this.#redialAll(), 500);
+    this.#tending = setInterval(() => this.#tend(), 500);
   }
 
   #protocol(kind: 'cell' | 'http'): string {
@@ -165,7 +152,7 @@ export class Transport {
     const unpacker = new Unpacker(maxBytes);
     stream.addEventListener('message', (event) => {
       try {
-        this.#usedMs.set(peer, performance.now());
+        this.#dialler.used(peer, performance.now());
         for (const text of unpacker.push(chunkOf(event))) this.#handlers.onFrame(peer, text, false);
       } catch (error) {
         stream.abort(error as Error);
@@ -185,7 +172,7 @@ export class Transport {
       link = new Link((signal) => this.#open(to, protocol, signal));
       this.#links.set(key, link);
     }
-    this.#usedMs.set(to, performance.now());
+    this.#dialler.used(to, performance.now());
     link.send(text);
   }
 
@@ -202,7 +189,7 @@ export class Transport {
 
   async #connect(to: CellId): Promise<Connection> {
     try {
-      const addrs = (this.#known.get(to)?.addrs ?? []).flatMap(parseAddr);
+      const addrs = this.#dialler.addrsOf(to).flatMap(parseAddr);
       if (addrs.length > 0) await this.#node.peerStore.merge(peerIdFromString(to), { multiaddrs: addrs });
       return await this.#node.dial(peerIdFromString(to), { signal: AbortSignal.timeout(3_000) });
     } catch (error) {
@@ -215,7 +202,10 @@ export class Transport {
   look(peer: CellId): void {
     // Bridges of engines have the same address on every machine: what is mine tells nothing of another.
     const mine = new Set(this.addrs());
-    const theirs = (this.#known.get(peer)?.addrs ?? []).map(plain).filter((addr) => !mine.has(addr));
+    const theirs = this.#dialler
+      .addrsOf(peer)
+      .map(plain)
+      .filter((addr) => !mine.has(addr));
     for (const addr of theirs.slice(0, 4)) {
       const [, ip, host, tcp, port] = addr.split('/');
       if (host === undefined || tcp !== 'tcp' || (ip !== 'ip4' && ip !== 'ip6')) continue;
@@ -248,26 +238,17 @@ export class Transport {
 
   /** Members and where they were last: connections to them are kept, or made again. */
   know(peer: CellId, addrs: readonly string[]): void {
-    this.#learn(peer, addrs);
+    this.#dialler.learn(peer, addrs);
   }
 
   forget(peer: CellId): void {
-    this.#known.delete(peer);
-  }
-
-  #learn(peer: CellId, addrs: readonly string[]): void {
-    if (peer === this.#node.peerId.toString()) return;
-    const known = this.#known.get(peer);
-    // A member of which only the name is known now may have been met before: its addresses of then are not forgotten.
-    if (known !== undefined && addrs.length === 0) return;
-    if (known !== undefined && known.addrs.join() === addrs.join()) return;
-    this.#known.set(peer, { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min });
+    this.#dialler.forget(peer);
   }
 
   /** Looks for members at addresses from a ticket, again and again while there is nobody. */
   reach(addrs: readonly string[]): void {
-    this.#seeds = { addrs: [...addrs], nextMs: 0, waitMs: redialMs.min };
-    this.#redialAll();
+    this.#dialler.reach(addrs);
+    this.#tend();
   }
 
   /** Closes what is open to a peer at once, so that nothing waits on a dead line. */
@@ -286,65 +267,38 @@ export class Transport {
     setTimeout(() => void this.#dial(peer), mineFirst ? 0 : 100);
   }
 
-  /** In a large appliance connections are kept with these only; others are made when something is to be said, and end in time. */
+  /** Connections are kept with these; with all where undefined. */
   keep(peers: ReadonlySet<CellId> | undefined): void {
-    this.#near = peers;
-  }
-
-  /** While there are few connections anybody is welcome. */
-  #wants(): (peer: CellId) => boolean {
-    const near = this.#near;
-    const isFew = near === undefined || this.#node.getConnections().length < near.size / 2;
-    return (peer) => isFew || near!.has(peer);
-  }
-
-  /** Closes what was not used for longest and is not kept, down to the limit. */
-  #prune(now: number): void {
-    if (this.#near === undefined || now - this.#prunedMs < pruneEveryMs) return;
-    this.#prunedMs = now;
-    const peers = this.#node.getPeers().map(String);
-    const http = this.#protocol('http');
-    const isServed = (peer: string): boolean =>
-      this.#node
-        .getConnections(peerIdFromString(peer))
-        .some(({ streams }) => streams.some(({ protocol }) => protocol === http));
-    const idle = peers.filter((peer) => !this.#near!.has(peer) && !isServed(peer));
-    idle.sort((a, b) => (this.#usedMs.get(a) ?? 0) - (this.#usedMs.get(b) ?? 0));
-    for (const peer of idle.slice(0, Math.max(0, peers.length - limits.connections))) this.drop(peer);
+    this.#dialler.keep(peers);
   }
 
   async #dial(peer: CellId): Promise<void> {
-    if (this.#stopped || this.#dialling.has(peer) || this.#node.getConnections(peerIdFromString(peer)).length > 0)
+    if (this.#stopped || this.#node.getConnections(peerIdFromString(peer)).length > 0 || !this.#dialler.begin(peer))
       return;
-    this.#dialling.add(peer);
     await this.#connect(peer).catch(() => {});
-    this.#dialling.delete(peer);
+    this.#dialler.end(peer);
   }
 
-  #redialAll(): void {
+  #tend(): void {
     const now = performance.now();
-    if (now >= this.#seeds.nextMs && this.#node.getConnections().length === 0) {
-      this.#seeds.nextMs = now + this.#seeds.waitMs;
-      this.#seeds.waitMs = Math.min(redialMs.max, this.#seeds.waitMs * 1.5);
-      for (const addr of this.#seeds.addrs.flatMap(parseAddr)) void this.#node.dial(addr).catch(() => {});
-    }
-    this.#prune(now);
-    const wants = this.#wants();
-    for (const [peer, known] of this.#known) {
-      if (!wants(peer)) continue;
-      if (now < known.nextMs || this.#node.getConnections(peerIdFromString(peer)).length > 0) continue;
-      known.nextMs = now + known.waitMs;
-      known.waitMs = Math.min(redialMs.max, known.waitMs * 1.5);
-      void this.#dial(peer);
-    }
+    for (const addr of this.#dialler.seedsDue(now).flatMap(parseAddr)) void this.#node.dial(addr).catch(() => {});
+    for (const peer of this.#dialler.surplus(now, (peer) => this.#isServed(peer))) this.drop(peer);
+    for (const peer of this.#dialler.due(now)) void this.#dial(peer);
+  }
+
+  /** Somebody reads logs or works in a shell over it. */
+  #isServed(peer: CellId): boolean {
+    const http = this.#protocol('http');
+    return this.#node
+      .getConnections(peerIdFromString(peer))
+      .some(({ streams }) => streams.some(({ protocol }) => protocol === http));
   }
 
   #onOpen(connection: Connection): void {
     const peer = connection.remotePeer.toString();
     if (this.#handlers.isAdmitted(peer)) this.#strangers.delete(peer);
     else this.#strangers.add(peer);
-    const known = this.#known.get(peer);
-    if (known !== undefined) Object.assign(known, { nextMs: 0, waitMs: redialMs.min });
+    this.#dialler.opened(peer);
     for (const [key, link] of this.#links) if (key.startsWith(`${peer} `)) link.reset();
     this.#handlers.onConnected(peer);
   }
@@ -353,13 +307,13 @@ export class Transport {
     const id = peer.toString();
     for (const [key, link] of this.#links) if (key.startsWith(`${id} `)) link.reset();
     this.#strangers.delete(id);
-    this.#usedMs.delete(id);
+    this.#dialler.closed(id);
     if (!this.#stopped) this.#handlers.onDisconnected(id);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#redial);
+    clearInterval(this.#tending);
     await Promise.race([this.#node.stop(), new Promise((done) => setTimeout(done, 1_000))]);
   }
 }
