@@ -34,6 +34,12 @@ interface Want {
 
 const nowhere: readonly number[] = [];
 
+function rowsOf(wants: readonly Want[], of: 'home' | 'row'): number[] {
+  const rows: number[] = [];
+  for (const want of wants) if (want[of] >= 0) rows.push(want[of]);
+  return rows;
+}
+
 /** One service and its replicas. */
 class Group implements Spread {
   readonly serviceKey: string;
@@ -50,11 +56,11 @@ class Group implements Spread {
   }
 
   homes(): number[] {
-    return this.wants.flatMap(({ home }) => (home < 0 ? [] : [home]));
+    return rowsOf(this.wants, 'home');
   }
 
   lie(): number[] {
-    return this.wants.flatMap(({ row }) => (row < 0 ? [] : [row]));
+    return rowsOf(this.wants, 'row');
   }
 }
 

@@ -63,37 +63,60 @@ export function leaving(
   return gone;
 }
 
-/** Two of a service on one cell, or in one zone, while the layout has them apart. */
-function unpack(strays: readonly Stray[], { zones, zoneCount }: Fleet, go: (stray: Stray) => void): void {
-  const cellOf = (row: number): number => row;
-  const views = zoneCount > 1 ? [cellOf, (row: number) => zones[row]!] : [cellOf];
-  const tallies = new Map<Spread, { now: Map<number, number>; most: number }[]>();
+/** Two of a service on one cell, or in one zone, while the layout has them apart. Strays of a service stand together. */
+function unpack(strays: readonly Stray[], fleet: Fleet, go: (stray: Stray) => void): void {
+  const tallies = [new Tally(undefined, fleet.cells.length)];
+  if (fleet.zoneCount > 1) tallies.push(new Tally(fleet.zones, fleet.zoneCount));
+  let at: Spread | undefined;
   for (const stray of strays) {
-    let tally = tallies.get(stray.service);
-    if (tally === undefined) {
-      tally = views.map((of) => ({
-        now: countBy(stray.service.lie(), of),
-        most: tolerable(Math.max(...countBy(stray.service.homes(), of).values()), of === cellOf),
-      }));
-      tallies.set(stray.service, tally);
+    if (at !== stray.service) {
+      at = stray.service;
+      for (const tally of tallies) tally.begin(at);
     }
-    if (!tally.some(({ now, most }, i) => now.get(views[i]!(stray.here))! > most)) continue;
+    if (!tallies.some((tally) => tally.isOver(stray.here))) continue;
     go(stray);
-    tally.forEach(({ now }, i) => {
-      const of = views[i]!;
-      now.set(of(stray.here), now.get(of(stray.here))! - 1);
-      now.set(of(stray.home), (now.get(of(stray.home)) ?? 0) + 1);
-    });
+    for (const tally of tallies) tally.move(stray.here, stray.home);
   }
 }
 
-/** In a zone one more than laid out is no reason to move, unless they were to be apart. */
-const tolerable = (most: number, isCell: boolean): number => (isCell || most === 1 ? most : most + 1);
+/** How many replicas of one service are on each cell, or in each zone, and how many its layout has there at most. */
+class Tally {
+  readonly #zones: Int32Array | undefined;
+  readonly #now: Int32Array;
+  #counted: number[] = [];
+  #most = 0;
 
-function countBy(rows: readonly number[], of: (row: number) => number): Map<number, number> {
-  const counts = new Map<number, number>();
-  for (const row of rows) counts.set(of(row), (counts.get(of(row)) ?? 0) + 1);
-  return counts;
+  constructor(zones: Int32Array | undefined, size: number) {
+    this.#zones = zones;
+    this.#now = new Int32Array(size);
+  }
+
+  begin(service: Spread): void {
+    const most = this.#count(service.homes());
+    // In a zone one more than laid out is no reason to move, unless they were to be apart.
+    this.#most = this.#zones === undefined || most === 1 ? most : most + 1;
+    this.#count(service.lie());
+  }
+
+  /** The most in one place. */
+  #count(rows: readonly number[]): number {
+    for (const place of this.#counted) this.#now[place] = 0;
+    this.#counted = this.#zones === undefined ? [...rows] : rows.map((row) => this.#zones![row]!);
+    let most = 0;
+    for (const place of this.#counted) most = Math.max(most, ++this.#now[place]!);
+    return most;
+  }
+
+  isOver(row: number): boolean {
+    return this.#now[this.#zones?.[row] ?? row]! > this.#most;
+  }
+
+  move(from: number, to: number): void {
+    const place = this.#zones?.[to] ?? to;
+    this.#now[this.#zones?.[from] ?? from]!--;
+    this.#now[place]!++;
+    this.#counted.push(place);
+  }
 }
 
 /** To cells with less than nine tenths of their share (and a tenth of a replica, as in fullAt), from those that have most. */
