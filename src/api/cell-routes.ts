@@ -13,13 +13,15 @@ const freshSeed = (): string => randomBytes(32).toString('base64url');
 export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
   const { host } = deps;
   app.get('/v1/status', { schema: { summary: 'What this cell is and waits for' } }, () => {
-    const { members, apps, assignments, tickets: _t, pending, ...rest } = host.view();
+    const { members, apps, assignments, tickets: _t, pending, duties, ...rest } = host.view();
+    const nameOf = (id: string): string => members.find((member) => member.id === id)?.name ?? id;
     const replicas = replicaRows(host.view()).filter(({ current }) => current);
     const me = members.find(({ self }) => self);
     return {
       ...rest,
       ...{ version: deps.version, name: me?.name ?? '', engine: me?.facts.engine ?? '', pid: process.pid },
       counters: host.cell.counters(),
+      duties: duties.map(({ by, ...order }) => ({ ...order, by: nameOf(by) })),
       ...{
         cells: members.length,
         alive: members.filter(({ state }) => state === 'alive').length,

@@ -112,9 +112,15 @@ function isRecord(value: unknown): boolean {
     lists &&
     isInt(value.master) &&
     isFlag(value.left) &&
+    maybe(isOrders)(value.orders) &&
     maybe(isFlag)(value.leaving) &&
     maybe(isInt)(value.held)
   );
+}
+
+function isOrders(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length > limits.orders) return false;
+  return value.every((order) => isObject(order) && isText(order.duty) && isInt(order.epoch) && isTexts(order.go));
 }
 
 function isVeto(value: unknown): boolean {

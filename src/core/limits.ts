@@ -31,6 +31,8 @@ export const limits = {
   connections: 40,
   /** In a small one everybody is connected with everybody. */
   connectAll: 24,
+  /** Duties that one master does at a time: more services than change at once in the largest appliance. */
+  orders: 1_000,
   /** Strict replicas in one question for leases: far above what one cell runs. */
   leases: 2_000,
   /** One spec file, and what YAML aliases may expand it to. */

@@ -186,6 +186,15 @@ export interface Veto {
   reason: string;
 }
 
+/** What the owner of a duty tells the others (placement/duties.ts). */
+export interface Order {
+  /** 'rollout/APP/SERVICE@HASH' */
+  duty: string;
+  epoch: number;
+  /** Indexes of the replicas that may change now. */
+  go: string[];
+}
+
 export type MemberState = 'alive' | 'suspect' | 'down' | 'left';
 
 /** What a cell publishes about itself, whole, whenever it changes. */
@@ -198,6 +207,8 @@ export interface MemberRecord {
   vetoes: Veto[];
   /** 0, or the epoch in which it stepped up as a master. */
   master: number;
+  /** Of the duties that it owns. */
+  orders?: Order[];
   /** It hands over what it runs, and goes then. */
   leaving?: true;
   /** It fell so often of late that it gets no replicas for a while. */
@@ -280,6 +291,8 @@ export interface ClusterView {
   apps: AppState[];
   assignments: Assignment[];
   masters: CellId[];
+  /** The orders that are obeyed here, and who gave them. */
+  duties: (Order & { by: CellId })[];
   settings: ApplianceSettings;
   /** Of the cells that decide (all, up to fifteen), those seen here, this one too: `needed` of them may run strict services. */
   quorum: { cells: number; seen: number; needed: number };

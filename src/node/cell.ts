@@ -153,6 +153,7 @@ export class Cell {
     this.#scheduling = new Scheduling({
       ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
       ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases, out },
+      masters: () => mastersOf(this.#live()),
     });
     this.#hearing = new Hearing({
       ...{ self, voice: this.#voice, membership: this.#membership, admission: this.#admission },
@@ -334,6 +335,7 @@ export class Cell {
       ...{ name: this.#name, addrs: this.#addrs, facts: this.#facts, load: this.#load },
       ...{ units: this.#supervisor.statuses(), vetoes: this.#supervisor.vetoes() },
       ...{ master: this.#masters.epoch, left: this.#left },
+      ...(this.#scheduling.orders.length > 0 ? { orders: this.#scheduling.orders } : {}),
       ...(this.#leaving ? { leaving: true as const } : {}),
       ...(this.#held > 0 ? { held: this.#held } : {}),
     };
@@ -404,7 +406,12 @@ export class Cell {
         assignments: this.#scheduling.assignments,
       },
       ...{ settings: this.#document.settings(), quorum: this.#quorum.seen() },
-      ...{ masters: mastersOf(this.#live()), pending: this.#admission.pending(), join: this.#admission.join },
+      ...{
+        masters: mastersOf(this.#live()),
+        duties: this.#scheduling.duties(this.#members.heard()),
+        pending: this.#admission.pending(),
+        join: this.#admission.join,
+      },
       ...{
         tickets: this.#admission.trust?.tickets((nowMs ?? 0) + this.#clockOffsetMs) ?? [],
         counters: this.#hearing.counters(),

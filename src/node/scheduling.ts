@@ -1,15 +1,21 @@
 /** From the members and the document to what should run here: placement, kept until something that it depends on changes. */
 import type { Outbox, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
-import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView } from '../core/model.ts';
+import { limits } from '../core/limits.ts';
+import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView, Order } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
+import type { Given } from '../placement/duties.ts';
+import { epochOf, newest, ownerOf } from '../placement/duties.ts';
 import type { PlacementService } from '../placement/filter.ts';
 import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import type { Leases } from '../placement/leases.ts';
 import { leaseDefaults } from '../placement/leases.ts';
 import { Placement, place } from '../placement/place.ts';
+import type { Told } from '../runtime/reconcile.ts';
+import type { Rollout } from '../runtime/rollouts.ts';
+import { rolloutsOf, turnsOf } from '../runtime/rollouts.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
 import { toldBy } from './members.ts';
@@ -22,6 +28,7 @@ export interface SchedulingDeps {
   supervisor: Supervisor;
   members: Members;
   leases: Leases;
+  masters(): readonly CellId[];
   out: Outbox;
 }
 
@@ -41,6 +48,9 @@ export class Scheduling {
   /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
   apps: AppState[] = [];
   assignments: Assignment[] = [];
+  /** Of the duties that this cell owns. */
+  orders: Order[] = [];
+  #rollouts: readonly Rollout[] = [];
 
   constructor(deps: SchedulingDeps) {
     this.#deps = deps;
@@ -84,7 +94,27 @@ export class Scheduling {
       if (unit !== undefined) this.#fuse(unitKey(replica, unit.hash), replica, '', unit.service.driver, now);
     }
     const { maxMoves } = document.settings();
-    supervisor.want({ self, wanted, assigned, told: toldBy(members), strict, maxMoves }, now);
+    const told = toldBy(members);
+    const turns = this.#command(members, told);
+    supervisor.want({ self, wanted, assigned, told, turns, strict, maxMoves }, now);
+  }
+
+  /** Gives the orders that are mine to give; the units whose turn it is by those that I obey. */
+  #command(members: readonly MemberView[], told: ReadonlyMap<string, readonly Told[]>): Set<string> {
+    const { self } = this.#deps;
+    const rollouts = rolloutsOf(this.assignments, told);
+    const [last, masters] = [newest(members), this.#deps.masters()];
+    this.orders = rollouts
+      .filter(({ isAlone }) => !isAlone)
+      .flatMap(({ duty, go }): Order[] => {
+        const given = last.get(duty);
+        if (ownerOf(duty, masters) === self) return [{ duty, epoch: epochOf(self, given), go }];
+        // It stands until a successor has spoken: an epoch that was forgotten would be used again.
+        return given?.by === self ? [{ duty, epoch: given.epoch, go: given.go }] : [];
+      })
+      .slice(0, limits.orders);
+    this.#rollouts = rollouts;
+    return turnsOf(rollouts, (duty) => last.get(duty)?.go ?? []);
   }
 
   /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */
@@ -123,6 +153,12 @@ export class Scheduling {
   #fuse(key: string, replica: string, handle: string, driver: DriverKind, now: number): void {
     const forMs = this.#deps.leases.leftMs(replica, now);
     if (forMs > 0) this.#deps.out.push({ type: 'unit.fuse', key, handle, driver, forMs });
+  }
+
+  /** The orders that are obeyed here. */
+  duties(members: readonly MemberView[]): Given[] {
+    const last = newest(members);
+    return this.#rollouts.flatMap(({ duty }) => last.get(duty) ?? []);
   }
 
   /** Placement with another set of apps: what a deploy would do. */

@@ -2,9 +2,8 @@
  * What to do about the difference between what this cell should run and what it runs. Pure: two lists in, steps out.
  *
  * Make before break: a replica that moves away is kept until its new cell says it is ready, and one that changes is
- * kept until its successor is ready, unless both would want the same host port or volume. Changes go through a service
- * one replica at a time, in index order, and each waits until the ones before it are ready in their new form. A cell takes in
- * a few moving replicas at a time, so that one that returns is not overrun.
+ * kept until its successor is ready, unless both would want the same host port or volume. What changes waits for its
+ * turn (rollouts.ts). A cell takes in a few moving replicas at a time, so that one that returns is not overrun.
  */
 import type { UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
@@ -39,6 +38,8 @@ export interface Picture {
   told: ReadonlyMap<string, readonly Told[]>;
   /** Strict replicas, and whether one may run here now. */
   strict: ReadonlyMap<string, boolean>;
+  /** Units that may take the place of a former form now. */
+  turns: ReadonlySet<string>;
   /** So many replicas that run elsewhere may be on their way here at once. */
   maxMoves: number;
 }
@@ -97,7 +98,7 @@ function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps:
     if (current.state === 'ready') for (const { key: old } of former) steps.stop.push({ key: old, why: 'replaced' });
     return;
   }
-  if (alive.length > 0 && !isTurn(picture, unit)) return;
+  if (alive.length > 0 && !picture.turns.has(key)) return;
   const blocked = held.filter((other) => other.key !== key && needsStopFirst(unit.service));
   for (const { key: old, state } of blocked) if (state !== 'stopping') steps.stop.push({ key: old, why: 'replaced' });
   if (blocked.length === 0 && !portTaken) steps.start.push(unit);
@@ -110,21 +111,6 @@ const hostPortsOf = ({ ports }: ServiceSpec): string[] =>
 export function needsStopFirst({ ports, mounts, strict }: ServiceSpec): boolean {
   if (strict === true) return true;
   return ports.some(({ published }) => published !== undefined) || mounts.some(({ kind }) => kind === 'volume');
-}
-
-/** Is every earlier replica of the service ready in its new form, or not there in an old one? */
-function isTurn(picture: Picture, unit: UnitSpec): boolean {
-  const number = Number(unit.index);
-  if (Number.isNaN(number)) return true;
-  for (let index = 1; index < number; index++) {
-    const earlier = `${unit.app}/${unit.service.name}/${index}`;
-    // What has no place now would never be ready: it waits by itself.
-    if (picture.assigned.get(earlier)?.cell === undefined) continue;
-    const told = picture.told.get(earlier) ?? [];
-    if (told.some(({ hash, state }) => hash === unit.hash && (state === 'ready' || state === 'exited'))) continue;
-    if (told.some(({ hash, state }) => hash !== unit.hash || state !== 'ready')) return false;
-  }
-  return true;
 }
 
 /** A replica that does not belong here: stop it as soon as nobody misses it. */

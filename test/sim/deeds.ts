@@ -8,7 +8,7 @@ import type { World } from './world.ts';
 
 export const faults = [
   ...['crash', 'power', 'disk', 'rolling', 'blackout', 'pause', 'slow', 'clock'],
-  ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'lies', 'join'],
+  ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'heavy', 'lies', 'join'],
 ] as const;
 export type Fault = (typeof faults)[number] & string;
 
@@ -54,10 +54,12 @@ const harms: Record<string, Deed> = {
     scene.world.crash(victim);
     if (scene.world.hosts.get(victim)!.disk.updates.pop() !== undefined) scene.diary.disksLost++;
   },
+  // One after the other; of many several at once, so that all are through in a few seconds.
   rolling: ({ world, random }) => {
+    const pace = Math.min(1, 12 / world.up().length);
     let at = 0;
     for (const { name } of world.up()) {
-      world.after((at += random.between(200, 800)), () => world.crash(name));
+      world.after((at += random.between(200, 800) * pace), () => world.crash(name));
       world.after(at + random.between(50, 700), () => {
         if (world.hosts.get(name)!.cell === undefined) world.start(name);
       });
@@ -98,6 +100,10 @@ const harms: Record<string, Deed> = {
   },
   broken: ({ world, random }, victim) => {
     world.hosts.get(victim)!.broken.set(`image-${random.below(3)}`, 'no space');
+  },
+  // What takes long to start: changes go on while other things happen.
+  heavy: ({ world, random }) => {
+    for (const host of world.hosts.values()) host.startFactor = random.between(5, 30);
   },
   lies: ({ world, random }, victim, isUp) => {
     if (isUp) world.say(victim, random.pick([100, 1_000, 64_000, 1_000_000])!);
@@ -169,6 +175,7 @@ export function mend({ world }: Scene): void {
   for (const host of world.hosts.values()) {
     host.broken.clear();
     host.slowMs = 0;
+    host.startFactor = 1;
     if (host.cell === undefined) world.start(host.name);
     if (host.saysCpuMilli !== host.cpuMilli) world.say(host.name, host.cpuMilli);
     world.setClock(host.name, 0);

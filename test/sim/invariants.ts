@@ -52,6 +52,22 @@ export const always: readonly Invariant[] = [
     },
   },
   {
+    name: 'of the orders for a duty the newest is obeyed',
+    check: (world) => {
+      for (const { name } of world.up()) {
+        const { duties, members } = world.view(name);
+        for (const { duty, epoch, by } of duties) {
+          const given = members.flatMap(({ id, orders = [] }) => orders.map((order) => ({ ...order, id })));
+          const newer = given.find(
+            (one) => one.duty === duty && (one.epoch > epoch || (one.epoch === epoch && one.id > by)),
+          );
+          if (newer !== undefined) return `${name} obeys epoch ${epoch} of ${duty}, and knows ${newer.epoch}`;
+        }
+      }
+      return undefined;
+    },
+  },
+  {
     name: 'no replica is placed twice in one view',
     check: (world) => {
       for (const { name } of world.up()) {
@@ -144,6 +160,21 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
         const { masters } = world.view(name);
         if (masters.length < Math.min(2, world.hosts.size) || masters.length > 3)
           return `${name} sees ${masters.length}`;
+      }
+      return undefined;
+    },
+  },
+  {
+    name: 'every duty is owned by one master, the same in all views',
+    withinMs: 10_000,
+    check: (world) => {
+      const seen = new Set(world.up().map(({ name }) => JSON.stringify(world.view(name).duties)));
+      if (seen.size > 1) return [...seen].join(' | ');
+      const { duties, masters, members } = world.view(world.up()[0]!.name);
+      for (const { duty, by } of duties) {
+        const owners = members.filter(({ orders = [] }) => orders.some((order) => order.duty === duty));
+        if (owners.length !== 1 || owners[0]!.id !== by || !masters.includes(by))
+          return `${duty} is owned by ${owners.map(({ name }) => name).join(' ')}`;
       }
       return undefined;
     },

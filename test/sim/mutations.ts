@@ -50,9 +50,15 @@ export const mutations: readonly Mutation[] = [
     put: 'const untilMs = round.sentMs + leaseMs * 3;',
   },
   {
-    name: 'a replica that fits nowhere holds up the others',
-    file: 'src/runtime/reconcile.ts',
-    find: 'if (picture.assigned.get(earlier)?.cell === undefined) continue;',
-    put: '',
+    name: 'a replica that is new elsewhere counts as changed at home',
+    file: 'src/runtime/rollouts.ts',
+    find: 'const isOld = units.some((unit) => unit.cell === cell && unit.hash !== hash && isUp(unit));',
+    put: 'const isOld = false;',
+  },
+  {
+    name: 'the epoch of an order is not checked',
+    file: 'src/placement/duties.ts',
+    find: 'if (other === undefined || isNewer({ ...order, by }, other)) orders',
+    put: 'if (other === undefined) orders',
   },
 ];

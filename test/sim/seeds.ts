@@ -6,6 +6,7 @@ import type { LifeOptions } from './life.ts';
 import { drawn } from './life.ts';
 
 const strictFaults: readonly Fault[] = ['crash', 'partition', 'rolling', 'pause'];
+const dutyFaults: readonly Fault[] = ['crash', 'partition', 'heavy'];
 
 export const seedsFile = join(import.meta.dirname, 'seeds.txt');
 
@@ -21,7 +22,9 @@ export function fixedLives(): LifeOptions[] {
     });
   const small = Array.from({ length: 40 }, (_, i): LifeOptions => ({ seed: `fault-${i}` }));
   // Strict services through restarts, cuts and pauses: seeds that find each bug of mutations.ts.
-  const strict = [1, 4, 12, 25, 108, 138].map((i): LifeOptions => ({ seed: `strict-${i}`, faults: strictFaults }));
+  const strict = [1, 4, 25, 66, 138].map((i): LifeOptions => ({ seed: `strict-${i}`, faults: strictFaults }));
+  // Rollouts that take long, while those who lead them come and go.
+  const duties = [4, 7, 25, 46, 79].map((i): LifeOptions => ({ seed: `duty-${i}`, faults: dutyFaults, cells: 5 }));
   const large = Array.from({ length: 3 }, (_, i): LifeOptions => ({ seed: `many-${i}`, between: [30, 60], deeds: 25 }));
-  return [...kept, ...strict, ...small, ...large];
+  return [...kept, ...strict, ...duties, ...small, ...large];
 }

@@ -79,6 +79,7 @@ interface Status {
   strict: number;
   quorum: { cells: number; seen: number; needed: number };
   masters: string[];
+  duties: { duty: string; by: string; epoch: number; go: string[] }[];
   join?: { code?: string; appliance?: string; refused?: string };
 }
 
@@ -127,6 +128,8 @@ function statusText(status: Status): string {
     `apps       ${status.apps}, replicas ${replicas}${status.pendingReplicas > 0 ? red(`, ${status.pendingReplicas} fit nowhere (osca why APP/SERVICE)`) : ''}`,
   );
   lines.push(...quorumLines(status));
+  for (const { duty, by, go } of status.duties)
+    lines.push(`duty       ${duty.replace(/@.*/, '')}: ${by} leads${go.length > 0 ? `, now ${go.join(' ')}` : ''}`);
   lines.push(`engine     ${status.engine === '' ? yellow('none: runs plain processes only') : status.engine}`);
   return lines.join('\n');
 }
