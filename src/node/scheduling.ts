@@ -114,7 +114,10 @@ export class Scheduling {
       })
       .slice(0, limits.orders);
     this.#rollouts = rollouts;
-    return turnsOf(rollouts, (duty) => last.get(duty)?.go ?? []);
+    // What I have just said holds for me at once.
+    const others = members.filter(({ id }) => id !== self);
+    const now = newest([...others, { id: self, orders: this.orders }]);
+    return turnsOf(rollouts, (duty) => now.get(duty)?.go ?? []);
   }
 
   /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */

@@ -206,6 +206,50 @@ describe('three hosts', () => {
     await until('no duplicates', async () => (await running('shop')) === 3, 60_000);
   });
 
+  it('hand over on SIGTERM: what a cell ran is ready elsewhere before it is gone', async () => {
+    const gone = h(2).leave();
+    let isGone = false;
+    void gone.then(() => (isGone = true));
+    while (!isGone) {
+      const ready = (await h(1).replicas('shop')).filter(({ state }) => state === 'ready');
+      expect(new Set(ready.map(({ index }) => index)).size).toBe(3);
+    }
+    expect((await settled(h(1), 'shop', 3)).filter((one) => one.endsWith('@h2'))).toEqual([]);
+    expect((await h(2).containers()).filter((name) => name.startsWith('osca-shop-'))).toEqual([]);
+    expect((await h(1).cells()).find(({ name }) => name === 'h2')?.state).toBe('left');
+    await h(2).up('--name', 'h2');
+    await together();
+    await until('its share is back', async () =>
+      (await settled(h(1), 'shop', 3, 60_000)).some((one) => one.endsWith('@h2')),
+    );
+  });
+
+  it('end a strict service with its lease where the daemon is dead, before it runs elsewhere', async () => {
+    const strict = compose('db', 1, '    x-osca: { singleton: strict }\n');
+    await h(1).ok('deploy', file(h(1), 'db.yaml', strict));
+    const [placed] = await settled(h(1), 'db', 1);
+    const home = all().find(({ name }) => placed!.endsWith(`@${name}`))!;
+    const witness = all().find((host) => host !== home)!;
+    home.crashDaemon();
+    const heir = await until(
+      'it runs elsewhere',
+      async () => {
+        const rows = await witness.replicas('db');
+        const row = rows.find(({ state, cell }) => state === 'ready' && cell !== home.name);
+        return all().find(({ name }) => name === row?.cell);
+      },
+      60_000,
+    );
+    const [before, after] = [await home.lifeOf('osca-db-'), await heir.lifeOf('osca-db-')];
+    expect(before.running).toBe(false);
+    expect(after.running).toBe(true);
+    expect(before.endedMs).toBeLessThan(after.startedMs);
+    await home.up('--name', home.name);
+    await together();
+    await settled(h(1), 'db', 1);
+    await h(1).ok('rm', 'db');
+  });
+
   it('remove a cell: its replicas move, it is out', async () => {
     await h(1).ok('cell', 'rm', 'h3');
     await until(

@@ -219,6 +219,15 @@ export class LabHost {
     return list.map(({ Names }) => (Names[0] ?? '').replace(/^\//, '')).sort();
   }
 
+  /** When the newest container of that name began and ended, by the engine. */
+  async lifeOf(prefix: string): Promise<{ running: boolean; startedMs: number; endedMs: number }> {
+    const list = await this.docker.listContainers({ all: true });
+    const named = list.filter(({ Names }) => Names.some((name) => name.startsWith(`/${prefix}`)));
+    const newest = named.sort((a, b) => b.Created - a.Created)[0]!;
+    const { State } = await this.docker.getContainer(newest.Id).inspect();
+    return { running: State.Running, startedMs: Date.parse(State.StartedAt), endedMs: Date.parse(State.FinishedAt) };
+  }
+
   // -- cell --------------------------------------------------------------------------------------------------------
 
   /** Starts the daemon with `osca up`; resolves when its API answers. */
@@ -258,12 +267,21 @@ export class LabHost {
     const pid = this.daemonPid;
     sh('kill', '-STOP', String(pid));
     await new Promise((done) => setTimeout(done, ms));
-    sh('kill', '-CONT', String(pid));
+    // nsenter stops with what it started, and would not see it end.
+    sh('kill', '-CONT', String(pid), String(this.#daemon!.pid));
   }
 
   crashDaemon(): void {
     const pid = this.daemonPid;
     if (pid > 0) trySh('kill', '-9', String(pid));
+    this.#daemon = undefined;
+  }
+
+  /** Asks the daemon to go, as a service manager does; resolves when it is gone. */
+  async leave(): Promise<void> {
+    const pid = this.daemonPid;
+    sh('kill', '-TERM', String(pid));
+    await until(`the daemon of ${this.name} has ended`, () => !isAlive(pid), 40_000);
     this.#daemon = undefined;
   }
 

@@ -65,6 +65,21 @@ describe('a rollout', () => {
     }
   });
 
+  it('goes through on a cell that is alone, for good or cut off', () => {
+    for (const count of [1, 3]) {
+      const world = appliance(count, { seed: `alone-${count}` });
+      world.get('h1', deploy('one'));
+      world.until(() => forms(world).size === replicas, 30_000, 'all run');
+      world.partition([['h1'], [...world.hosts.keys()].filter((name) => name !== 'h1')]);
+      world.run(15_000);
+      world.get('h1', deploy('two'));
+      const { hash } = world.view('h1').assignments[0]!;
+      const mine = (): string[] =>
+        [...world.hosts.get('h1')!.containers.values()].filter((one) => one.running).map((one) => one.hash);
+      world.until(() => mine().length === replicas && mine().every((one) => one === hash), 20_000, 'all changed');
+    }
+  });
+
   it('goes on under another master when its leader dies, in a higher epoch', () => {
     for (const seed of ['heir-1', 'heir-2', 'heir-3']) {
       const { world, hash } = begun(seed);
