@@ -389,7 +389,7 @@ export class Membership {
     this.#detector.there(peer);
   }
 
-  /** Somebody holds this member down: see for myself. */
+  /** Somebody holds this member down: see for myself, and let it know, so that it can say that it lives. */
   onHearsay(id: CellId, inc: number, now: number): void {
     const member = this.#members.get(id);
     if (id === this.#deps.self) {
@@ -398,7 +398,9 @@ export class Membership {
     }
     if (member === undefined && this.#deps.isAdmitted(id)) this.#rumoured.set(id, inc);
     if (member === undefined || member.inc !== inc) return;
-    if (member.state === 'alive' || member.state === 'suspect') this.#detector.verify(id, now);
+    if (member.state !== 'alive' && member.state !== 'suspect') return;
+    this.#detector.verify(id, now);
+    this.#send(id, { t: 'dispute', inc });
   }
 
   #send(to: CellId, frame: Frame): void {
