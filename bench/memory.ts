@@ -79,7 +79,8 @@ export async function benchMemory(count: number, tell: (text: string) => void): 
   const update = document.change(() => {
     admit(me.id, 'real');
     for (const { sealer, name } of peers) admit(sealer.id, name);
-    document.markVoters(peers.slice(0, 15).map(({ sealer }) => sealer.id));
+    document.setVoters({ ids: peers.slice(0, 15).map(({ sealer }) => sealer.id), number: 1 });
+    document.setVoters({ counts: 1 });
   })!;
   const store = Store.open(folder);
   store.append([update]);

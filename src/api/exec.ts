@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { unitKey } from '../core/events.ts';
 import { ExecUnpacker, execKind, holdBack, packExec } from '../core/exec-frames.ts';
@@ -125,6 +125,11 @@ async function runHere(
       socket.destroy();
     }
   });
+  // Who is held back would not be seen to go: an empty frame now and then finds out.
+  const asking = setInterval(() => {
+    if (socket.isPaused() && socket.writableLength === 0) socket.write(packExec(execKind.stdout, Buffer.alloc(0)));
+  }, askEveryMs);
+  socket.once('close', () => clearInterval(asking));
   // An upgraded socket stays half open when its other end goes; stdin ends by a frame of its own.
   socket.once('end', () => session.kill()).once('close', () => session.kill());
   if (socket.destroyed) session.kill();
@@ -133,11 +138,15 @@ async function runHere(
     kind = execKind.error;
     return reasonOf(error);
   });
-  await drained(session.output, socket);
+  await Promise.all([session.output, session.errors].map((output) => output && drained(output, socket)));
+  // What comes in now is for nobody; read on, so that its end is seen.
+  clearInterval(asking);
+  socket.resume();
   socket.end(packExec(kind, Buffer.from(words)));
 }
 
 const quietMs = 500;
+const askEveryMs = 1_000;
 
 /**
  * What the process wrote last must go before its exit code, however slowly it is read. A child that it left behind may hold its
@@ -150,7 +159,7 @@ async function drained(output: NodeJS.ReadableStream, socket: Duplex): Promise<v
   while (output.readable && !socket.destroyed && (heard || output.isPaused())) {
     heard = false;
     const silence = new AbortController();
-    await Promise.race([ended, setTimeout(quietMs, undefined, silence)]);
+    await Promise.race([ended, delay(quietMs, undefined, silence)]);
     silence.abort();
   }
 }

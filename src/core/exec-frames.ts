@@ -35,12 +35,22 @@ export class ExecUnpacker {
   }
 }
 
-/** Reads no more of one until the other has taken what it was given. */
+/** Reads no more of one until the other has taken what it was given, or is gone. */
 export function holdBack(
   from: { isPaused(): boolean; pause(): unknown; resume(): unknown },
-  to: { once(event: 'drain', listener: () => void): unknown },
+  to: {
+    destroyed?: boolean;
+    once(event: 'drain' | 'close', listener: () => void): unknown;
+    removeListener(event: 'drain' | 'close', listener: () => void): unknown;
+  },
 ): void {
-  if (from.isPaused()) return;
+  if (to.destroyed === true || from.isPaused()) return;
   from.pause();
-  to.once('drain', () => from.resume());
+  const goOn = (): void => {
+    to.removeListener('drain', goOn);
+    to.removeListener('close', goOn);
+    from.resume();
+  };
+  to.once('drain', goOn);
+  to.once('close', goOn);
 }

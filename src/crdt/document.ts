@@ -4,7 +4,7 @@
  * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
  *     apps   current/APP -> revision id   rev/APP/ID -> Revision   stop/APP -> 'all' | [services]   restart/APP/SVC -> n
- *     cells  name/ID   label/ID/KEY   drain/ID   voter/ID         settings  NAME -> number
+ *     cells  name/ID   label/ID/KEY   drain/ID   voter/ID -> number         settings  NAME -> number         meta  voters -> number
  *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
  * No key is written by two cells at once as a rule, so an update seldom waits for another: a storm of admissions arrives in
@@ -226,13 +226,20 @@ export class WantedDocument {
     }
   }
 
-  /** Does it decide on leases (node/quorum.ts)? */
-  isVoter(id: CellId): boolean {
-    return this.#cells.has(`voter/${id}`);
+  /** From which list of voters on it is on it (node/quorum.ts). */
+  voterNumber(id: CellId): number | undefined {
+    const number = this.#cells.get(`voter/${id}`);
+    return typeof number === 'number' ? number : undefined;
   }
 
-  markVoters(ids: readonly CellId[]): void {
-    for (const id of ids) if (!this.isVoter(id)) this.#cells.set(`voter/${id}`, true);
+  /** The list that counts. */
+  get votersCount(): number {
+    return Number(this.#doc.getMap('meta').get('voters') ?? 0);
+  }
+
+  setVoters(voters: Voters): void {
+    if ('counts' in voters) this.#doc.getMap('meta').set('voters', voters.counts);
+    else for (const id of voters.ids) this.#cells.set(`voter/${id}`, voters.number);
   }
 
   dropCell(id: CellId): void {
@@ -335,6 +342,9 @@ export class WantedDocument {
     }
   }
 }
+
+/** A longer list of voters, or that one counts now. */
+export type Voters = { ids: readonly CellId[]; number: number } | { counts: number };
 
 const noSettings: CellSettings = { labels: {}, drain: false };
 

@@ -99,6 +99,11 @@ export class Replication {
     return true;
   }
 
+  /** All that is known here is on this disk. */
+  get isStored(): boolean {
+    return this.#stored >= this.#token;
+  }
+
   onPersisted(token: number): void {
     this.#stored = Math.max(this.#stored, token);
     for (const write of this.#writes) if (write.token <= this.#stored) write.onDisk = true;

@@ -293,13 +293,13 @@ export class Cell {
     this.#out.push({ type: 'event', event: { level: held > 0 ? 'warn' : 'info', kind: 'cell.held', message } });
   }
 
-  /** A duty of the first master. */
   #admitVoters(now: number): void {
-    const { newcomers } = this.#quorum;
-    if (newcomers.length === 0) return;
-    const isSafe = this.#quorum.mayDecideAtOnce(this.#leases.hasPromised(now));
-    if (!isSafe && (mastersOf(this.#live())[0] !== this.id || !this.#leases.isAgreed(now))) return;
-    this.#replication.note(() => this.#document.markVoters(newcomers));
+    const voters = this.#quorum.step({
+      isStored: this.#replication.isStored,
+      hasPromised: this.#leases.hasPromised(now),
+      isAgreed: () => this.#leases.isAgreed(now),
+    });
+    if (voters !== undefined) this.#replication.note(() => this.#document.setVoters(voters));
   }
 
   #onDocument(): void {

@@ -7,7 +7,7 @@ import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import type { Given } from '../placement/duties.ts';
-import { epochOf, newest, ownerOf } from '../placement/duties.ts';
+import { epochOf, newest, obeyed, ownerOf } from '../placement/duties.ts';
 import type { PlacementService } from '../placement/filter.ts';
 import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import type { Leases } from '../placement/leases.ts';
@@ -112,11 +112,12 @@ export class Scheduling {
         // It stands until a successor has spoken: an epoch that was forgotten would be used again.
         return given?.by === self ? [{ duty, epoch: given.epoch, go: given.go }] : [];
       })
+      // Those that stand still must not keep others from going on.
+      .sort((a, b) => Number(b.go.length > 0) - Number(a.go.length > 0))
       .slice(0, limits.orders);
     this.#rollouts = rollouts;
     // What I have just said holds for me at once.
-    const others = members.filter(({ id }) => id !== self);
-    const now = newest([...others, { id: self, orders: this.orders }]);
+    const now = obeyed(members.map((member) => (member.self ? { ...member, orders: this.orders } : member)));
     return turnsOf(rollouts, (duty) => now.get(duty)?.go ?? []);
   }
 
@@ -160,7 +161,7 @@ export class Scheduling {
 
   /** The orders that are obeyed here. */
   duties(members: readonly MemberView[]): Given[] {
-    const last = newest(members);
+    const last = obeyed(members);
     return this.#rollouts.flatMap(({ duty }) => last.get(duty) ?? []);
   }
 

@@ -9,9 +9,7 @@
  * 2012; leases: Gray and Cheriton, SOSP '89). A cell that has just started may have promised before: it promises nothing
  * for the length of a lease.
  *
- * Who counts changes as cells come. Promises are exchanged only between cells that know the same list; a majority is one of
- * all on the list (of fifteen, where there are more); and only those count that were let in while a majority knew of it (`voters`), so that a minority that
- * is cut off can't outgrow the others by letting cells in.
+ * Who counts changes as cells come (node/quorum.ts). Promises are exchanged only between cells that know the same list of voters.
  */
 import type { Outbox } from '../core/events.ts';
 import { encodeFrame } from '../core/frames.ts';
@@ -38,14 +36,16 @@ export const leaseDefaults: LeaseOptions = {
 
 /** Who decides. */
 export interface Electorate {
-  /** Of all that belong to the appliance: equal on cells that know the same list. */
+  /** Equal on cells that know the same voters. */
   hash: number;
   voters: ReadonlySet<CellId>;
-  /** So many voters are a majority of all. */
+  /** So many of them are a majority. */
   needed: number;
   /** Whom to ask. */
   ask: readonly CellId[];
 }
+
+export const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** Nobody decides: no lease is given or had. */
 export const noElectorate: Electorate = { hash: 0, voters: new Set(), needed: Number.POSITIVE_INFINITY, ask: [] };
@@ -63,7 +63,7 @@ interface Round {
   hash: number;
   needed: number;
   given: Map<string, Set<CellId>>;
-  /** Who knows the list of cells that I know. */
+  /** Who knows the voters that I know. */
   agree: Set<CellId>;
 }
 
@@ -148,9 +148,11 @@ export class Leases {
     for (const [replica, { untilMs }] of this.#promises) if (untilMs <= now) this.#promises.delete(replica);
   }
 
-  /** A majority of the voters has known the list of cells that I know for the length of a lease; asks them. */
+  /** A majority of the voters has known for the length of a lease who they are; asks them. */
   isAgreed(now: number): boolean {
-    if (this.#agreed?.hash === this.#decides().hash) return now - this.#agreed.sinceMs >= this.#options.leaseMs;
+    const { leaseMs, driftPercent } = this.#options;
+    if (this.#agreed?.hash === this.#decides().hash)
+      return now - this.#agreed.sinceMs >= (leaseMs * (100 + 2 * driftPercent)) / 100;
     if (now >= this.#nextMs) this.#ask(now);
     return false;
   }
@@ -209,7 +211,7 @@ export class Leases {
     if (round === undefined || round.hash !== this.#decides().hash) return;
     const { leaseMs, driftPercent } = this.#options;
     round.agree.add(from);
-    if (round.agree.size > this.#decides().voters.size / 2 && this.#agreed?.hash !== round.hash)
+    if (round.agree.size >= round.needed && this.#agreed?.hash !== round.hash)
       this.#agreed = { hash: round.hash, sinceMs: now };
     for (const replica of ok) {
       if (!round.replicas.includes(replica) || !this.#sought.has(replica)) continue;

@@ -43,9 +43,10 @@ function rolloutOf(placed: readonly Assignment[], told: ReadonlyMap<string, read
   for (const { replica, index, cell } of placed) {
     const units = told.get(replica) ?? [];
     const isOld = units.some((unit) => unit.cell === cell && unit.hash !== hash && isUp(unit));
-    const isNew = units.some((unit) => unit.hash === hash && (unit.state === 'ready' || unit.state === 'exited'));
+    const isNew = units.some((unit) => unit.hash === hash && unit.state === 'ready');
+    const hasEnded = units.some((unit) => unit.hash === hash && unit.state === 'exited');
     // What runs nowhere is on its way by itself, and keeps nobody waiting.
-    if (units.length === 0 || (isNew && !isOld)) continue;
+    if (units.length === 0 || hasEnded || (isNew && !isOld)) continue;
     (!isNew && units.some((unit) => unit.hash === hash || !isUp(unit)) ? changing : waiting).push(index);
   }
   const go = [...changing, ...waiting.slice(0, Math.max(0, parallelism - changing.length))];

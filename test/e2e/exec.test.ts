@@ -54,6 +54,29 @@ it.each([
   expect(await shell(`head -c ${bytes} /dev/zero | ${exec} sh -c '${reader}'`)).toBe(String(bytes));
 });
 
+it('errors, and the exit code', async () => {
+  const exec = `${ada.launcher} --data ${ada.folder} exec one/box --`;
+  const text = `(${exec} sh -c 'head -c ${bytes} /dev/zero >&2; exit 7'; echo $? >&3) 2>&1 >/dev/null | (sleep 2; wc -c)`;
+  expect(await shell(`exec 3>&1; ${text}`)).toBe(`7\n${bytes}`.split('\n').sort().reverse().join('\n'));
+});
+
+it('ends with its command, whatever still comes in', async () => {
+  const exec = `${ada.launcher} --data ${ada.folder} exec one/box --`;
+  expect(await shell(`yes | ${exec} head -c 2`)).toBe('y');
+}, 20_000);
+
+it('ends the command when the one who asked is gone, also while it is held back', async () => {
+  const exec = `${ada.launcher} --data ${ada.folder} exec one/box --`;
+  // More than any buffer holds goes to one who does not read, and then its sender is gone.
+  const mark = `sleep 98765.${process.pid}`;
+  const child = spawn('sh', ['-c', `head -c ${bytes} /dev/zero | exec timeout -s KILL 3 ${exec} ${mark}`], {
+    stdio: 'ignore',
+  });
+  await until('it runs', async () => (await shell(`pgrep -f "^${mark}" || true`)) !== '');
+  await new Promise((done) => child.once('close', done));
+  await until('it is gone', async () => (await shell(`pgrep -f "^${mark}" || true`)) === '', 20_000);
+}, 40_000);
+
 it('does not wait for a child that keeps the output open', async () => {
   const exec = `${ada.launcher} --data ${ada.folder} exec one/box --`;
   expect(await shell(`${exec} sh -c 'sleep 30 & echo done'`)).toBe('done');

@@ -97,6 +97,9 @@ describe('three hosts', () => {
       expect(done.stdout.trim()).toBe(`shop/web/${index}`);
       expect(done.code).toBe(7);
     }
+    const bytes = 3_000_000;
+    const loud = await h(1).osca('exec', 'shop/web/2', '--', 'sh', '-c', `head -c ${bytes} /dev/zero >&2; exit 7`);
+    expect([loud.stderr.length, loud.code]).toEqual([bytes, 7]);
   });
 
   it('deploy a spec dropped on each host in turn, and remove it with the file', async () => {

@@ -131,6 +131,16 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     },
   },
   {
+    // A few at a time, each time after a lease.
+    name: 'all cells decide on leases, up to fifteen',
+    withinMs: 200_000,
+    check: (world) => {
+      const all = Math.min(15, world.hosts.size);
+      const few = world.up().find(({ name }) => world.view(name).quorum.cells !== all);
+      return few === undefined ? undefined : `${few.name} knows ${world.view(few.name).quorum.cells}`;
+    },
+  },
+  {
     name: 'placement is the same on all cells',
     withinMs: 10_000,
     check: (world) => {

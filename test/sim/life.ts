@@ -91,8 +91,7 @@ export function live(options: LifeOptions): World {
   world.run(8_000);
   mend(scene);
   come(settled);
-  // Newcomers begin to decide on leases a lease after everybody knows them.
-  world.run(15_000);
+  world.run(5_000);
   const before = silence(world);
   world.run(20_000);
   hold([...always, ...settled]);

@@ -15,9 +15,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'one vote is a majority',
-    file: 'src/node/quorum.ts',
-    find: 'const needed = Math.floor(Math.min(all.length, most) / 2) + 1;',
-    put: 'const needed = 1;',
+    file: 'src/placement/leases.ts',
+    find: 'Math.floor(count / 2) + 1;',
+    put: 'Math.min(1, count);',
   },
   {
     name: 'records and documents are never compared',

@@ -32,7 +32,8 @@ function strictWorld(count: number, seed: string, more = {}): { world: World; ho
   const world = appliance(count, { seed, ...more });
   world.get('h1', database);
   const home = runs(world);
-  world.run(15_000);
+  world.until(() => world.view('h1').quorum.cells === count, 60_000, 'all decide');
+  world.run(12_000);
   return { world, home };
 }
 
@@ -171,12 +172,62 @@ describe('a strict service', () => {
     ]);
     for (const name of newcomers) world.start(name, String(ticket));
     world.run(120_000);
-    expect(world.view('h4').quorum.cells).toBe(9);
+    const { seen, needed } = world.view('h4').quorum;
+    expect(seen).toBeLessThan(needed);
     expect(world.running()).toEqual([`shop/db/1@${home}`]);
     world.heal();
     world.run(60_000);
     expect(world.running()).toHaveLength(1);
     expect(world.violations).toEqual([]);
+  });
+
+  it('is won by one side at most where both let new cells in', () => {
+    for (let i = 0; i < 8; i++) {
+      const { world } = strictWorld(3, `both-${i}`);
+      const { ticket } = world.get('h1', { op: 'ticket.create', uses: 4, expiresInMs: 3_600_000, seed: 'both' });
+      for (const name of ['h4', 'h5', 'h6', 'h7']) world.addHost(name);
+      for (const name of ['h4', 'h5']) world.start(name, String(ticket));
+      world.run(3_000 + i * 1_000);
+      const lone = `h${(i % 3) + 1}`;
+      const pair = ['h1', 'h2', 'h3'].filter((name) => name !== lone);
+      world.partition([
+        [...pair, 'h6', 'h7'],
+        [lone, 'h4', 'h5'],
+      ]);
+      for (const name of ['h6', 'h7']) world.start(name, String(ticket));
+      world.run(60_000);
+      expect(world.violations).toEqual([]);
+      world.heal();
+      world.until(() => world.view('h6').quorum.cells === 7, 90_000, 'all decide');
+      runs(world);
+      expect(world.violations).toEqual([]);
+    }
+  });
+
+  it('is never doubled where the cell that lets others decide forgets that it did', () => {
+    for (let i = 0; i < 6; i++) {
+      const { world } = strictWorld(2, `forget-${i}`);
+      const { ticket } = world.get('h1', { op: 'ticket.create', uses: 2, expiresInMs: 3_600_000, seed: 'forget' });
+      world.addHost('h3');
+      world.addHost('h4');
+      world.start('h3', String(ticket));
+      const before = world.view('h2').quorum.cells;
+      world.until(() => world.hosts.get('h1')!.cell!.isAdmitted(world.hosts.get('h3')!.id), 5_000, 'it is let in', 5);
+      world.run(i * 60);
+      // Its last writes never reached the disk.
+      world.powerOff('h1');
+      const { updates } = world.hosts.get('h1')!.disk;
+      updates.splice(updates.length - 2);
+      world.partition([
+        ['h1', 'h4'],
+        ['h2', 'h3'],
+      ]);
+      world.start('h1');
+      world.start('h4', String(ticket));
+      world.run(60_000);
+      expect(before).toBe(2);
+      expect(world.violations).toEqual([]);
+    }
   });
 
   it('is never doubled under loss, with clocks that drift, through cuts and returns', () => {

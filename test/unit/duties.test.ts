@@ -1,7 +1,7 @@
 /** Who owns a duty, whose order is obeyed, and what a rollout lets change. */
 import { describe, expect, it } from 'vitest';
 import type { Assignment, UnitState } from '../../src/core/model.ts';
-import { epochOf, newest, ownerOf } from '../../src/placement/duties.ts';
+import { epochOf, newest, obeyed, ownerOf } from '../../src/placement/duties.ts';
 import type { Told } from '../../src/runtime/reconcile.ts';
 import { rolloutsOf, turnsOf } from '../../src/runtime/rollouts.ts';
 
@@ -33,6 +33,16 @@ describe('a duty', () => {
     expect(newest([old, young]).get('d')).toMatchObject({ by: 'a', go: ['2'] });
     expect(newest([young, old]).get('d')).toMatchObject({ by: 'a', go: ['2'] });
     expect(newest([twin, young]).get('d')).toEqual(newest([young, twin]).get('d'));
+  });
+
+  it('is not done by the order of a dead owner, nor by an older one', () => {
+    const [dead, old] = [
+      { id: 'a', state: 'down' as const, orders: [order(2, '2')] },
+      { id: 'b', state: 'alive' as const, orders: [order(1, '1')] },
+    ];
+    expect(obeyed([dead, old]).get('d')).toBeUndefined();
+    expect(obeyed([{ ...dead, state: 'suspect' }, old]).get('d')).toMatchObject({ by: 'a', go: ['2'] });
+    expect(epochOf('b', newest([dead, old]).get('d'))).toBe(3);
   });
 
   it('has a new epoch with a new owner, and keeps it while the owner stays', () => {
@@ -92,6 +102,10 @@ describe('a rollout', () => {
 
   it('changes what is at home in its old form while its new one is ready elsewhere', () => {
     expect(go(replicas(2), tale('new ready', 'old ready, new ready c9'))).toEqual(['2']);
+  });
+
+  it('goes on past what ended by itself in its new form', () => {
+    expect(go(replicas(2), tale('old ready, new exited', 'old ready'))).toEqual(['2']);
   });
 
   it('needs nobody’s leave where there is one replica', () => {

@@ -22,7 +22,9 @@ export function addExec(osca: Command): void {
       search.set('rows', String(process.stdout.rows ?? 24));
       const { socket, head } = await clientOf(command).upgrade(`/v1/exec?${search}`);
       const code = await talk(socket, head, tty);
-      process.stdin.pause();
+      // Whatever still comes in is for nobody.
+      process.stdin.destroy();
+      socket.destroy();
       process.exitCode = code;
     });
 }

@@ -295,6 +295,8 @@ export class Transport {
   }
 
   #onOpen(connection: Connection): void {
+    // It may have ended while it was made: nobody would tell of its end again.
+    if (connection.status !== 'open') return;
     const peer = connection.remotePeer.toString();
     if (this.#handlers.isAdmitted(peer)) this.#strangers.delete(peer);
     else this.#strangers.add(peer);

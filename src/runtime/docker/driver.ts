@@ -3,13 +3,14 @@
  * owns them: a restarted daemon adopts its own, and two cells on one engine never touch each other's.
  */
 import { readFileSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
+import { holdBack } from '../../core/exec-frames.ts';
 import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
@@ -169,11 +170,7 @@ export class DockerDriver implements RuntimeDriver {
     const kill = (): void => void stream.destroy();
     if (tty) return { input: stream, output: stream, resize, kill, exitCode };
     const [output, errors] = [new PassThrough(), new PassThrough()];
-    this.#docker.modem.demuxStream(stream, output, errors);
-    stream.once('end', () => {
-      output.end();
-      errors.end();
-    });
+    split(stream, output, errors);
     return { input: stream, output, errors, resize, kill, exitCode };
   }
 
@@ -300,4 +297,23 @@ async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The engine's multiplexed stream (8-byte heads), no faster than both ends of it are read. */
+function split(stream: Duplex, output: PassThrough, errors: PassThrough): void {
+  let rest: Buffer = Buffer.alloc(0);
+  stream.on('data', (chunk: Buffer) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    while (rest.length >= 8 && rest.length >= 8 + rest.readUInt32BE(4)) {
+      const end = 8 + rest.readUInt32BE(4);
+      const to = rest[0] === 2 ? errors : output;
+      if (!to.write(rest.subarray(8, end))) holdBack(stream, to);
+      rest = rest.subarray(end);
+    }
+  });
+  const end = (): void => {
+    output.end();
+    errors.end();
+  };
+  stream.once('end', end).once('close', end);
 }
