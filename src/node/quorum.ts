@@ -8,6 +8,7 @@
  * where nothing is promised. A new list counts once it is on the disk of the one who wrote it.
  */
 import { compare, hash32 } from '../core/hash.ts';
+import { limits } from '../core/limits.ts';
 import type { CellId } from '../core/model.ts';
 import type { Voters, WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
@@ -31,9 +32,6 @@ export interface QuorumFacts {
   /** A majority of the voters has known the list for the length of a lease; asks them. */
   isAgreed(): boolean;
 }
-
-/** In a large appliance so many decide for all: a thousand cells can't ask five hundred every two seconds. */
-const most = 15;
 
 export class Quorum {
   readonly #deps: QuorumDeps;
@@ -81,7 +79,7 @@ export class Quorum {
     if (this.#pending !== undefined) return isStored ? { counts: this.#pending } : undefined;
     const room = this.#room(hasPromised);
     // Asked also while nobody waits, so that the next who comes need not.
-    const isSafe = voters.size === 0 || room === most || isAgreed();
+    const isSafe = voters.size === 0 || room === limits.voters || isAgreed();
     const ids = this.#newcomers.slice(0, Math.max(0, room - this.#voters.length));
     if (!isSafe || ids.length === 0) return undefined;
     // A list of which most are out of reach helps nobody.
@@ -93,9 +91,9 @@ export class Quorum {
   #room(hasPromised: boolean): number {
     const { length } = this.#voters;
     // Every majority of one or two has me in it; who was removed may hold a lease by another.
-    if (length <= 2 && !hasPromised && this.#deps.admission.trust?.hasRemoved === false) return most;
+    if (length <= 2 && !hasPromised && this.#deps.admission.trust?.hasRemoved === false) return limits.voters;
     let room = Math.max(1, length);
-    while (room < most && majorityOf(length) + majorityOf(room + 1) > room + 1) room++;
+    while (room < limits.voters && majorityOf(length) + majorityOf(room + 1) > room + 1) room++;
     return room;
   }
 

@@ -1,6 +1,7 @@
 /** What happened: logs of replicas, events of the appliance, the state of this cell. */
 import type { Command } from 'commander';
 import type { MergedLine } from '../../api/follow.ts';
+import { limits } from '../../core/limits.ts';
 import type { LogEvent } from '../../core/model.ts';
 import { bold, dim, green, red, say, yellow } from '../render.ts';
 import { clientOf, duration, show, wholeNumber } from '../shared.ts';
@@ -84,12 +85,16 @@ interface Status {
 }
 
 /** Strict services run only where more than half of the cells see each other. */
-function quorumLines({ phase, strict, quorum: { cells, seen, needed } }: Status): string[] {
+function quorumLines({ phase, strict, cells: all, quorum: { cells, seen, needed } }: Status): string[] {
   if (phase !== 'member') return [];
   const lines: string[] = [];
   if (seen < needed)
     lines.push(`quorum     ${red('minority')}: strict services are held back, ${seen} of ${cells} cells seen`);
-  if (strict > 0 && cells === 2)
+  if (strict > 0 && cells < Math.min(all, limits.voters))
+    lines.push(
+      `quorum     ${cells} of ${all} cells decide on strict services so far; the others follow a few at a time`,
+    );
+  else if (strict > 0 && cells === 2)
     lines.push(`quorum     ${yellow('two cells have no majority of one')}: add a third as a witness, however small`);
   return lines;
 }
