@@ -61,4 +61,10 @@ export const mutations: readonly Mutation[] = [
     find: 'if (other === undefined || isNewer({ ...order, by }, other)) orders',
     put: 'if (other === undefined) orders',
   },
+  {
+    name: 'any number of newcomers decide at once',
+    file: 'src/node/quorum.ts',
+    find: 'const room = this.#room(hasPromised);',
+    put: 'const room = Math.max(this.#room(hasPromised), limits.voters);',
+  },
 ];

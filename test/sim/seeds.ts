@@ -26,10 +26,12 @@ export function fixedLives(): LifeOptions[] {
   // Rollouts that take long, while those who lead them come and go.
   const duties = [4, 7, 25, 46, 79].map((i): LifeOptions => ({ seed: `duty-${i}`, faults: dutyFaults, cells: 5 }));
   const large = Array.from({ length: 3 }, (_, i): LifeOptions => ({ seed: `many-${i}`, between: [30, 60], deeds: 25 }));
+  // Cells come on both sides of a cut.
+  const growing = [15, 40].map((i): LifeOptions => ({ seed: `grow-${i}`, faults: ['join', 'partition'], cells: 3 }));
   // Three cells were held dead by one other, and nobody told them.
   const rumours: LifeOptions = {
     ...{ seed: 'mwqkcch4-48', cells: 32, deeds: 38 },
     faults: ['crash', 'disk', 'rolling', 'bridge', 'heavy', 'lies'],
   };
-  return [...kept, rumours, ...strict, ...duties, ...small, ...large];
+  return [...kept, ...growing, ...strict, ...duties, ...small, ...large, rumours];
 }
