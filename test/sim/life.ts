@@ -90,6 +90,9 @@ export function live(options: LifeOptions): World {
   // What was set off may go on for a moment: a rolling restart, power that returns.
   world.run(8_000);
   mend(scene);
+  // Who slept until now may find that it fell, and be held back.
+  come(settled);
+  world.run(2_000);
   come(settled);
   world.run(5_000);
   const before = silence(world);
