@@ -296,7 +296,7 @@ export class Cell {
   #admitVoters(now: number): void {
     const voters = this.#quorum.step({
       isStored: this.#replication.isStored,
-      hasPromised: this.#leases.hasPromised(now),
+      hasPromised: () => this.#leases.hasPromised(now),
       isAgreed: () => this.#leases.isAgreed(now),
     });
     if (voters !== undefined) this.#replication.note(() => this.#document.setVoters(voters));

@@ -28,7 +28,7 @@ export interface QuorumFacts {
   /** All that it wrote is on its disk. */
   isStored: boolean;
   /** Something that it promised may run now. */
-  hasPromised: boolean;
+  hasPromised(): boolean;
   /** A majority of the voters has known the list for the length of a lease; asks them. */
   isAgreed(): boolean;
 }
@@ -77,7 +77,7 @@ export class Quorum {
     const { voters } = this.electorate();
     if (!this.#isMine) return undefined;
     if (this.#pending !== undefined) return isStored ? { counts: this.#pending } : undefined;
-    const room = this.#room(hasPromised);
+    const room = this.#room(hasPromised());
     // Asked also while nobody waits, so that the next who comes need not.
     const isSafe = voters.size === 0 || room === limits.voters || isAgreed();
     const ids = this.#newcomers.slice(0, Math.max(0, room - this.#voters.length));

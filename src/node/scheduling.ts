@@ -103,6 +103,9 @@ export class Scheduling {
   #command(members: readonly MemberView[], told: ReadonlyMap<string, readonly Told[]>): Set<string> {
     const { self } = this.#deps;
     const rollouts = rolloutsOf(this.assignments, told);
+    this.#rollouts = rollouts;
+    this.orders = [];
+    if (rollouts.length === 0) return new Set();
     const [last, masters] = [newest(members), this.#deps.masters()];
     this.orders = rollouts
       .filter(({ isAlone }) => !isAlone)
@@ -115,7 +118,6 @@ export class Scheduling {
       // Those that stand still must not keep others from going on.
       .sort((a, b) => Number(b.go.length > 0) - Number(a.go.length > 0))
       .slice(0, limits.orders);
-    this.#rollouts = rollouts;
     // What I have just said holds for me at once.
     const now = obeyed(members.map((member) => (member.self ? { ...member, orders: this.orders } : member)));
     return turnsOf(rollouts, (duty) => now.get(duty)?.go ?? []);
@@ -128,11 +130,10 @@ export class Scheduling {
     const strict = keys.size === 0 ? [] : this.assignments.filter(({ app, service }) => keys.has(`${app}/${service}`));
     this.#strict = new Set(strict.map(({ replica }) => replica));
     const mine = strict.filter(({ cell }) => cell === self);
-    const placed = new Set(this.assignments.map(({ replica }) => replica));
     const held = supervisor.held().filter(({ key, replica, handle, driver }) => {
       if (this.#strict.has(replica)) return true;
       if (!leases.seeks(replica)) return false;
-      if (!placed.has(replica)) return true;
+      if (!this.assignments.some((placed) => placed.replica === replica)) return true;
       // It runs on, and is strict no more.
       this.#deps.out.push({ type: 'unit.fuse', key, handle, driver, forMs: Number.POSITIVE_INFINITY });
       return false;
@@ -161,6 +162,7 @@ export class Scheduling {
 
   /** The orders that are obeyed here. */
   duties(members: readonly MemberView[]): Given[] {
+    if (this.#rollouts.length === 0) return [];
     const last = obeyed(members);
     return this.#rollouts.flatMap(({ duty }) => last.get(duty) ?? []);
   }

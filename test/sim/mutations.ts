@@ -64,7 +64,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'any number of newcomers decide at once',
     file: 'src/node/quorum.ts',
-    find: 'const room = this.#room(hasPromised);',
-    put: 'const room = Math.max(this.#room(hasPromised), limits.voters);',
+    find: 'const room = this.#room(hasPromised());',
+    put: 'const room = Math.max(this.#room(hasPromised()), limits.voters);',
   },
 ];
