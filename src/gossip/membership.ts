@@ -66,8 +66,7 @@ export class Membership {
   readonly #observers: Observers;
   readonly #detector: Detector;
   #retarget = true;
-  #near: ReadonlySet<CellId> = new Set();
-  #nearFor = -1;
+  #near: ReadonlySet<CellId> | undefined;
   #lastTickMs: number | undefined;
   /** Grows with every change of what the view shows. */
   version = 0;
@@ -128,14 +127,19 @@ export class Membership {
    */
   neighbours(): ReadonlySet<CellId> | undefined {
     if (this.#members.size <= limits.connectAll) return undefined;
+    if (this.#near !== undefined) return this.#near;
     const { self } = this.#deps;
-    if (this.#nearFor === this.version) return this.#near;
-    this.#nearFor = this.version;
     const drawn = this.peers().map((id) => ({ id, at: hash32(id + self, 5) }));
     drawn.sort((a, b) => a.at - b.at);
     const some = drawn.slice(0, someNeighbours).map(({ id }) => id);
     this.#near = new Set([...this.#observers.subjectsOf(self), ...this.#observers.of(self), ...some]);
     return this.#near;
+  }
+
+  /** Others are here than before: whom I watch and whom I know best is to be found anew. */
+  #reshaped(): void {
+    this.#retarget = true;
+    this.#near = undefined;
   }
 
   /** Publishes my record, to everybody. */
@@ -182,7 +186,7 @@ export class Membership {
     this.#alerts.clear(id);
     this.#mine.delete(id);
     this.#deps.voice.forget(id);
-    this.#retarget = true;
+    this.#reshaped();
     this.version++;
   }
 
@@ -199,7 +203,7 @@ export class Membership {
     else if (id !== this.#deps.self) this.#observers.addSubject(id);
     this.#observers.setFit(id, present);
     this.#detector.setDown(id, to === 'down');
-    this.#retarget = true;
+    this.#reshaped();
     if (id === this.#deps.self || from === to) return;
     if ((from === 'suspect' && to === 'alive') || to === 'suspect') return;
     const name = this.#members.get(id)?.record.name ?? id;
@@ -243,7 +247,7 @@ export class Membership {
     for (const id of this.#suspects) {
       const { suspectMs } = this.#members.get(id)!;
       if (suspectMs === undefined || now - suspectMs < this.#options.suspectFitMs) continue;
-      if (this.#observers.setFit(id, false)) this.#retarget = true;
+      if (this.#observers.setFit(id, false)) this.#reshaped();
     }
   }
 
