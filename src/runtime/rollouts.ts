@@ -1,5 +1,5 @@
 /**
- * A service changes its form a few replicas at a time, in index order, each after those before it are ready in the new form. Which may
+ * A service changes its form one replica at a time, in index order, each after those before it are ready in the new form. Which may
  * change now follows from the view alone, so whoever owns the duty says the same, and a successor goes on where the last one ended.
  */
 import { unitKey } from '../core/events.ts';
@@ -9,14 +9,14 @@ import type { Told } from './reconcile.ts';
 export interface Rollout {
   /** 'rollout/APP/SERVICE@HASH' */
   duty: string;
+  /** 'APP/SERVICE' */
+  service: string;
+  hash: string;
   /** Indexes of the replicas that may change now. */
   go: string[];
   /** A service of one replica needs nobody's leave. */
   isAlone: boolean;
 }
-
-/** Replicas of one service that change at once. */
-const parallelism = 1;
 
 const isUp = ({ state }: Told): boolean => state === 'ready' || state === 'running';
 
@@ -30,14 +30,17 @@ export function rolloutsOf(assignments: readonly Assignment[], told: ReadonlyMap
     const placed = assignments.slice(from, to).filter(({ cell }) => cell !== undefined);
     const isOld = ({ replica }: Assignment): boolean =>
       (told.get(replica) ?? []).some((unit) => unit.hash !== hash && isUp(unit));
-    if (placed.some(isOld)) rollouts.push({ duty: dutyOf(app, service, hash), ...rolloutOf(placed, told, hash) });
+    if (placed.some(isOld)) rollouts.push(rolloutOf(`${app}/${service}`, hash, placed, told));
   }
   return rollouts;
 }
 
-const dutyOf = (app: string, service: string, hash: string): string => `rollout/${app}/${service}@${hash}`;
-
-function rolloutOf(placed: readonly Assignment[], told: ReadonlyMap<string, readonly Told[]>, hash: string) {
+function rolloutOf(
+  service: string,
+  hash: string,
+  placed: readonly Assignment[],
+  told: ReadonlyMap<string, readonly Told[]>,
+): Rollout {
   const changing: string[] = [];
   const waiting: string[] = [];
   for (const { replica, index, cell } of placed) {
@@ -49,15 +52,14 @@ function rolloutOf(placed: readonly Assignment[], told: ReadonlyMap<string, read
     if (units.length === 0 || hasEnded || (isNew && !isOld)) continue;
     (!isNew && units.some((unit) => unit.hash === hash || !isUp(unit)) ? changing : waiting).push(index);
   }
-  const go = [...changing, ...waiting.slice(0, Math.max(0, parallelism - changing.length))];
-  return { go, isAlone: placed.length === 1 };
+  const go = changing.length > 0 ? changing : waiting.slice(0, 1);
+  return { duty: `rollout/${service}@${hash}`, service, hash, go, isAlone: placed.length === 1 };
 }
 
 /** Keys of the units that may take the place of a former form now; `go` by duty. */
 export function turnsOf(rollouts: readonly Rollout[], go: (duty: string) => readonly string[]): Set<string> {
   const turns = new Set<string>();
-  for (const { duty, go: mine, isAlone } of rollouts) {
-    const [service, hash] = duty.slice('rollout/'.length).split('@') as [string, string];
+  for (const { duty, service, hash, go: mine, isAlone } of rollouts) {
     for (const index of isAlone ? mine : go(duty)) turns.add(unitKey(`${service}/${index}`, hash));
   }
   return turns;

@@ -18,6 +18,7 @@ import type { Owner } from './container.ts';
 import { containerName, createOptions, labelKeys, portKey } from './container.ts';
 import { pullImage } from './images.ts';
 import { readLogs } from './logs.ts';
+import { Multiplex } from './multiplex.ts';
 
 export interface DockerDriverDeps {
   docker: Docker;
@@ -299,16 +300,13 @@ async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
   }
 }
 
-/** The engine's multiplexed stream (8-byte heads), no faster than both ends of it are read. */
+/** The engine's stream as two, no faster than both are read. */
 function split(stream: Duplex, output: PassThrough, errors: PassThrough): void {
-  let rest: Buffer = Buffer.alloc(0);
+  const multiplex = new Multiplex();
   stream.on('data', (chunk: Buffer) => {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    while (rest.length >= 8 && rest.length >= 8 + rest.readUInt32BE(4)) {
-      const end = 8 + rest.readUInt32BE(4);
-      const to = rest[0] === 2 ? errors : output;
-      if (!to.write(rest.subarray(8, end))) holdBack(stream, to);
-      rest = rest.subarray(end);
+    for (const { isError, bytes } of multiplex.push(chunk)) {
+      const to = isError ? errors : output;
+      if (!to.write(bytes)) holdBack(stream, to);
     }
   });
   const end = (): void => {

@@ -1,7 +1,8 @@
-/** Log lines of a container: the engine's multiplexed stream (8-byte heads) cut into lines with their times. */
+/** Log lines of a container: the engine's multiplexed stream cut into lines with their times. */
 import type Docker from 'dockerode';
 import { limits } from '../../core/limits.ts';
 import type { LogLine, LogQuery } from '../../core/ports.ts';
+import { Multiplex } from './multiplex.ts';
 
 export async function* readLogs(container: Docker.Container, query: LogQuery): AsyncGenerator<LogLine> {
   const options = {
@@ -22,16 +23,12 @@ export async function* readLogs(container: Docker.Container, query: LogQuery): A
 }
 
 async function* cut(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<LogLine> {
-  let bytes: Buffer = Buffer.alloc(0);
+  const multiplex = new Multiplex();
   const partial = { stdout: '', stderr: '' };
   for await (const chunk of chunks) {
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-    while (bytes.length >= 8) {
-      const length = bytes.readUInt32BE(4);
-      if (bytes.length < 8 + length) break;
-      const stream = bytes[0] === 2 ? 'stderr' : 'stdout';
-      partial[stream] += bytes.toString('utf8', 8, 8 + length);
-      bytes = bytes.subarray(8 + length);
+    for (const { isError, bytes } of multiplex.push(chunk)) {
+      const stream = isError ? 'stderr' : 'stdout';
+      partial[stream] += bytes.toString();
       const lines = partial[stream].split('\n');
       partial[stream] = lines.pop()!.slice(0, limits.logLineBytes);
       for (const line of lines) yield stamped(line, stream);
