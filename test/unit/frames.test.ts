@@ -31,6 +31,15 @@ describe('a frame from outside', () => {
   });
 
   it.each([
+    ['whole', [{ duty: 'd', epoch: 1, go: ['1'] }], true],
+    ['without an epoch', [{ duty: 'd', go: ['1'] }], false],
+    ['more than one master gives', Array(limits.orders + 1).fill({ duty: 'd', epoch: 1, go: [] }), false],
+  ])('with orders that are %s', (_words, orders, ok) => {
+    const [record] = appliance(1, { seed: 'orders' }).view('h1').members;
+    expect(decodeFrame(JSON.stringify({ t: 'rec', rec: { ...record, orders } })).ok).toBe(ok);
+  });
+
+  it.each([
     ['malformed', '{"t":"ping","q":-1,"inc":1}'],
     ['malformed', '[]'],
     ['malformed', '{"t":"rec","rec":{"name":"a"}}'],
