@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../test/lab/host.ts';
 import { trySh } from '../test/lab/shell.ts';
+import { loopback } from '../test/loopback.ts';
 import { until } from '../test/until.ts';
 import { quietMachine, residentMb, series } from './measure.ts';
 
@@ -27,17 +28,7 @@ class Cell {
   }
 
   start(...more: string[]): void {
-    const local = [
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
-      '--api-port',
-      '0',
-      '--engine',
-      'none',
-      '--no-mdns',
-      '--quiet',
-      '--lifeline',
-    ];
+    const local = [...loopback, '--lifeline'];
     const args = ['--data', this.folder, 'up', '--name', this.name, ...local, ...more];
     this.child = spawn(join(root, 'osca'), args, { stdio: ['pipe', 'ignore', 'inherit'] });
   }

@@ -20,6 +20,7 @@ import { applianceId, signLink } from '../src/gossip/trust.ts';
 import { cellSeed, freshSeed, prepareFolder } from '../src/node/identity.ts';
 import { root } from '../test/lab/host.ts';
 import { trySh } from '../test/lab/shell.ts';
+import { loopback } from '../test/loopback.ts';
 import { until } from '../test/until.ts';
 import { cpuPercent, residentMb } from './measure.ts';
 
@@ -127,17 +128,7 @@ export async function benchMemory(count: number, tell: (text: string) => void): 
         );
     }
     tell(`  ${speakers.length} peers speak`);
-    const local = [
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
-      '--api-port',
-      '0',
-      '--engine',
-      'none',
-      '--no-mdns',
-      '--quiet',
-      '--lifeline',
-    ];
+    const local = [...loopback, '--lifeline'];
     const child = spawn(join(root, 'osca'), ['--data', folder, 'up', '--name', 'real', ...local], {
       stdio: ['pipe', 'ignore', 'inherit'],
     });

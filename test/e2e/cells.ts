@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { loopback, loopbackElsewhere } from '../loopback.ts';
 import { until } from '../until.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -29,16 +30,7 @@ export class TestCell {
   /** Starts the daemon; resolves when it answers. */
   async up(...more: string[]): Promise<this> {
     const args = ['--data', this.folder, 'up', '--name', this.name];
-    const local = [
-      ...(more.includes('--listen') ? [] : ['--listen', '/ip4/127.0.0.1/tcp/0']),
-      '--api-port',
-      '0',
-      '--engine',
-      'none',
-      '--no-mdns',
-      '--quiet',
-      '--lifeline',
-    ];
+    const local = [...(more.includes('--listen') ? loopbackElsewhere : loopback), '--lifeline'];
     const child = spawn(osca, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
     this.child = child;
     await until(`${this.name} answers`, async () => {

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReplicaRow } from '../../src/api/rows.ts';
+import { loopback } from '../loopback.ts';
 import { until } from '../until.ts';
 import { run, TestCell } from './cells.ts';
 
@@ -331,22 +332,7 @@ describe('two cells that both restart', () => {
 describe('a daemon that is killed', () => {
   it('finds its processes again and restarts nothing', async () => {
     const solo = new TestCell('solo');
-    const args = [
-      '--data',
-      solo.folder,
-      'up',
-      '--found',
-      '--name',
-      'solo',
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
-      '--api-port',
-      '0',
-      '--engine',
-      'none',
-      '--no-mdns',
-      '--quiet',
-    ];
+    const args = ['--data', solo.folder, 'up', '--found', '--name', 'solo', ...loopback];
     const start = async (): Promise<number> => {
       await run([...args, '--detach']);
       return (await solo.json<{ pid: number }>('status')).pid;

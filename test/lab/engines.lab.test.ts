@@ -5,6 +5,7 @@ import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DockerDriver } from '../../src/runtime/docker/driver.ts';
 import { driverSuite } from '../contract/driver.suite.ts';
+import { loopback } from '../loopback.ts';
 import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
 import { root } from './host.ts';
@@ -209,23 +210,7 @@ volumes: { keep: {} }
     mkdirSync(small);
     sh('mount', '-t', 'tmpfs', '-o', 'size=12m', 'none', small);
     try {
-      const args = [
-        '--data',
-        small,
-        'up',
-        '--found',
-        '--name',
-        'tiny',
-        '--listen',
-        '/ip4/127.0.0.1/tcp/0',
-        '--api-port',
-        '0',
-        '--engine',
-        'none',
-        '--no-mdns',
-        '--quiet',
-        '--detach',
-      ];
+      const args = ['--data', small, 'up', '--found', '--name', 'tiny', ...loopback, '--detach'];
       const tiny = async (...words: string[]) => await run(join(root, 'osca'), ['--data', small, ...words]);
       const up = await run(join(root, 'osca'), args);
       expect(up.code).toBe(0);
