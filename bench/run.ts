@@ -196,13 +196,23 @@ async function failoverKill(lab: Lab): Promise<object> {
 /** OSCA alone, often: cuts without and with loss, and a daemon that is stopped for a second. */
 async function failover(lab: Lab): Promise<object> {
   const [witness, ...victims] = lab.hosts as [LabHost, LabHost, LabHost];
-  await cellsUp(lab);
-  await witness.ok('deploy', specOf(witness, 'often'));
+  // As often as a host may fall before it is held back.
+  const afresh = async (): Promise<void> => {
+    if (witness.daemonPid > 0) {
+      await witness.ok('rm', 'often');
+      await gone(lab, 'osca-often');
+    }
+    for (const host of lab.hosts) {
+      host.crashDaemon();
+      rmSync(host.dataDir, { recursive: true, force: true });
+    }
+    await cellsUp(lab);
+    await witness.ok('deploy', specOf(witness, 'often'));
+  };
   const cut = async (times: number): Promise<number[]> => {
     const took: number[] = [];
     for (let i = 0; i < times; i++) {
       await settled(lab, 'often');
-      // In turn: a host that falls too often is held back.
       const victim = victims[i % victims.length]!;
       victim.cut();
       took.push(await timed(() => until('3 on two', () => ready(witness, 'often', victim.name), 60_000)));
@@ -211,9 +221,14 @@ async function failover(lab: Lab): Promise<object> {
     }
     return took;
   };
-  const clean = await cut(10);
+  const clean: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    await afresh();
+    clean.push(...(await cut(5)));
+  }
+  await afresh();
   lab.loss(10);
-  const lossy = await cut(4);
+  const lossy = await cut(5);
   lab.loss(0);
   await settled(lab, 'often');
   const starts = async (): Promise<string> =>

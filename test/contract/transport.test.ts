@@ -1,5 +1,6 @@
 /** The real network on loopback: garbage, strangers, frames over the limit, and a peer that is gone. */
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createSealer } from '../../src/gossip/libp2p/seal.ts';
@@ -178,6 +179,56 @@ describe('the libp2p transport', () => {
     await until('disconnected', () => !a.connected.has(b.id));
     a.transport.send(b.id, 'are you there', false);
     await until('refused', () => a.refused.includes(b.id));
+  });
+});
+
+/** A cable to a member that can be pulled where only one end notices. */
+async function cable(to: Node) {
+  const port = Number(to.transport.addrs()[0]!.split('/')[4]);
+  const near: Socket[] = [];
+  const server = createServer((socket) => {
+    const onward = connect(port, '127.0.0.1');
+    near.push(socket);
+    socket.pipe(onward, { end: false });
+    onward.pipe(socket, { end: false });
+    // The member's end stays as it is when the other breaks.
+    for (const one of [socket, onward]) one.on('error', () => {});
+    ends.push(onward);
+  });
+  const ends: Socket[] = [];
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port: at } = server.address() as { port: number };
+  return {
+    addr: `/ip4/127.0.0.1/tcp/${at}`,
+    breakNear: () => near.splice(0).forEach((socket) => void socket.destroy()),
+    close: () => {
+      server.close();
+      for (const socket of [...near, ...ends]) socket.destroy();
+    },
+  };
+}
+
+describe('a line that broke where one end did not notice', () => {
+  it('is taken up again, gossip too, as often as it happens', async () => {
+    const [a, b] = [await node(41), await node(42)];
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    const line = await cable(a);
+    try {
+      b.transport.know(a.id, [line.addr]);
+      for (let round = 0; round < 4; round++) {
+        await until('connected', () => b.connected.has(a.id));
+        await until(`gossip both ways, round ${round}`, () => {
+          a.transport.publish(`of a in ${round}: ${performance.now()}`);
+          b.transport.publish(`of b in ${round}: ${performance.now()}`);
+          const hears = (node: Node, said: string): boolean => node.frames.some(({ text }) => text.startsWith(said));
+          return hears(b, `of a in ${round}`) && hears(a, `of b in ${round}`);
+        });
+        line.breakNear();
+      }
+    } finally {
+      line.close();
+    }
   });
 });
 

@@ -12,7 +12,7 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { GossipSub } from '@libp2p/gossipsub';
 import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
 import { identify } from '@libp2p/identify';
-import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
+import type { Connection, Libp2p, PeerId, Stream, Topology } from '@libp2p/interface';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { mdns } from '@libp2p/mdns';
 import { noise } from '@libp2p/noise';
@@ -25,7 +25,7 @@ import { createLibp2p } from 'libp2p';
 import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
 import { Dialler } from './dialler.ts';
-import { guarded } from './guard.ts';
+import { guarded, meet } from './guard.ts';
 import { Link } from './link.ts';
 import { thriftyYamux } from './muxer.ts';
 import { chunkOf, toDuplex, Unpacker } from './streams.ts';
@@ -50,11 +50,15 @@ export interface TransportOptions {
   mdns: boolean;
 }
 
-type Services = { pubsub?: GossipSub };
+/** Its map of streams is public, and not in its type. */
+type Services = { pubsub?: GossipSub & { streamsOutbound: Map<string, { rawStream: Stream }> } };
 const joinProtocol = '/osca/join/1';
 const strangerFrameBytes = 65_536;
 /** A kernel on the same network answers within milliseconds; over the world within a few hundred. */
 const lookMs = 1_000;
+/** Two that dial each other at once get two connections within this time. */
+const dialMs = 5_000;
+const mendEveryMs = 2_000;
 
 export class Transport {
   readonly #node: Libp2p<Services>;
@@ -64,19 +68,29 @@ export class Transport {
   /** Connected since before they were members. */
   readonly #strangers = new Set<CellId>();
   readonly #appliance: string | undefined;
+  /** How gossip is told who is connected. */
+  readonly #gossip: readonly Topology[];
+  #mendedMs = 0;
   #tending: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  private constructor(node: Libp2p<Services>, handlers: TransportHandlers, appliance: string | undefined) {
+  private constructor(
+    node: Libp2p<Services>,
+    handlers: TransportHandlers,
+    appliance: string | undefined,
+    gossip: readonly Topology[],
+  ) {
     this.#node = node;
     this.#handlers = handlers;
     this.#appliance = appliance;
+    this.#gossip = gossip;
     this.#dialler = new Dialler(node.peerId.toString());
   }
 
   /** Listens and starts to look for others. Throws where no address can be listened on. */
   static async open(options: TransportOptions, handlers: TransportHandlers): Promise<Transport> {
     const { appliance } = options;
+    const gossip: Topology[] = [];
     const loopbackOnly = options.listen.every((addr) => addr.startsWith('/ip4/127.'));
     const announceFilter = (addrs: Multiaddr[]): Multiaddr[] =>
       loopbackOnly
@@ -98,10 +112,10 @@ export class Transport {
       services: {
         identify: identify({ protocolPrefix: 'osca' }),
         ping: ping({ protocolPrefix: 'osca' }),
-        ...(appliance === undefined ? {} : memberServices(appliance, handlers)),
+        ...(appliance === undefined ? {} : memberServices(appliance, handlers, gossip)),
       },
     });
-    const transport = new Transport(node, handlers, appliance);
+    const transport = new Transport(node, handlers, appliance, gossip);
     await transport.#wire();
     return transport;
   }
@@ -284,6 +298,25 @@ export class Transport {
     for (const addr of this.#dialler.seedsDue(now).flatMap(parseAddr)) void this.#node.dial(addr).catch(() => {});
     for (const peer of this.#dialler.surplus(now, (peer) => this.#isServed(peer))) this.drop(peer);
     for (const peer of this.#dialler.due(now)) void this.#dial(peer);
+    if (now - this.#mendedMs >= mendEveryMs) this.#mend(now);
+  }
+
+  /**
+   * Gossip opens its stream to a peer once. Where that failed, or it ended with one of two connections, or before gossip
+   * began to watch it, gossip is told of the peer again.
+   */
+  #mend(now: number): void {
+    this.#mendedMs = now;
+    const { pubsub } = this.#node.services;
+    if (pubsub === undefined) return;
+    for (const connection of this.#node.getConnections()) {
+      const peer = connection.remotePeer.toString();
+      const isYoung = Date.now() - connection.timeline.open < mendEveryMs;
+      const stream = pubsub.streamsOutbound.get(peer)?.rawStream;
+      if (isYoung || connection.status !== 'open' || stream?.status === 'open') continue;
+      pubsub.streamsOutbound.delete(peer);
+      if (this.#handlers.isAdmitted(peer)) meet(this.#gossip, connection);
+    }
   }
 
   /** Somebody reads logs or works in a shell over it. */
@@ -301,6 +334,9 @@ export class Transport {
     if (this.#handlers.isAdmitted(peer)) this.#strangers.delete(peer);
     else this.#strangers.add(peer);
     this.#dialler.opened(peer);
+    for (const other of this.#node.getConnections(connection.remotePeer)) {
+      if (other !== connection && isBroken(other, connection)) other.abort(new Error('replaced'));
+    }
     for (const [key, link] of this.#links) if (key.startsWith(`${peer} `)) link.reset();
     this.#handlers.onConnected(peer);
   }
@@ -320,7 +356,7 @@ export class Transport {
   }
 }
 
-function memberServices(appliance: string, handlers: TransportHandlers) {
+function memberServices(appliance: string, handlers: TransportHandlers, gossip: Topology[]) {
   const isAdmitted = (peer: string): boolean => handlers.isAdmitted(peer);
   const pubsub = gossipsub({
     globalSignaturePolicy: StrictNoSign,
@@ -336,10 +372,16 @@ function memberServices(appliance: string, handlers: TransportHandlers) {
     peerInfoMapper: passthroughMapper,
   });
   return {
-    pubsub: (components: Parameters<typeof pubsub>[0]) => pubsub(guarded(components, isAdmitted)) as GossipSub,
+    pubsub: (components: Parameters<typeof pubsub>[0]) =>
+      pubsub(guarded(components, isAdmitted, gossip)) as Required<Services>['pubsub'],
     dht: (components: Parameters<typeof dht>[0]) => dht(guarded(components, isAdmitted)),
   };
 }
+
+/** Nobody dials whom it is connected with: to the other side, which dialled now, the older one is gone. */
+const isBroken = (older: Connection, dialled: Connection): boolean =>
+  dialled.direction === 'inbound' &&
+  (older.direction === 'inbound' || dialled.timeline.open - older.timeline.open > dialMs);
 
 /** Without the id of the peer. */
 const plain = (addr: Multiaddr | string): string => String(addr).replace(/\/p2p\/.*$/, '');
