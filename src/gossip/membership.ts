@@ -292,8 +292,12 @@ export class Membership {
   }
 
   #sayAlert({ id, inc }: Member, on: boolean, now: number): void {
-    const sealed = this.#deps.voice.seal({ t: 'alert', who: id, inc, on });
-    this.#deps.out.push({ type: 'publish', text: sealed.text });
+    const { self, voice, out } = this.#deps;
+    const sealed = voice.seal({ t: 'alert', who: id, inc, on });
+    out.push({ type: 'publish', text: sealed.text });
+    // Those who decide with me hear it directly too: a line that broke a moment ago may carry no gossip yet.
+    const deciding = this.#members.get(id)?.state === 'down' ? [] : this.#observers.of(id);
+    for (const to of deciding) if (to !== self) this.#send(to, { t: 'give', sealed: [sealed.text] });
     this.#onAlert(sealed, now);
   }
 

@@ -55,6 +55,17 @@ describe('an appliance in World', () => {
     world.until(() => allSee(world, 3) && world.running().join() === before.join(), 20_000, 'as before');
   });
 
+  it.each([3, 8])('a death among %i is known although all gossip is lost', (count) => {
+    const world = appliance(count, { seed: 'hushed' });
+    world.run(3_000);
+    world.network.hush(100);
+    world.powerOff('h2');
+    const { id } = world.hosts.get('h2')!;
+    const stateIn = (name: string) => world.view(name).members.find((member) => member.id === id)?.state;
+    const knows = (): boolean => world.up().every(({ name }) => stateIn(name) === 'down');
+    expect(world.until(knows, 20_000, 'all know')).toBeLessThanOrEqual(5_000);
+  });
+
   it('a crashed daemon is found at once, adopts its containers and restarts nothing', () => {
     const world = appliance(3, { seed: 'crash' });
     world.get('h1', deploy('shop', 3));

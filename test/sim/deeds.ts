@@ -10,7 +10,9 @@ export const faults = [
   ...['crash', 'power', 'disk', 'rolling', 'blackout', 'pause', 'slow', 'clock'],
   ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'heavy', 'lies', 'join'],
 ] as const;
-export type Fault = (typeof faults)[number] & string;
+/** What lasts as long as the life does. */
+export const conditions = ['hush'] as const;
+export type Fault = ((typeof faults)[number] | (typeof conditions)[number]) & string;
 
 /** An acknowledged deploy: it must not be lost while one of the disks that have it is whole. */
 interface Kept {
@@ -172,6 +174,7 @@ export function happen(scene: Scene, on: ReadonlySet<string>): void {
 /** Faults stop: everybody is there, sound, and honest. */
 export function mend({ world }: Scene): void {
   world.heal();
+  world.network.hush(0);
   for (const host of world.hosts.values()) {
     host.broken.clear();
     host.slowMs = 0;

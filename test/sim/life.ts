@@ -5,7 +5,7 @@
  */
 import { Random } from '../../src/core/random.ts';
 import type { Diary, Fault, Scene } from './deeds.ts';
-import { faults, happen, mend } from './deeds.ts';
+import { conditions, faults, happen, mend } from './deeds.ts';
 import type { Invariant } from './invariants.ts';
 import { always, settled, silence } from './invariants.ts';
 import { appliance, grown } from './makers.ts';
@@ -47,7 +47,7 @@ export const commandOf = ({ seed, cells, deeds, faults: on }: Life): string =>
 export function drawn({ seed, cells, between = [3, 8], faults: given, deeds = 40 }: LifeOptions): Life {
   const random = new Random(`life/${seed}`);
   const count = random.between(...between);
-  const on = faults.filter(() => random.chance(40)) as Fault[];
+  const on = [...faults, ...conditions].filter(() => random.chance(40)) as Fault[];
   return { seed, cells: cells ?? count, faults: given ?? on, deeds };
 }
 
@@ -60,6 +60,7 @@ export function live(options: LifeOptions): World {
   const world = begun(life, network);
   const random = new Random(`deeds/${seed}`);
   if (on.has('clock')) for (const host of world.hosts.values()) host.rate = 1 + random.between(-45, 45) / 10_000;
+  if (on.has('hush')) world.network.hush(40);
   const { ticket } = world.get('h1', { op: 'ticket.create', uses: 64, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
   const diary: Diary = { kept: [], disksLost: 0, ticket: String(ticket), joined: 0 };
   const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1) };

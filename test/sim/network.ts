@@ -1,4 +1,5 @@
 /** The simulated network: one options record, one decision per frame. Drawn from its own random stream. */
+import { hash32 } from '../../src/core/hash.ts';
 import type { Random } from '../../src/core/random.ts';
 
 export interface NetworkOptions {
@@ -41,6 +42,9 @@ export class Network {
   /** More of all frames, or of those of one host, are lost until then. */
   #burst: { untilMs: number; percent: number; host: string | undefined } | undefined;
 
+  /** Of a hundred pairs, between how many gossip is lost, while all else arrives. */
+  #hushed = 0;
+
   constructor(random: Random, options: NetworkOptions) {
     this.#random = random;
     this.options = options;
@@ -74,6 +78,10 @@ export class Network {
 
   burst(untilMs: number, percent: number, host?: string): void {
     this.#burst = { untilMs, percent, host };
+  }
+
+  hush(percentOfPairs: number): void {
+    this.#hushed = percentOfPairs;
   }
 
   heal(): void {
@@ -111,6 +119,7 @@ export class Network {
    * where all are.
    */
   spread(from: string, to: string, nowMs: number, hops: number): number | undefined {
+    if (hash32([from, to].sort().join()) % 100 < this.#hushed) return undefined;
     const copies = [1, 2, 3].flatMap(() => this.deliveries(from, to, nowMs, hops));
     return copies.length === 0 ? undefined : Math.min(...copies);
   }

@@ -8,14 +8,14 @@
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Fault } from './deeds.ts';
-import { faults } from './deeds.ts';
+import { conditions, faults } from './deeds.ts';
 import type { LifeOptions } from './life.ts';
 import { Broken, commandOf, live, reduced } from './life.ts';
 import { fixedLives, keptLine, seedsFile } from './seeds.ts';
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\n  npm run sim -- [--seeds 100 | --minutes 30] [--seed NAME] [--cells 5|30-100] [--faults swarm|none|${faults.join()}] [--deeds 40] [--keep]`,
+    `${problem}\n  npm run sim -- [--seeds 100 | --minutes 30] [--seed NAME] [--cells 5|30-100] [--faults swarm|none|${[...faults, ...conditions].join()}] [--deeds 40] [--keep]`,
   );
   process.exit(2);
 }
@@ -54,7 +54,7 @@ function cellsOf(text: string): Pick<LifeOptions, 'cells' | 'between'> {
 const given = parsed();
 const named = given.faults === undefined || given.faults === 'swarm' ? undefined : given.faults.split(',');
 const chosen = named?.filter((name) => name !== 'none');
-const unknown = chosen?.find((name) => !(faults as readonly string[]).includes(name));
+const unknown = chosen?.find((name) => !([...faults, ...conditions] as readonly string[]).includes(name));
 if (unknown !== undefined) usage(`there is no fault '${unknown}'`);
 const base: Omit<LifeOptions, 'seed'> = {
   ...(given.cells === undefined ? {} : cellsOf(given.cells)),
