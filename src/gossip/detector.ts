@@ -36,6 +36,8 @@ export const detectorDefaults: DetectorOptions = {
 };
 
 const probesKept = 8;
+/** An alert is repeated each second while it holds. */
+const urgedMs = 1_500;
 
 interface Watch {
   subject: CellId;
@@ -53,8 +55,12 @@ interface Watch {
   /** Since then its kernel took a connection. */
   there: boolean;
   alerted: boolean;
+  /** Until then another observer's alert stands. */
+  urgedUntilMs: number;
   rttMs: number;
   rttVarMs: number;
+  /** The shortest of late: a stray long one does not move it. */
+  rttMinMs: number;
 }
 
 export type Verdict =
@@ -78,6 +84,12 @@ export class Detector {
   pace(subjects: number): number {
     this.#everyMs = Math.max(this.#options.probeEveryMs, this.#options.probeEachMs * subjects);
     return this.#everyMs;
+  }
+
+  /** Somebody who should be there is silent: it is worth looking more often. */
+  get isAlarmed(): boolean {
+    for (const { misses, down, alerted } of this.#watches.values()) if (misses > 0 && !down && !alerted) return true;
+    return false;
   }
 
   watches(subject: CellId): boolean {
@@ -110,7 +122,7 @@ export class Detector {
 
   #add(subject: CellId, nextMs: number, hearsay: boolean): void {
     const fresh = { down: false, probe: 0, sentMs: undefined, misses: 0, silentMs: 0, there: false };
-    const unmeasured = { alerted: false, rttMs: -1, rttVarMs: 0 };
+    const unmeasured = { alerted: false, urgedUntilMs: 0, rttMs: -1, rttVarMs: 0, rttMinMs: -1 };
     this.#watches.set(subject, { subject, hearsay, nextMs, sent: new Map(), ...fresh, ...unmeasured });
   }
 
@@ -119,7 +131,7 @@ export class Detector {
     if (watch === undefined || watch.down === down) return;
     watch.down = down;
     // What was measured while it came and went says nothing of how it answers now: it is probed at the next tick.
-    const fresh = { misses: 0, alerted: false, sentMs: undefined, nextMs: 0, rttMs: -1, rttVarMs: 0 };
+    const fresh = { misses: 0, alerted: false, sentMs: undefined, nextMs: 0, rttMs: -1, rttVarMs: 0, rttMinMs: -1 };
     if (!down) Object.assign(watch, fresh);
   }
 
@@ -137,7 +149,7 @@ export class Detector {
     const verdicts: Verdict[] = [];
     const deaf = this.#isDeaf();
     for (const watch of this.#watches.values()) {
-      if (watch.sentMs !== undefined && now - watch.sentMs >= this.#timeout(watch)) {
+      if (watch.sentMs !== undefined && now - watch.sentMs >= this.#timeout(watch, now)) {
         this.#miss(watch, now, deaf, verdicts);
       }
       if (watch.sentMs === undefined && now >= watch.nextMs) verdicts.push(this.#knock(watch, now));
@@ -190,10 +202,12 @@ export class Detector {
     watch.nextMs = now;
   }
 
-  /** Another observer misses it: if I watch it, I look now too. */
+  /** Another observer misses it: if I watch it, I look now too, and wait less for what I had thought slow. */
   hurry(subject: CellId, now: number): void {
     const watch = this.#watches.get(subject);
-    if (watch !== undefined && !watch.down && watch.sentMs === undefined) watch.nextMs = now;
+    if (watch === undefined || watch.down) return;
+    watch.urgedUntilMs = now + urgedMs;
+    if (watch.sentMs === undefined) watch.nextMs = now;
   }
 
   /** Nobody listens at its addresses: no need to knock three times. */
@@ -226,6 +240,7 @@ export class Detector {
   #measure(watch: Watch, rttMs: number): void {
     // The first answers over a new connection waited for it and say little of the path: not all is believed, and
     // the estimate falls faster than it grows.
+    watch.rttMinMs = watch.rttMinMs < 0 ? rttMs : Math.min(rttMs, watch.rttMinMs * 1.1);
     if (watch.rttMs < 0) {
       watch.rttMs = Math.min(rttMs, this.#options.timeoutMinMs / 2);
       watch.rttVarMs = watch.rttMs / 2;
@@ -235,10 +250,13 @@ export class Detector {
     watch.rttMs += (rttMs - watch.rttMs) / (rttMs < watch.rttMs ? 2 : 8);
   }
 
-  #timeout(watch: Watch): number {
+  /** Shorter where another observer misses it too: a suspicion that is confirmed needs less time (Lifeguard's LHA-Suspicion). */
+  #timeout(watch: Watch, now: number): number {
     const { timeoutMinMs, timeoutMaxMs } = this.#options;
-    if (watch.rttMs < 0) return Math.min(timeoutMaxMs, timeoutMinMs * 2);
-    return Math.min(timeoutMaxMs, Math.max(timeoutMinMs, watch.rttMs * 2 + watch.rttVarMs * 4));
+    const firm = Math.max(timeoutMinMs * 2, watch.rttMinMs * 3);
+    if (watch.rttMs < 0) return Math.min(timeoutMaxMs, firm);
+    const patient = Math.max(timeoutMinMs, watch.rttMs * 2 + watch.rttVarMs * 4);
+    return Math.min(timeoutMaxMs, now < watch.urgedUntilMs ? Math.min(patient, firm) : patient);
   }
 
   /** Nobody of several answers: more likely me than all of them. */

@@ -110,6 +110,10 @@ export class Membership {
     return this.#members.hash;
   }
 
+  get isAlarmed(): boolean {
+    return this.#detector.isAlarmed;
+  }
+
   rttOf(id: CellId): number | undefined {
     return this.#detector.rttOf(id);
   }

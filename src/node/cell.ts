@@ -265,7 +265,7 @@ export class Cell {
       this.#settleSet = false;
       return;
     }
-    this.#setTimer('tick', this.#options.tickMs);
+    this.#setTimer('tick', this.#membership.isAlarmed ? this.#options.tickMs / 4 : this.#options.tickMs);
     this.#scheduling.tick(now);
     this.#admission.tick(now);
     this.#supervisor.tick(now);

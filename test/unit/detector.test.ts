@@ -4,7 +4,11 @@ import type { Verdict } from '../../src/gossip/detector.ts';
 import { Detector, detectorDefaults } from '../../src/gossip/detector.ts';
 
 /** What is said in `forMs` over a path whose round trip is `rttMs(now)`; undefined is silence. */
-function watched(forMs: number, rttMs: (now: number) => number | undefined, thereMs?: number): Verdict[] {
+function watched(
+  forMs: number,
+  rttMs: (now: number) => number | undefined,
+  { thereMs, urgedFromMs }: { thereMs?: number; urgedFromMs?: number } = {},
+): Verdict[] {
   const detector = new Detector(detectorDefaults);
   const answers: { atMs: number; probe: number }[] = [];
   const said: Verdict[] = [];
@@ -13,6 +17,7 @@ function watched(forMs: number, rttMs: (now: number) => number | undefined, ther
     for (const { probe } of answers.filter(({ atMs }) => atMs === now)) detector.answered('peer', probe, now, true);
     if (thereMs !== undefined && now % 100 === thereMs) detector.there('peer');
     if (now % 100 !== 0) continue;
+    if (urgedFromMs !== undefined && now >= urgedFromMs && now % 1_000 === 0) detector.hurry('peer', now);
     for (const verdict of detector.tick(now)) {
       said.push(verdict);
       const rtt = rttMs(now);
@@ -33,9 +38,24 @@ describe('the detector', () => {
 
   it.each([300, 700])('gets used to a path that becomes slower: %i ms', (rtt) => {
     // The machine answers a plain connection as late, and in time.
-    const said = watched(60_000, (now) => (now < 10_000 ? 20 : rtt), 50);
+    const said = watched(60_000, (now) => (now < 10_000 ? 20 : rtt), { thereMs: 50 });
     expect(count(said, 'lost')).toBe(0);
     expect(count(said, 'look')).toBeLessThan(10);
+  });
+
+  it('is patient after a few late answers, but not where another observer hears nothing either', () => {
+    const strays = (now: number): number | undefined => (now < 8_000 ? 20 : now < 10_000 ? 400 : undefined);
+    expect(count(watched(11_300, strays), 'lost')).toBe(0);
+    expect(count(watched(11_300, strays, { urgedFromMs: 10_000 }), 'lost')).toBe(1);
+  });
+
+  it('does not take a slow path for silence because another observer does', () => {
+    expect(
+      count(
+        watched(60_000, () => 700, { urgedFromMs: 20_000 }),
+        'lost',
+      ),
+    ).toBe(0);
   });
 
   it('probes a member that has come back at the next tick', () => {
@@ -58,13 +78,13 @@ describe('the detector', () => {
     ).toBe(1);
     expect(
       count(
-        watched(13_500, (now) => (now < 10_000 ? 10 : undefined), 50),
+        watched(13_500, (now) => (now < 10_000 ? 10 : undefined), { thereMs: 50 }),
         'lost',
       ),
     ).toBe(0);
     expect(
       count(
-        watched(16_000, (now) => (now < 10_000 ? 10 : undefined), 50),
+        watched(16_000, (now) => (now < 10_000 ? 10 : undefined), { thereMs: 50 }),
         'lost',
       ),
     ).toBe(1);
