@@ -174,7 +174,7 @@ export class Detector {
     watch.sentMs = undefined;
     watch.nextMs = watch.down ? now + this.#options.probeDownEveryMs : now;
     if (watch.down) return;
-    const needed = this.#options.missesToAlert * (deaf ? 2 : 1);
+    const needed = (this.#options.missesToAlert - (now < watch.urgedUntilMs ? 1 : 0)) * (deaf ? 2 : 1);
     if (watch.misses < needed && !watch.hearsay)
       verdicts.push({ kind: 'ask', subject: watch.subject, probe: watch.probe });
     const busy = watch.there && now - watch.silentMs < this.#options.busyMs;
@@ -202,7 +202,7 @@ export class Detector {
     watch.nextMs = now;
   }
 
-  /** Another observer misses it: if I watch it, I look now too, and wait less for what I had thought slow. */
+  /** Another observer misses it: if I watch it, I look now too, once less, and wait less for what I had thought slow. */
   hurry(subject: CellId, now: number): void {
     const watch = this.#watches.get(subject);
     if (watch === undefined || watch.down) return;
