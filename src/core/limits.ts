@@ -33,6 +33,8 @@ export const limits = {
   connectAll: 24,
   /** Duties that one master does at a time: more services than change at once in the largest appliance. */
   orders: 1_000,
+  /** Replicas of one app that change at once, whatever its file says: they are listed in a record. */
+  rolloutAtOnce: 100,
   /** Cells that decide on leases: a thousand can't ask five hundred every two seconds. */
   voters: 15,
   /** Strict replicas in one question for leases: far above what one cell runs. */

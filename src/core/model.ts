@@ -59,6 +59,24 @@ export interface Constraint {
 
 export type DriverKind = 'docker' | 'process';
 
+/** How a change goes through a service (Compose: deploy.update_config and deploy.rollback_config). */
+export interface UpdatePolicy {
+  /** Replicas that change at once; 0: all. */
+  parallelism: number;
+  /** From one that came to the next that goes. */
+  delayMs: number;
+  order: 'start-first' | 'stop-first';
+  /** A replica that falls this soon after it came has failed. */
+  monitorMs: number;
+  /** Of all replicas, how many may fail. */
+  maxFailureRatio: number;
+  onFailure: 'rollback' | 'pause' | 'continue';
+}
+
+export const updateDefaults: UpdatePolicy = {
+  ...{ parallelism: 1, delayMs: 0, order: 'start-first', monitorMs: 5_000, maxFailureRatio: 0, onFailure: 'rollback' },
+};
+
 /** One service of an app, normalised: every default filled in, every path absolute, every duration in ms. */
 export interface ServiceSpec {
   name: string;
@@ -89,6 +107,9 @@ export interface ServiceSpec {
   strict?: boolean;
   resources: Resources;
   constraints: Constraint[];
+  /** What the file says of it; the rest as in updateDefaults. */
+  update?: Partial<UpdatePolicy>;
+  rollback?: Partial<UpdatePolicy>;
 }
 
 export interface AppSpec {
@@ -106,14 +127,40 @@ export interface Revision {
   by: string;
   /** What made it: 'deploy compose.yaml', 'scale web=3'. */
   note: string;
+  /** An older one that was picked again. */
+  back?: true;
   spec: AppSpec;
+  /** How its rollout ended; absent while it goes on, or where another came before it was through. */
+  outcome?: Outcome;
+}
+
+/** `done`: all its replicas came and stayed. `undone`: too many failed, and the last that was done runs in its place. */
+export interface Outcome {
+  /** Of the revision: one that is deployed again begins anew. */
+  seq: number;
+  state: 'done' | 'undone';
+  reason?: string;
+  atMs: number;
+}
+
+/** Nothing that runs changes its form. */
+export interface Pause {
+  /** A cell's name, where a person asked; '' where too many replicas failed. */
+  by: string;
+  reason: string;
 }
 
 /** What people want of one app now. */
 export interface AppState {
   name: string;
+  /** What should run. */
   revision: Revision;
   history: Revision[];
+  /** The newest, where it was rolled back. */
+  undone?: Revision;
+  paused?: Pause;
+  /** Its failures don't count: somebody resumed it after it had paused. */
+  insists?: true;
   stopped: boolean;
   /** Services stopped one by one. */
   stoppedServices: string[];
@@ -188,10 +235,10 @@ export interface Veto {
 
 /** What the owner of a duty tells the others (placement/duties.ts). */
 export interface Order {
-  /** 'rollout/APP/SERVICE@HASH' */
+  /** 'rollout/APP@DIGEST' */
   duty: string;
   epoch: number;
-  /** Indexes of the replicas that may change now. */
+  /** 'SERVICE/INDEX' of the replicas that may change now. */
   go: string[];
 }
 

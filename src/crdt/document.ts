@@ -3,7 +3,7 @@
  * collide, and of two who touch the same the document picks one, the same everywhere (Yjs: YATA, Nicolaescu et
  * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
- *     apps   current/APP -> revision id   rev/APP/ID -> Revision   stop/APP -> 'all' | [services]   restart/APP/SVC -> n
+ *     apps   revisions, outcomes, what is stopped or paused (catalogue.ts)
  *     cells  name/ID   label/ID/KEY   drain/ID   voter/ID -> number         settings  NAME -> number         meta  voters -> number
  *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
@@ -14,14 +14,17 @@ import * as Y from 'yjs';
 import { fromBase64, toBase64 } from '../core/base64.ts';
 import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { ApplianceSettings, AppSpec, AppState, CellId, CellSettings, Revision, TrustItem } from '../core/model.ts';
+import type { ApplianceSettings, AppState, CellId, CellSettings, TrustItem } from '../core/model.ts';
 import { settingsDefaults } from '../core/model.ts';
+import { Catalogue } from './catalogue.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
 export class WantedDocument {
   readonly #doc = new Y.Doc({ gc: true });
-  readonly #apps = this.#doc.getMap<Json>('apps');
+  readonly catalogue = new Catalogue(this.#doc.getMap<Json>('apps'), (key) =>
+    this.#delete(this.#doc.getMap<Json>('apps'), key),
+  );
   readonly #cells = this.#doc.getMap<Json>('cells');
   readonly #settingsMap = this.#doc.getMap<Json>('settings');
   readonly #trust = this.#doc.getMap<string>('trust');
@@ -34,7 +37,7 @@ export class WantedDocument {
   tookIn = true;
   #captured: Uint8Array[] = [];
   #deleting = false;
-  #cache: { apps?: AppState[]; sv?: string; hash?: number; whole?: string } = {};
+  #cache: { sv?: string; hash?: number; whole?: string } = {};
   #settings: Map<CellId, CellSettings> | undefined;
   version = 0;
 
@@ -44,7 +47,6 @@ export class WantedDocument {
       for (const key of keysChanged) this.#readTrust(key);
     });
     this.#cells.observe(() => void (this.#settings = undefined));
-    this.#doc.getMap('apps').observe(() => void delete this.#cache.apps);
     this.#doc.on('update', (update: Uint8Array) => {
       this.#captured.push(update);
       delete this.#cache.sv;
@@ -242,6 +244,10 @@ export class WantedDocument {
     else for (const id of voters.ids) this.#cells.set(`voter/${id}`, voters.number);
   }
 
+  apps(): AppState[] {
+    return this.catalogue.apps();
+  }
+
   dropCell(id: CellId): void {
     for (const key of [...this.#cells.keys()]) if (key.split('/')[1] === id) this.#delete(this.#cells, key);
   }
@@ -264,83 +270,6 @@ export class WantedDocument {
       if (this.settings()[name as keyof ApplianceSettings] !== value) this.#settingsMap.set(name, value);
     }
   }
-
-  // -- apps ---------------------------------------------------------------------------------------------------------
-
-  apps(): AppState[] {
-    return (this.#cache.apps ??= this.#readApps());
-  }
-
-  app(name: string): AppState | undefined {
-    return this.apps().find((app) => app.name === name);
-  }
-
-  #readApps(): AppState[] {
-    const revisions = new Map<string, Revision[]>();
-    const restarts = new Map<string, Record<string, number>>();
-    const names: string[] = [];
-    for (const key of [...this.#apps.keys()].sort(compare)) {
-      const [kind, app, rest] = key.split('/') as [string, string, string?];
-      const value = this.#apps.get(key);
-      if (kind === 'current') names.push(app);
-      else if (kind === 'rev' && isRevision(value))
-        revisions.set(app, [...(revisions.get(app) ?? []), value as unknown as Revision]);
-      else if (kind === 'restart') restarts.set(app, { ...restarts.get(app), [rest!]: Number(value) });
-    }
-    return names.flatMap((name) => {
-      const history = (revisions.get(name) ?? []).sort((a, b) => a.seq - b.seq || compare(a.id, b.id));
-      const revision = history.find(({ id }) => id === this.#apps.get(`current/${name}`)) ?? history.at(-1);
-      if (revision === undefined) return [];
-      const stop = this.#apps.get(`stop/${name}`);
-      const stoppedServices = Array.isArray(stop) ? (stop as string[]) : [];
-      return [
-        { name, revision, history, stopped: stop === 'all', stoppedServices, restarts: restarts.get(name) ?? {} },
-      ];
-    });
-  }
-
-  /** Adds a revision (or picks an equal one again) and points at it. */
-  deploy(spec: AppSpec, made: { atMs: number; by: string; note: string }): Revision {
-    const before = this.app(spec.name);
-    const id = contentHash(spec);
-    const parent = before === undefined ? {} : { parent: before.revision.id };
-    const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, spec };
-    this.#apps.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
-    this.#apps.set(`current/${spec.name}`, id);
-    this.#delete(this.#apps, `stop/${spec.name}`);
-    const old = (before?.history ?? []).filter((other) => other.id !== id);
-    for (const { id: gone } of old.slice(0, Math.max(0, old.length + 1 - limits.revisions))) {
-      this.#delete(this.#apps, `rev/${spec.name}/${gone}`);
-    }
-    return revision;
-  }
-
-  remove(app: string): void {
-    for (const key of [...this.#apps.keys()]) if (key.split('/')[1] === app) this.#delete(this.#apps, key);
-  }
-
-  setStopped(app: string, service: string | undefined, stopped: boolean): void {
-    const state = this.app(app)!;
-    const key = `stop/${app}`;
-    if (service === undefined) {
-      if (stopped) this.#apps.set(key, 'all');
-      else this.#delete(this.#apps, key);
-      return;
-    }
-    const all = state.revision.spec.services.map(({ name }) => name);
-    const now = new Set(state.stopped ? all : state.stoppedServices);
-    if (stopped) now.add(service);
-    else now.delete(service);
-    if (now.size === 0) this.#delete(this.#apps, key);
-    else this.#apps.set(key, [...now].sort(compare));
-  }
-
-  restart(app: string, services: readonly string[]): void {
-    for (const service of services) {
-      const key = `restart/${app}/${service}`;
-      this.#apps.set(key, Number(this.#apps.get(key) ?? 0) + 1);
-    }
-  }
 }
 
 /** A longer list of voters, or that one counts now. */
@@ -351,10 +280,3 @@ const noSettings: CellSettings = { labels: {}, drain: false };
 /** Where an entry stands: after all that its writer knew of; of those written at once, by hash. */
 export const trustKey = (number: number, text: string): string =>
   `${number.toString(36).padStart(9, '0')}/${contentHash(text, 16)}`;
-
-/** What a member wrote is trusted to mean well, not to be whole. */
-function isRevision(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { id, seq, spec } = value as { id?: unknown; seq?: unknown; spec?: { services?: unknown } };
-  return typeof id === 'string' && typeof seq === 'number' && Array.isArray(spec?.services);
-}

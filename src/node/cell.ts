@@ -154,6 +154,8 @@ export class Cell {
       ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
       ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases, out },
       masters: () => mastersOf(this.#live()),
+      write: (edit) => this.#replication.note(edit),
+      wallMs: (now) => now + this.#clockOffsetMs,
     });
     this.#hearing = new Hearing({
       ...{ self, voice: this.#voice, membership: this.#membership, admission: this.#admission },
@@ -362,12 +364,13 @@ export class Cell {
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
     this.#shownFor = this.#state();
     this.#view = undefined;
+    this.#scheduling.write();
     this.#out.push({ type: 'changed' });
   }
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#held} ${this.#loadMs} ${this.#scheduling.mature} ${this.#leases.version}`;
+    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#held} ${this.#loadMs} ${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 

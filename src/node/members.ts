@@ -79,9 +79,9 @@ export function toldBy(members: readonly MemberView[]): Map<string, Told[]> {
   const told = new Map<string, Told[]>();
   for (const { id, state, units } of members) {
     if (state !== 'alive' && state !== 'suspect') continue;
-    for (const { replica, hash, state } of units) {
+    for (const { replica, hash, state, restarts, reason } of units) {
       const list = told.get(replica) ?? [];
-      list.push({ cell: id, replica, hash, state });
+      list.push({ cell: id, replica, hash, state, restarts, ...(reason === undefined ? {} : { reason }) });
       told.set(replica, list);
     }
   }

@@ -60,12 +60,15 @@ export class Requests {
       case 'deploy':
         return this.#deploy(id, request, now);
       case 'remove':
-        return this.#app(request.app) ?? this.#edit(id, now, { app: request.app }, (doc) => doc.remove(request.app));
+        return (
+          this.#app(request.app) ??
+          this.#edit(id, now, { app: request.app }, (doc) => doc.catalogue.remove(request.app))
+        );
       case 'stop':
         return (
           this.#app(request.app, request.service) ??
           this.#edit(id, now, { app: request.app }, (doc) =>
-            doc.setStopped(request.app, request.service, request.stopped),
+            doc.catalogue.setStopped(request.app, request.service, request.stopped),
           )
         );
       case 'restart':
@@ -102,7 +105,7 @@ export class Requests {
   // -- apps --------------------------------------------------------------------------------------------------------
 
   #app(app: string, service?: string): Refusal | undefined {
-    const state = this.#deps.document().app(app);
+    const state = this.#deps.document().catalogue.app(app);
     if (state === undefined) return notFound(`there is no app '${app}'`, 'osca ls shows the apps');
     const services = state.revision.spec.services.map(({ name }) => name);
     if (service === undefined || services.includes(service)) return undefined;
@@ -111,7 +114,7 @@ export class Requests {
 
   #deploy(id: number, { spec, by, note, acks }: RequestOf<'deploy'>, now: number): Refusal | undefined {
     const document = this.#deps.document();
-    const tooMany = document.app(spec.name) === undefined && document.apps().length >= limits.apps;
+    const tooMany = document.catalogue.app(spec.name) === undefined && document.apps().length >= limits.apps;
     if (tooMany)
       return { code: 'bad-request', message: `there are ${limits.apps} apps already`, hint: 'remove one: osca rm APP' };
     const made = { atMs: this.#deps.wallMs(now), by, note };
@@ -121,7 +124,7 @@ export class Requests {
       now,
       value,
       (doc) => {
-        const { id: revision, seq } = doc.deploy(spec, made);
+        const { id: revision, seq } = doc.catalogue.deploy(spec, made);
         Object.assign(value, { revision, seq, atMs: made.atMs });
       },
       acks,
@@ -131,7 +134,7 @@ export class Requests {
   #scale(id: number, { app, service, replicas, by }: RequestOf<'scale'>, now: number): Refusal | undefined {
     const refusal = this.#app(app, service);
     if (refusal !== undefined) return refusal;
-    const { spec } = this.#deps.document().app(app)!.revision;
+    const { spec } = this.#deps.document().catalogue.app(app)!.revision;
     const target = spec.services.find(({ name }) => name === service)!;
     if (target.mode === 'global') {
       return {
@@ -153,19 +156,24 @@ export class Requests {
     }
     const services = spec.services.map((other) => (other.name === service ? { ...other, replicas } : other));
     const made = { atMs: this.#deps.wallMs(now), by, note: `scale ${service}=${replicas}` };
-    return this.#edit(id, now, { app, service, replicas }, (doc) => void doc.deploy({ ...spec, services }, made));
+    return this.#edit(
+      id,
+      now,
+      { app, service, replicas },
+      (doc) => void doc.catalogue.deploy({ ...spec, services }, made),
+    );
   }
 
   #restart(id: number, { app, service }: RequestOf<'restart'>, now: number): Refusal | undefined {
     const refusal = this.#app(app, service);
     if (refusal !== undefined) return refusal;
-    const { revision, stopped, stoppedServices } = this.#deps.document().app(app)!;
+    const { revision, stopped, stoppedServices } = this.#deps.document().catalogue.app(app)!;
     const all = revision.spec.services.map(({ name }) => name);
     if (stopped || (service !== undefined && stoppedServices.includes(service))) {
       const what = service === undefined ? app : `${app}/${service}`;
       return { code: 'conflict', message: `${what} is stopped`, hint: `osca start ${what}` };
     }
-    return this.#edit(id, now, { app }, (doc) => doc.restart(app, service === undefined ? all : [service]));
+    return this.#edit(id, now, { app }, (doc) => doc.catalogue.restart(app, service === undefined ? all : [service]));
   }
 
   // -- cells -------------------------------------------------------------------------------------------------------

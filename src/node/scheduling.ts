@@ -1,24 +1,20 @@
 /** From the members and the document to what should run here: placement, kept until something that it depends on changes. */
 import type { Outbox, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
-import { limits } from '../core/limits.ts';
 import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView, Order } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import type { Given } from '../placement/duties.ts';
-import { epochOf, newest, obeyed, ownerOf } from '../placement/duties.ts';
 import type { PlacementService } from '../placement/filter.ts';
 import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import type { Leases } from '../placement/leases.ts';
 import { leaseDefaults } from '../placement/leases.ts';
 import { Placement, place } from '../placement/place.ts';
-import type { Told } from '../runtime/reconcile.ts';
-import type { Rollout } from '../runtime/rollouts.ts';
-import { rolloutsOf, turnsOf } from '../runtime/rollouts.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
 import { toldBy } from './members.ts';
+import { Rollouts } from './rollouts.ts';
 
 export interface SchedulingDeps {
   self: CellId;
@@ -29,6 +25,9 @@ export interface SchedulingDeps {
   members: Members;
   leases: Leases;
   masters(): readonly CellId[];
+  /** Writes into the document, without anybody waiting for it. */
+  write(edit: () => void): void;
+  wallMs(now: number): number;
   out: Outbox;
 }
 
@@ -36,6 +35,7 @@ export class Scheduling {
   readonly #deps: SchedulingDeps;
   readonly #placement = new Placement();
   #placedFor = '';
+  #version = 0;
   /** Replicas that need a lease. */
   #strict: ReadonlySet<string> = new Set();
   #litFor = 0;
@@ -48,12 +48,21 @@ export class Scheduling {
   /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
   apps: AppState[] = [];
   assignments: Assignment[] = [];
-  /** Of the duties that this cell owns. */
-  orders: Order[] = [];
-  #rollouts: readonly Rollout[] = [];
+  readonly #rollouts: Rollouts;
 
   constructor(deps: SchedulingDeps) {
     this.#deps = deps;
+    this.#rollouts = new Rollouts(deps);
+  }
+
+  /** Of the duties that this cell owns. */
+  get orders(): Order[] {
+    return this.#rollouts.orders;
+  }
+
+  /** Grows when something is to be said or done only because time went by. */
+  get version(): number {
+    return this.#version;
   }
 
   listenUntil(actMs: number): void {
@@ -67,6 +76,7 @@ export class Scheduling {
 
   tick(now: number): void {
     if (now >= this.#actMs) this.#mature = true;
+    if (now >= this.#rollouts.dueMs) this.#version++;
   }
 
   place(now: number): void {
@@ -74,7 +84,7 @@ export class Scheduling {
     const members = this.#deps.members.heard();
     const known = admission.admitted();
     this.#mature ||= now >= this.#actMs || (known.length > 0 && known.every((id) => membership.get(id) !== undefined));
-    const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature} ${leases.version}`;
+    const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature} ${leases.version} ${this.#version}`;
     if (state === this.#placedFor) return;
     this.#placedFor = state;
     this.apps = document.apps();
@@ -95,32 +105,13 @@ export class Scheduling {
     }
     const { maxMoves } = document.settings();
     const told = toldBy(members);
-    const turns = this.#command(members, told);
+    const turns = this.#rollouts.command({ apps: this.apps, assignments: this.assignments, members, told }, now);
     supervisor.want({ self, wanted, assigned, told, turns, strict, maxMoves }, now);
   }
 
-  /** Gives the orders that are mine to give; the units whose turn it is by those that I obey. */
-  #command(members: readonly MemberView[], told: ReadonlyMap<string, readonly Told[]>): Set<string> {
-    const { self } = this.#deps;
-    const rollouts = rolloutsOf(this.assignments, told);
-    this.#rollouts = rollouts;
-    this.orders = [];
-    if (rollouts.length === 0) return new Set();
-    const [last, masters] = [newest(members), this.#deps.masters()];
-    this.orders = rollouts
-      .filter(({ isAlone }) => !isAlone)
-      .flatMap(({ duty, go }): Order[] => {
-        const given = last.get(duty);
-        if (ownerOf(duty, masters) === self) return [{ duty, epoch: epochOf(self, given), go }];
-        // It stands until a successor has spoken: an epoch that was forgotten would be used again.
-        return given?.by === self ? [{ duty, epoch: given.epoch, go: given.go }] : [];
-      })
-      // Those that stand still must not keep others from going on.
-      .sort((a, b) => Number(b.go.length > 0) - Number(a.go.length > 0))
-      .slice(0, limits.orders);
-    // What I have just said holds for me at once.
-    const now = obeyed(members.map((member) => (member.self ? { ...member, orders: this.orders } : member)));
-    return turnsOf(rollouts, (duty) => now.get(duty)?.go ?? []);
+  /** Writes down how rollouts ended. */
+  write(): void {
+    this.#rollouts.write();
   }
 
   /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */
@@ -162,9 +153,7 @@ export class Scheduling {
 
   /** The orders that are obeyed here. */
   duties(members: readonly MemberView[]): Given[] {
-    if (this.#rollouts.length === 0) return [];
-    const last = obeyed(members);
-    return this.#rollouts.flatMap(({ duty }) => last.get(duty) ?? []);
+    return this.#rollouts.obeyedOf(members);
   }
 
   /** Placement with another set of apps: what a deploy would do. */

@@ -26,6 +26,8 @@ export interface Told {
   replica: string;
   hash: string;
   state: UnitState;
+  restarts: number;
+  reason?: string;
 }
 
 export interface Picture {
@@ -108,8 +110,8 @@ const hostPortsOf = ({ ports }: ServiceSpec): string[] =>
   ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));
 
 /** Two forms of it can't stand side by side. */
-export function needsStopFirst({ ports, mounts, strict }: ServiceSpec): boolean {
-  if (strict === true) return true;
+export function needsStopFirst({ ports, mounts, strict, update }: ServiceSpec): boolean {
+  if (strict === true || update?.order === 'stop-first') return true;
   return ports.some(({ published }) => published !== undefined) || mounts.some(({ kind }) => kind === 'volume');
 }
 

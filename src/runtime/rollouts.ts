@@ -1,66 +1,142 @@
 /**
- * A service changes its form one replica at a time, in index order, each after those before it are ready in the new form. Which may
- * change now follows from the view alone, so whoever owns the duty says the same, and a successor goes on where the last one ended.
+ * A change of an app: which replicas run in their former form, which are on their way, which came. That follows from the view alone,
+ * so whoever owns the duty sees the same, and a successor goes on where the last one ended. Who leads it is in progress.ts.
  */
 import { unitKey } from '../core/events.ts';
-import type { Assignment } from '../core/model.ts';
+import { contentHash } from '../core/hash.ts';
+import type { AppState, Assignment, UpdatePolicy, Veto } from '../core/model.ts';
+import { updateDefaults } from '../core/model.ts';
 import type { Told } from './reconcile.ts';
 
 export interface Rollout {
-  /** 'rollout/APP/SERVICE@HASH' */
+  /** 'rollout/APP@DIGEST': of what all its services are made from. */
   duty: string;
-  /** 'APP/SERVICE' */
+  app: AppState;
+  services: ServiceChange[];
+}
+
+/** Of the replicas of one service, by index. */
+export interface ServiceChange {
   service: string;
   hash: string;
-  /** Indexes of the replicas that may change now. */
-  go: string[];
-  /** A service of one replica needs nobody's leave. */
-  isAlone: boolean;
+  policy: UpdatePolicy;
+  count: number;
+  /** In the former form, and not yet asked to change. */
+  waiting: string[];
+  /** Neither here nor there. */
+  changing: string[];
+  /** In the wanted form and ready, or ended as it should. */
+  came: string[];
+  /** With no place. */
+  homeless: string[];
+  /** How often each fell in the wanted form, and why it fell last; of those that did. */
+  fell: Map<string, { times: number; isUp: boolean; reason: string }>;
+  /** Cells that could not start it. */
+  vetoes: string[];
 }
 
 const isUp = ({ state }: Told): boolean => state === 'ready' || state === 'running';
+const hasEndedWell = ({ state, reason }: Told): boolean => state === 'exited' && reason === 'exit code 0';
 
-/** The services of which a replica runs in a former form. `assignments` stand together by service, in replica order. */
-export function rolloutsOf(assignments: readonly Assignment[], told: ReadonlyMap<string, readonly Told[]>): Rollout[] {
-  const rollouts: Rollout[] = [];
-  for (let from = 0, to = 0; from < assignments.length; from = to) {
-    const { app, service, hash } = assignments[from]!;
-    while (to < assignments.length && assignments[to]!.app === app && assignments[to]!.service === service) to++;
-    // What has no place now would never be ready: it waits by itself.
-    const placed = assignments.slice(from, to).filter(({ cell }) => cell !== undefined);
-    const isOld = ({ replica }: Assignment): boolean =>
-      (told.get(replica) ?? []).some((unit) => unit.hash !== hash && isUp(unit));
-    if (placed.some(isOld)) rollouts.push(rolloutOf(`${app}/${service}`, hash, placed, told));
-  }
-  return rollouts;
-}
-
-function rolloutOf(
-  service: string,
-  hash: string,
-  placed: readonly Assignment[],
+/**
+ * The apps of which a replica runs in a former form, or whose revision is not through yet. `assignments` stand together by service, in
+ * replica order; `told` by replica.
+ */
+export function rolloutsOf(
+  apps: readonly AppState[],
+  assignments: readonly Assignment[],
   told: ReadonlyMap<string, readonly Told[]>,
-): Rollout {
-  const changing: string[] = [];
-  const waiting: string[] = [];
-  for (const { replica, index, cell } of placed) {
-    const units = told.get(replica) ?? [];
-    const isOld = units.some((unit) => unit.cell === cell && unit.hash !== hash && isUp(unit));
-    const isNew = units.some((unit) => unit.hash === hash && unit.state === 'ready');
-    const hasEnded = units.some((unit) => unit.hash === hash && unit.state === 'exited');
-    // What runs nowhere is on its way by itself, and keeps nobody waiting.
-    if (units.length === 0 || hasEnded || (isNew && !isOld)) continue;
-    (!isNew && units.some((unit) => unit.hash === hash || !isUp(unit)) ? changing : waiting).push(index);
+  vetoes: readonly Veto[],
+): Rollout[] {
+  const byApp = new Map<string, ServiceChange[]>();
+  const states = new Map(apps.map((app) => [app.name, app]));
+  for (let from = 0, to = 0; from < assignments.length; from = to) {
+    const { app, service } = assignments[from]!;
+    while (to < assignments.length && assignments[to]!.app === app && assignments[to]!.service === service) to++;
+    const state = states.get(app);
+    if (state === undefined) continue;
+    const replicas = assignments.slice(from, to);
+    // What is through is looked at only where something of a former form runs.
+    if (isThrough(state) && !replicas.some((one) => runsFormer(one, told))) continue;
+    byApp.set(app, [...(byApp.get(app) ?? []), changeOf(state, replicas, told, vetoes)]);
   }
-  const go = changing.length > 0 ? changing : waiting.slice(0, 1);
-  return { duty: `rollout/${service}@${hash}`, service, hash, go, isAlone: placed.length === 1 };
+  return [...byApp].map(([name, services]) => {
+    const digest = contentHash(services.map(({ service, hash }) => [service, hash])).slice(0, 12);
+    return { duty: `rollout/${name}@${digest}`, app: states.get(name)!, services };
+  });
 }
 
-/** Keys of the units that may take the place of a former form now; `go` by duty. */
+const isThrough = ({ revision, undone }: AppState): boolean => revision.outcome !== undefined || undone !== undefined;
+
+const runsFormer = ({ replica, hash, cell }: Assignment, told: ReadonlyMap<string, readonly Told[]>): boolean =>
+  cell !== undefined && (told.get(replica) ?? []).some((unit) => unit.hash !== hash && isUp(unit));
+
+function changeOf(
+  app: AppState,
+  replicas: readonly Assignment[],
+  told: ReadonlyMap<string, readonly Told[]>,
+  vetoes: readonly Veto[],
+): ServiceChange {
+  const { service, hash } = replicas[0]!;
+  const change: ServiceChange = {
+    ...{ service, hash, policy: policyOf(app, service), count: replicas.length },
+    ...{ waiting: [], changing: [], came: [], homeless: [], fell: new Map() },
+    vetoes: vetoes
+      .filter((veto) => veto.service === `${app.name}/${service}` && veto.hash === hash)
+      .map(({ reason }) => reason),
+  };
+  for (const { replica, index, cell } of replicas) {
+    const units = told.get(replica) ?? [];
+    const now = units.find((unit) => unit.hash === hash && (unit.restarts > 0 || unit.state === 'exited'));
+    if (now !== undefined && !hasEndedWell(now)) {
+      const times = Math.max(now.restarts, now.state === 'exited' ? 1 : 0);
+      change.fell.set(index, { times, isUp: isUp(now), reason: now.reason ?? 'it ended' });
+    }
+    if (cell === undefined) {
+      change.homeless.push(index);
+      continue;
+    }
+    const isOld = units.some((unit) => unit.cell === cell && unit.hash !== hash && isUp(unit));
+    const isNew = units.some((unit) => unit.hash === hash && (unit.state === 'ready' || hasEndedWell(unit)));
+    const hasEnded = units.some((unit) => unit.hash === hash && unit.state === 'exited');
+    if (isNew && !isOld) change.came.push(index);
+    // What runs nowhere is on its way by itself, and keeps nobody waiting.
+    else if (units.length === 0 || hasEnded) continue;
+    else if (!isNew && units.some((unit) => unit.hash === hash || !isUp(unit))) change.changing.push(index);
+    else change.waiting.push(index);
+  }
+  return change;
+}
+
+/** As the file says; on the way back as rollback_config says, and never back further. */
+function policyOf({ revision, undone }: AppState, service: string): UpdatePolicy {
+  const spec = revision.spec.services.find(({ name }) => name === service);
+  const isBack = undone !== undefined || revision.back === true;
+  const given = { ...spec?.update, ...(isBack ? { onFailure: 'pause' as const, ...spec?.rollback } : {}) };
+  const policy = { ...updateDefaults, ...given };
+  return isBack && policy.onFailure === 'rollback' ? { ...policy, onFailure: 'pause' } : policy;
+}
+
+/** A service of one replica needs nobody's leave. */
+const isAlone = ({ count }: ServiceChange): boolean => count === 1;
+
+/** Is there anything to give orders for? */
+export const needsLeader = ({ services }: Rollout): boolean =>
+  services.some((change) => !isAlone(change) && (change.waiting.length > 0 || change.changing.length > 0));
+
+/** Keys of the units that may take the place of a former form now; `go` by duty. Nothing changes in an app that is paused. */
 export function turnsOf(rollouts: readonly Rollout[], go: (duty: string) => readonly string[]): Set<string> {
   const turns = new Set<string>();
-  for (const { duty, service, hash, go: mine, isAlone } of rollouts) {
-    for (const index of isAlone ? mine : go(duty)) turns.add(unitKey(`${service}/${index}`, hash));
+  for (const { duty, app, services } of rollouts) {
+    if (app.paused !== undefined) continue;
+    const given = new Set(go(duty));
+    for (const change of services) {
+      const { service, hash, waiting, changing } = change;
+      for (const index of [...waiting, ...changing]) {
+        if (!isAlone(change) && !given.has(`${service}/${index}`)) continue;
+        turns.add(unitKey(`${app.name}/${service}/${index}`, hash));
+      }
+    }
   }
   return turns;
 }

@@ -163,6 +163,23 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     },
   },
   {
+    name: 'every rollout is done, rolled back or paused, unless a replica has no place',
+    withinMs: 60_000,
+    check: (world) => {
+      for (const { name } of world.up()) {
+        const { apps, assignments } = world.view(name);
+        const homeless = new Set(assignments.flatMap(({ app, cell }) => (cell === undefined ? [app] : [])));
+        const some = new Set(assignments.map(({ app }) => app));
+        const open = apps.find(
+          ({ name: app, revision, undone, paused }) =>
+            some.has(app) && !homeless.has(app) && (revision.outcome ?? undone ?? paused) === undefined,
+        );
+        if (open !== undefined) return `${open.name} revision ${open.revision.seq} is open on ${name}`;
+      }
+      return undefined;
+    },
+  },
+  {
     name: 'masters are between the threshold and the maximum',
     withinMs: 30_000,
     check: (world) => {

@@ -1,9 +1,6 @@
 /** Who owns a duty, whose order is obeyed, and what a rollout lets change. */
 import { describe, expect, it } from 'vitest';
-import type { Assignment, UnitState } from '../../src/core/model.ts';
 import { epochOf, newest, obeyed, ownerOf } from '../../src/placement/duties.ts';
-import type { Told } from '../../src/runtime/reconcile.ts';
-import { rolloutsOf, turnsOf } from '../../src/runtime/rollouts.ts';
 
 const order = (epoch: number, ...go: string[]) => ({ duty: 'd', epoch, go });
 
@@ -49,70 +46,5 @@ describe('a duty', () => {
     expect(epochOf('a', undefined)).toBe(1);
     expect(epochOf('a', { ...order(3), by: 'a' })).toBe(3);
     expect(epochOf('a', { ...order(3), by: 'b' })).toBe(4);
-  });
-});
-
-const replicas = (count: number, hash = 'new'): Assignment[] =>
-  Array.from({ length: count }, (_, i) => ({
-    ...{ replica: `shop/web/${i + 1}`, app: 'shop', service: 'web', index: String(i + 1), hash },
-    ...{ cell: `c${i + 1}`, verdicts: [] },
-  }));
-
-/** 'old ready' by index, on the cell where placement has it unless another is named. */
-function tale(...states: string[]): Map<string, Told[]> {
-  const told = new Map<string, Told[]>();
-  for (const [i, text] of states.entries()) {
-    const replica = `shop/web/${i + 1}`;
-    const units = text.split(', ').filter((one) => one !== '');
-    const list = units.map((one): Told => {
-      const [hash, state, cell = `c${i + 1}`] = one.split(' ') as [string, UnitState, string?];
-      return { replica, hash, state, cell };
-    });
-    told.set(replica, list);
-  }
-  return told;
-}
-
-const go = (assignments: Assignment[], told: Map<string, Told[]>): string[] | undefined =>
-  rolloutsOf(assignments, told)[0]?.go;
-
-describe('a rollout', () => {
-  it('lets one replica change after the other', () => {
-    expect(go(replicas(3), tale('old ready', 'old ready', 'old ready'))).toEqual(['1']);
-    expect(go(replicas(3), tale('old ready, new starting', 'old ready', 'old ready'))).toEqual(['1']);
-    expect(go(replicas(3), tale('new ready, old stopping', 'old ready', 'old ready'))).toEqual(['2']);
-    expect(go(replicas(3), tale('new ready', 'new ready', 'old ready'))).toEqual(['3']);
-  });
-
-  it('is over when nothing runs in a former form', () => {
-    expect(rolloutsOf(replicas(2), tale('new ready', 'new starting'))).toEqual([]);
-    expect(rolloutsOf(replicas(2), new Map())).toEqual([]);
-  });
-
-  it('waits for what fails in its new form', () => {
-    expect(go(replicas(2), tale('old ready, new backoff', 'old ready'))).toEqual(['1']);
-  });
-
-  it('is not held up by what has no place, or runs nowhere', () => {
-    const [first, ...rest] = replicas(3);
-    const { cell: _, ...nowhere } = first!;
-    expect(go([nowhere, ...rest], tale('old ready', 'old ready', 'old ready'))).toEqual(['2']);
-    expect(go(replicas(3), tale('', 'old ready', 'old ready'))).toEqual(['2']);
-  });
-
-  it('changes what is at home in its old form while its new one is ready elsewhere', () => {
-    expect(go(replicas(2), tale('new ready', 'old ready, new ready c9'))).toEqual(['2']);
-  });
-
-  it('goes on past what ended by itself in its new form', () => {
-    expect(go(replicas(2), tale('old ready, new exited', 'old ready'))).toEqual(['2']);
-  });
-
-  it('needs nobody’s leave where there is one replica', () => {
-    const rollouts = rolloutsOf(replicas(1), tale('old ready'));
-    expect([...turnsOf(rollouts, () => [])]).toEqual(['shop/web/1@new']);
-    const three = rolloutsOf(replicas(3), tale('old ready', 'old ready', 'old ready'));
-    expect([...turnsOf(three, () => [])]).toEqual([]);
-    expect([...turnsOf(three, () => ['2'])]).toEqual(['shop/web/2@new']);
   });
 });

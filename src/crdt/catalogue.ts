@@ -1,0 +1,162 @@
+/**
+ * The apps of the document: their revisions, which of them is wanted, how their rollouts ended, what is stopped or paused.
+ *
+ *     current/APP -> revision id   rev/APP/ID -> Revision   outcome/APP/ID -> Outcome   stop/APP -> 'all' | [services]
+ *     restart/APP/SVC -> n   pause/APP -> Pause   insist/APP -> seq of the revision whose failures don't count
+ *
+ * A rollback that happens by itself writes nothing but the outcome of the revision that failed: what should run follows from that,
+ * so it never undoes what somebody deploys at the same moment.
+ */
+import type * as Y from 'yjs';
+import { compare, contentHash } from '../core/hash.ts';
+import { limits } from '../core/limits.ts';
+import type { AppSpec, AppState, Outcome, Pause, Revision } from '../core/model.ts';
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+export class Catalogue {
+  readonly #map: Y.Map<Json>;
+  readonly #delete: (key: string) => void;
+  #cache: AppState[] | undefined;
+
+  /** `drop` deletes a key so that the state vector moves. */
+  constructor(map: Y.Map<Json>, drop: (key: string) => void) {
+    this.#map = map;
+    this.#delete = drop;
+    map.observe(() => void (this.#cache = undefined));
+  }
+
+  /** By name. The same objects until one changes. */
+  apps(): AppState[] {
+    return (this.#cache ??= this.#read());
+  }
+
+  app(name: string): AppState | undefined {
+    return this.apps().find((app) => app.name === name);
+  }
+
+  #read(): AppState[] {
+    const revisions = new Map<string, Revision[]>();
+    const restarts = new Map<string, Record<string, number>>();
+    const names: string[] = [];
+    for (const key of [...this.#map.keys()].sort(compare)) {
+      const [kind, app, rest] = key.split('/') as [string, string, string?];
+      const value = this.#map.get(key);
+      if (kind === 'current') names.push(app);
+      else if (kind === 'rev' && isRevision(value))
+        revisions.set(app, [...(revisions.get(app) ?? []), this.#withOutcome(app, value as unknown as Revision)]);
+      else if (kind === 'restart') restarts.set(app, { ...restarts.get(app), [rest!]: Number(value) });
+    }
+    return names.flatMap((name) => {
+      const history = (revisions.get(name) ?? []).sort((a, b) => a.seq - b.seq || compare(a.id, b.id));
+      const wanted = history.find(({ id }) => id === this.#map.get(`current/${name}`)) ?? history.at(-1);
+      if (wanted === undefined) return [];
+      const revision = (wanted.outcome?.state === 'undone' ? lastDone(history, wanted) : undefined) ?? wanted;
+      const stop = this.#map.get(`stop/${name}`);
+      const stoppedServices = Array.isArray(stop) ? (stop as string[]) : [];
+      const pause = this.#map.get(`pause/${name}`);
+      const state: AppState = {
+        ...{ name, revision, history, stopped: stop === 'all', stoppedServices, restarts: restarts.get(name) ?? {} },
+        ...(revision === wanted ? {} : { undone: wanted }),
+        ...(isPause(pause) ? { paused: pause as unknown as Pause } : {}),
+        ...(this.#map.get(`insist/${name}`) === wanted.seq ? { insists: true as const } : {}),
+      };
+      return [state];
+    });
+  }
+
+  #withOutcome(app: string, revision: Revision): Revision {
+    const outcome = this.#map.get(`outcome/${app}/${revision.id}`) as unknown as Outcome | undefined;
+    return isOutcome(outcome) && outcome.seq === revision.seq ? { ...revision, outcome } : revision;
+  }
+
+  /** Adds a revision (or picks an equal one again) and points at it. */
+  deploy(spec: AppSpec, made: { atMs: number; by: string; note: string; back?: true }): Revision {
+    const before = this.app(spec.name);
+    const id = contentHash(spec);
+    const parent = before === undefined ? {} : { parent: before.revision.id };
+    const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, spec };
+    this.#map.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
+    this.#map.set(`current/${spec.name}`, id);
+    this.#delete(`stop/${spec.name}`);
+    // Where a rollback would lead is kept.
+    const refuge = lastDone(before?.history ?? [], revision)?.id;
+    const old = (before?.history ?? []).filter((other) => other.id !== id && other.id !== refuge);
+    const room = limits.revisions - (refuge === undefined ? 1 : 2);
+    for (const { id: gone } of old.slice(0, Math.max(0, old.length - room))) {
+      this.#delete(`rev/${spec.name}/${gone}`);
+      this.#delete(`outcome/${spec.name}/${gone}`);
+    }
+    return revision;
+  }
+
+  remove(app: string): void {
+    for (const key of [...this.#map.keys()]) if (key.split('/')[1] === app) this.#delete(key);
+  }
+
+  /** How the rollout of a revision ended. Nothing where it is gone, or was deployed again. */
+  conclude(app: string, { id, seq }: Revision, outcome: Omit<Outcome, 'seq'>): void {
+    const known = this.app(app)?.history.find((one) => one.id === id);
+    if (known?.seq !== seq || known.outcome !== undefined) return;
+    this.#map.set(`outcome/${app}/${id}`, { seq, ...outcome } as unknown as Json);
+  }
+
+  pause(app: string, pause: Pause): void {
+    this.#map.set(`pause/${app}`, pause as unknown as Json);
+  }
+
+  /** Goes on; what failed until now, and fails from now on, does not stop this revision again. */
+  resume(app: string): void {
+    const state = this.app(app)!;
+    if (state.paused?.by === '') this.#map.set(`insist/${app}`, (state.undone ?? state.revision).seq);
+    this.#delete(`pause/${app}`);
+  }
+
+  setStopped(app: string, service: string | undefined, stopped: boolean): void {
+    const state = this.app(app)!;
+    const key = `stop/${app}`;
+    if (service === undefined) {
+      if (stopped) this.#map.set(key, 'all');
+      else this.#delete(key);
+      return;
+    }
+    const all = state.revision.spec.services.map(({ name }) => name);
+    const now = new Set(state.stopped ? all : state.stoppedServices);
+    if (stopped) now.add(service);
+    else now.delete(service);
+    if (now.size === 0) this.#delete(key);
+    else this.#map.set(key, [...now].sort(compare));
+  }
+
+  restart(app: string, services: readonly string[]): void {
+    for (const service of services) {
+      const key = `restart/${app}/${service}`;
+      this.#map.set(key, Number(this.#map.get(key) ?? 0) + 1);
+    }
+  }
+}
+
+/** Where a rollback of this revision leads: the newest before it that was done. */
+export function lastDone(history: readonly Revision[], { id, seq }: Revision): Revision | undefined {
+  const done = history.filter((one) => one.id !== id && one.seq < seq && one.outcome?.state === 'done');
+  return done.at(-1);
+}
+
+/** What a member wrote is trusted to mean well, not to be whole. */
+function isRevision(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, seq, spec } = value as { id?: unknown; seq?: unknown; spec?: { services?: unknown } };
+  return typeof id === 'string' && typeof seq === 'number' && Array.isArray(spec?.services);
+}
+
+function isOutcome(value: unknown): value is Outcome {
+  if (typeof value !== 'object' || value === null) return false;
+  const { seq, state } = value as { seq?: unknown; state?: unknown };
+  return typeof seq === 'number' && (state === 'done' || state === 'undone');
+}
+
+function isPause(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { by, reason } = value as { by?: unknown; reason?: unknown };
+  return typeof by === 'string' && typeof reason === 'string';
+}
