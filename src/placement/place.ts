@@ -185,11 +185,14 @@ export class Placement {
     }
     if (strays.length > 0) {
       const gone = leaving(strays, this.#fleet, layout, shares, () => this.#evict(loose, layout));
+      const out: Want[] = [];
       for (const { replica, home } of gone) {
         const want = this.#wants.get(replica)!;
         want.row = home;
-        if (home < 0) loose.push(want);
+        if (home < 0) out.push(want);
       }
+      // What runs chooses before what does not: else two that want one place would take it from each other for ever.
+      this.#lend(out, layout);
     }
     this.#lend(loose, layout);
   }

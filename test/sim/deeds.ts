@@ -2,6 +2,7 @@
  * What people do and what goes wrong in a random life, each a small deed with a name. A fault is off in a life unless its
  * seed drew it (swarm testing, Groce et al., ISSTA '12: a run without a fault finds what that fault hides).
  */
+import type { ServiceSpec } from '../../src/core/model.ts';
 import type { Random } from '../../src/core/random.ts';
 import { simService } from './makers.ts';
 import type { World } from './world.ts';
@@ -11,7 +12,7 @@ export const faults = [
   ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'heavy', 'lies', 'join'],
 ] as const;
 /** What lasts as long as the life does. */
-export const conditions = ['hush'] as const;
+export const conditions = ['hush', 'bad'] as const;
 export type Fault = ((typeof faults)[number] | (typeof conditions)[number]) & string;
 
 /** An acknowledged deploy: it must not be lost while one of the disks that have it is whole. */
@@ -37,6 +38,8 @@ export interface Scene {
   diary: Diary;
   /** How many cells may come along the way. */
   room: number;
+  /** Where set, some revisions fall as soon as they run, and files say how a change goes. */
+  bad?: Random;
 }
 
 type Deed = (scene: Scene, victim: string, isUp: boolean) => void;
@@ -120,12 +123,13 @@ const harms: Record<string, Deed> = {
 };
 
 const people: Record<string, Deed> = {
-  deploy: ({ world, random, diary }) => {
+  deploy: ({ world, random, diary, bad }) => {
     const where = random.pick(world.up())?.name;
     const port = random.chance(15) ? { ports: [{ target: 80, published: 8_080, protocol: 'tcp' as const }] } : {};
     const services = [simService('web', random.between(0, 6), { image: `image-${random.below(3)}`, ...port })];
     if (random.chance(50)) services.push(simService('db', 1, { strict: true, image: 'busybox' }));
     const app = `app-${random.below(3)}`;
+    if (bad !== undefined) services[0] = { ...services[0]!, ...moody(bad) };
     if (where === undefined) return;
     const lostBefore = diary.disksLost;
     const request = { op: 'deploy', spec: { name: app, services }, by: where, note: 'random', acks: 1 } as const;
@@ -149,6 +153,18 @@ const people: Record<string, Deed> = {
     if (where !== undefined) world.ask(where, { op: 'cell.set', cell, labels: { zone: `z${random.below(2)}` } });
   },
 };
+
+function moody(random: Random): Partial<ServiceSpec> {
+  const update = {
+    parallelism: random.below(4),
+    delayMs: random.chance(30) ? random.below(3_000) : 0,
+    onFailure: random.pick(['rollback', 'pause', 'continue'] as const)!,
+    order: random.pick(['start-first', 'start-first', 'stop-first'] as const)!,
+    monitorMs: random.pick([0, 1_000, 5_000])!,
+    maxFailureRatio: random.pick([0, 0, 0.5])!,
+  };
+  return { update, ...(random.chance(35) ? { image: `falls-${random.below(3)}` } : {}) };
+}
 
 /** One thing happens, if its fault is on. */
 export function happen(scene: Scene, on: ReadonlySet<string>): void {
@@ -175,6 +191,7 @@ export function happen(scene: Scene, on: ReadonlySet<string>): void {
 export function mend({ world }: Scene): void {
   world.heal();
   world.network.hush(0);
+  world.falling = false;
   for (const host of world.hosts.values()) {
     host.broken.clear();
     host.slowMs = 0;

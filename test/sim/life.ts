@@ -63,7 +63,8 @@ export function live(options: LifeOptions): World {
   if (on.has('hush')) world.network.hush(40);
   const { ticket } = world.get('h1', { op: 'ticket.create', uses: 64, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
   const diary: Diary = { kept: [], disksLost: 0, ticket: String(ticket), joined: 0 };
-  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1) };
+  const moods = on.has('bad') ? { bad: new Random(`bad/${seed}`) } : {};
+  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods };
   const hold = (invariants: readonly Invariant[]): void => {
     for (const { name, check } of invariants) {
       const detail = check(world, diary);

@@ -10,6 +10,7 @@ import type { ClusterView, LogEvent } from '../../src/core/model.ts';
 import { Random } from '../../src/core/random.ts';
 import type { CellOptions } from '../../src/node/cell.ts';
 import { Cell, cellDefaults } from '../../src/node/cell.ts';
+import { needsStopFirst } from '../../src/runtime/reconcile.ts';
 import { Agenda } from './heap.ts';
 import type { SimHost } from './host.ts';
 import { clockOf, observedOf, simHost, simSealer } from './host.ts';
@@ -44,6 +45,8 @@ export class World {
   readonly frames = { sent: 0, published: 0, news: 0, bytes: 0, longest: 0 };
   /** What must never be, and was. */
   readonly violations: string[] = [];
+  /** Containers of images named falls-… end soon after they started. */
+  falling = true;
   nowMs = 0;
   digest = 0;
   steps = 0;
@@ -419,12 +422,20 @@ export class World {
           same === undefined ? observedOf(effect.unit, this.nowMs) : Object.assign(same, { running: true });
         host.containers.set(observed.handle, observed);
         host.ran.set(observed.replica, Number.POSITIVE_INFINITY);
-        if (effect.unit.service.ports.some(({ published }) => published !== undefined))
-          host.forced.add(observed.replica);
+        if (needsStopFirst(effect.unit.service)) host.forced.add(observed.replica);
         if (strict === true) this.#onlyOnce(host, observed);
+        if (this.falling && image.startsWith('falls-')) this.#fall(host, effect.key, observed.handle);
         if (host.life !== life) return;
         this.give(host.name, { type: 'unit.started', key: effect.key, observed });
       }
+    });
+  }
+
+  #fall(host: SimHost, key: string, handle: string): void {
+    this.after(this.#work.between(100, 3_000), () => {
+      if (!host.containers.has(handle)) return;
+      this.#end(host, handle);
+      this.give(host.name, { type: 'unit.exited', key, exitCode: 1, oom: false });
     });
   }
 
@@ -459,8 +470,16 @@ export class World {
   #mayStop(host: SimHost, key: string, handle: string): void {
     const replica = key.split('@')[0]!;
     if (!host.containers.has(handle) || !host.told.has(handle) || host.strict.has(handle)) return;
-    const assignment = host.cell!.view(clockOf(host, this.nowMs)).assignments.find((one) => one.replica === replica);
-    if (assignment?.cell === undefined || assignment.cell === host.id || host.forced.has(replica)) return;
+    const { assignments, apps } = host.cell!.view(clockOf(host, this.nowMs));
+    const assignment = assignments.find((one) => one.replica === replica);
+    if (assignment?.cell === undefined || host.forced.has(replica)) return;
+    const wanted = apps.find(({ name }) => name === assignment.app)?.revision.spec.services;
+    if (wanted?.some((spec) => spec.name === assignment.service && needsStopFirst(spec))) return;
+    const isFormer = assignment.hash !== key.split('@')[1];
+    if (assignment.cell === host.id && !isFormer) return;
+    // Its successor, where it only changes its form.
+    const successor = [...host.containers.values()].some((one) => one.replica === replica && one.handle !== handle);
+    if (successor) return;
     const others = [...this.hosts.values()].filter((other) => other !== host);
     if (others.some(({ ran }) => (ran.get(replica) ?? Number.NEGATIVE_INFINITY) > this.nowMs - detectedWithinMs))
       return;

@@ -252,6 +252,41 @@ describe('when the list of cells changes', () => {
   });
 });
 
+describe('a host port that too many want', () => {
+  it('stays with whoever has it', () => {
+    const port = { ports: [{ target: 80, published: 8_080, protocol: 'tcp' as const }] };
+    const others = [simService('c', 3), simService('d', 1), simService('e', 1), simService('f', 1)];
+    const services = [simService('a', 6, port), simService('b', 2, port), ...others];
+    const names = [...where(input(cells(7), services)).keys()];
+    const places = fc.array(fc.nat(7), { minLength: names.length, maxLength: names.length });
+    const drained = fc.uniqueArray(fc.nat(6), { maxLength: 4 });
+    fc.assert(
+      fc.property(places, drained, (runsAt, away) => {
+        let list = cells(7).map((one, at) => ({
+          ...one,
+          drain: away.includes(at),
+          units: names.filter((_, i) => runsAt[i] === at),
+        }));
+        // Of those that want the port a cell has one at the most.
+        list = list.map((one) => {
+          const wants = (name: string): boolean => /^shop\/[ab]/.test(name);
+          const first = one.units.find(wants);
+          return { ...one, units: one.units.filter((name) => !wants(name) || name === first) };
+        });
+        let placed = where(input(list, services));
+        for (let round = 0; ; round++) {
+          expect(round).toBeLessThan(names.length);
+          list = runs(list, placed) as typeof list;
+          const next = where(input(list, services));
+          if ([...next].every(([name, home]) => placed.get(name) === home)) return;
+          placed = next;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
 describe('zones', () => {
   const zoned = (count: number): PlacementCell[] =>
     cells(count).map((one, i) => ({ ...one, labels: { zone: i < count / 2 ? 'attic' : 'cellar' } }));
