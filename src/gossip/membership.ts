@@ -50,7 +50,7 @@ export interface MembershipDeps {
   random: Random;
   isAdmitted(id: CellId): boolean;
   /** I was held down, and am not. */
-  onRefuted(now: number): void;
+  onFell(now: number): void;
 }
 
 export class Membership {
@@ -62,6 +62,8 @@ export class Membership {
   /** Held down by others, at this incarnation, before I knew of it. */
   readonly #rumoured = new Map<CellId, number>();
   readonly #mine = new Map<CellId, number>();
+  /** Who said of late that I don't answer. */
+  readonly #accusers = new Map<CellId, number>();
   readonly #asks = new Map<string, CellId[]>();
   readonly #observers: Observers;
   readonly #detector: Detector;
@@ -161,7 +163,7 @@ export class Membership {
     if (known !== undefined && !isNewer(inc, seq, known)) return false;
     if (id === this.#deps.self && !this.#deps.voice.said(inc, seq)) {
       // A record of an earlier life of mine that counts as newer than what I say now.
-      this.#refute(inc, now);
+      this.#refute(inc);
       return false;
     }
     if (known === undefined && this.#members.size >= limits.members) return false;
@@ -194,8 +196,7 @@ export class Membership {
     this.version++;
   }
 
-  #refute(inc: number, now: number): void {
-    this.#deps.onRefuted(now);
+  #refute(inc: number): void {
     this.#deps.voice.raise(inc + 1);
     const mine = this.#members.get(this.#deps.self);
     if (mine !== undefined) this.speak(mine.record, mine.sinceMs);
@@ -311,7 +312,7 @@ export class Membership {
     if (frame.t !== 'alert') return;
     const { who, inc, on } = frame;
     if (who === this.#deps.self) {
-      if (on && inc >= this.#deps.voice.incarnation) this.#refute(inc, now);
+      if (on) this.#onAccused(observer, inc, now);
       return;
     }
     const member = this.#members.get(who);
@@ -323,6 +324,19 @@ export class Membership {
     this.#judge(who, now);
   }
 
+  /** I live. Where so many say otherwise that I was down in the eyes of all, that was a fall. */
+  #onAccused(observer: CellId, inc: number, now: number): void {
+    const { self, voice } = this.#deps;
+    for (const [other, atMs] of this.#accusers)
+      if (now - atMs > this.#options.alertLifeMs) this.#accusers.delete(other);
+    this.#accusers.set(observer, now);
+    if (inc >= voice.incarnation) this.#refute(inc);
+    const observers = this.#observers.of(self);
+    if (observers.filter((id) => this.#accusers.has(id)).length < majorityOf(observers.length)) return;
+    this.#accusers.clear();
+    this.#deps.onFell(now);
+  }
+
   /** Down by a majority of the live observers; suspect by fewer. */
   #judge(who: CellId, now: number): void {
     const member = this.#members.get(who);
@@ -330,7 +344,7 @@ export class Membership {
     if (member.state === 'down' || member.state === 'left') return;
     const observers = this.#observers.of(who);
     const raised = this.#alerts.of(who, observers);
-    if (observers.length > 0 && raised.length >= Math.floor(observers.length / 2) + 1) {
+    if (observers.length > 0 && raised.length >= majorityOf(observers.length)) {
       this.#alerts.prove(who, raised);
       this.#setState(member, 'down', now);
     } else this.#setState(member, raised.length > 0 ? 'suspect' : 'alive', now);
@@ -356,7 +370,14 @@ export class Membership {
     else if (frame.t === 'pong') this.#onPong(from, frame.q, frame.inc, now);
     else if (frame.t === 'ask') this.#onAsk(from, frame.q, frame.who);
     else if (frame.t === 'told') this.#obey(this.#detector.answered(frame.who, frame.q, now, false), now);
-    else if (frame.t === 'dispute' && frame.inc >= this.#deps.voice.incarnation) this.#refute(frame.inc, now);
+    else if (frame.t === 'dispute') this.#onDispute(frame.inc, now);
+  }
+
+  /** Somebody holds me down. */
+  #onDispute(inc: number, now: number): void {
+    if (inc < this.#deps.voice.incarnation) return;
+    this.#deps.onFell(now);
+    this.#refute(inc);
   }
 
   #onPing(from: CellId, q: number, inc: number): void {
@@ -405,7 +426,7 @@ export class Membership {
   onHearsay(id: CellId, inc: number, now: number): void {
     const member = this.#members.get(id);
     if (id === this.#deps.self) {
-      if (inc >= this.#deps.voice.incarnation) this.#refute(inc, now);
+      this.#onDispute(inc, now);
       return;
     }
     if (member === undefined && this.#deps.isAdmitted(id)) this.#rumoured.set(id, inc);
@@ -419,6 +440,8 @@ export class Membership {
     this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
   }
 }
+
+const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** As many again choose me; with five each way to watch that is below limits.connections. */
 const someNeighbours = 8;

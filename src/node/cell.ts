@@ -108,7 +108,7 @@ export class Cell {
         out,
         random: random.fork('membership'),
         isAdmitted: (id) => this.#admission.isAdmitted(id),
-        onRefuted: (now) => this.#flapping.fell(now),
+        onFell: (now) => this.#flapping.fell(now),
       },
       options.membership,
     );

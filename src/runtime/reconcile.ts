@@ -144,6 +144,10 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
   }
   if (home === undefined) return;
   const told = picture.told.get(unit.replica) ?? [];
-  const ready = told.some(({ cell, hash, state }) => cell === home && hash === assignment.hash && state === 'ready');
+  // One former form is as good as another; a wanted one is not given up for it.
+  const isFormer = unit.hash !== assignment.hash;
+  const ready = told.some(
+    ({ cell, hash, state }) => cell === home && state === 'ready' && (isFormer || hash === assignment.hash),
+  );
   if (ready) steps.stop.push({ key: unit.key, why: 'runs on another cell now' });
 }

@@ -23,6 +23,8 @@ export interface ServiceChange {
   count: number;
   /** In the former form, and not yet asked to change. */
   waiting: string[];
+  /** Of those that wait: in the wanted form elsewhere, and on their way home. */
+  returning: string[];
   /** Neither here nor there. */
   changing: string[];
   /** In the wanted form and ready, or ended as it should. */
@@ -80,7 +82,7 @@ function changeOf(
   const { service, hash } = replicas[0]!;
   const change: ServiceChange = {
     ...{ service, hash, policy: policyOf(app, service), count: replicas.length },
-    ...{ waiting: [], changing: [], came: [], homeless: [], fell: new Map() },
+    ...{ waiting: [], returning: [], changing: [], came: [], homeless: [], fell: new Map() },
     vetoes: vetoes
       .filter((veto) => veto.service === `${app.name}/${service}` && veto.hash === hash)
       .map(({ reason }) => reason),
@@ -104,6 +106,7 @@ function changeOf(
     else if (units.length === 0 || hasEnded) continue;
     else if (!isNew && units.some((unit) => unit.hash === hash || !isUp(unit))) change.changing.push(index);
     else change.waiting.push(index);
+    if (isNew && isOld) change.returning.push(index);
   }
   return change;
 }
@@ -124,16 +127,18 @@ const isAlone = ({ count }: ServiceChange): boolean => count === 1;
 export const needsLeader = ({ services }: Rollout): boolean =>
   services.some((change) => !isAlone(change) && (change.waiting.length > 0 || change.changing.length > 0));
 
-/** Keys of the units that may take the place of a former form now; `go` by duty. Nothing changes in an app that is paused. */
+/**
+ * Keys of the units that may take the place of a former form now; `go` by duty. Nothing changes in an app that is paused, but what runs
+ * in the wanted form already comes home.
+ */
 export function turnsOf(rollouts: readonly Rollout[], go: (duty: string) => readonly string[]): Set<string> {
   const turns = new Set<string>();
   for (const { duty, app, services } of rollouts) {
-    if (app.paused !== undefined) continue;
     const given = new Set(go(duty));
     for (const change of services) {
-      const { service, hash, waiting, changing } = change;
-      for (const index of [...waiting, ...changing]) {
-        if (!isAlone(change) && !given.has(`${service}/${index}`)) continue;
+      const { service, hash, waiting, changing, returning } = change;
+      for (const index of app.paused === undefined ? [...waiting, ...changing] : returning) {
+        if (app.paused === undefined && !isAlone(change) && !given.has(`${service}/${index}`)) continue;
         turns.add(unitKey(`${app.name}/${service}/${index}`, hash));
       }
     }

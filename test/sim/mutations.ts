@@ -10,8 +10,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'who is held dead does not refute',
     file: 'src/gossip/membership.ts',
-    find: '  #refute(inc: number, now: number): void {',
-    put: '  #refute(inc: number, now: number): void {\n    if (now >= 0) return;',
+    find: '  #refute(inc: number): void {',
+    put: '  #refute(inc: number): void {\n    if (inc >= 0) return;',
   },
   {
     name: 'one vote is a majority',
