@@ -5,9 +5,10 @@ import { OscaError } from '../core/errors.ts';
 import { addCellRoutes } from './cell-routes.ts';
 import type { ApiDeps } from './context.ts';
 import { targetOf } from './context.ts';
-import { deploySteps, localLogs, mergedLogs, serverSent } from './follow.ts';
+import { deploySteps, rollbackSteps } from './deploying.ts';
+import { localLogs, mergedLogs, serverSent } from './follow.ts';
 import { planOf } from './plan.ts';
-import { appRow, cellRows, replicaRows } from './rows.ts';
+import { appRow, cellRows, replicaRows, revisionRows } from './rows.ts';
 import { flag, object, text, whole } from './schemas.ts';
 
 const file = {
@@ -94,6 +95,22 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     async ({ params, body }) => await host.ask({ op: 'scale', app: params.app, ...body, by: selfName(deps) }),
   );
+  app.get<{ Params: { app: string } }>(
+    '/v1/apps/:app/history',
+    { schema: { summary: 'The revisions of an app, newest first, and how their rollouts ended' } },
+    ({ params }) => {
+      const { app: name } = targetOf(host.view(), params.app);
+      return revisionRows(host.view().apps.find((one) => byName(one) === name)!);
+    },
+  );
+  for (const verb of ['pause', 'resume'] as const) {
+    app.post<{ Params: { app: string } }>(
+      `/v1/apps/:app/${verb}`,
+      { schema: { summary: `${verb} the rollout of an app` } },
+      async ({ params }) =>
+        await host.ask({ op: 'pause', app: params.app, paused: verb === 'pause', by: selfName(deps) }),
+    );
+  }
   app.get<{ Querystring: { target: string } }>(
     '/v1/explain',
     {
@@ -150,6 +167,20 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
         reply,
         deploySteps(deps, request, { detach: body.detach ?? false, timeoutMs: body.timeoutMs ?? 300_000 }),
       );
+    },
+  );
+  app.post<{ Params: { app: string }; Body: { revision?: string; detach?: boolean; timeoutMs?: number } }>(
+    '/v1/apps/:app/rollback',
+    {
+      schema: {
+        summary: 'Run an earlier revision again; lines of JSON until all runs',
+        body: object({ revision: text, detach: flag, timeoutMs: whole }),
+      },
+    },
+    ({ params, body }, reply) => {
+      const { revision, detach = false, timeoutMs = 300_000 } = body;
+      const request = { app: params.app, by: selfName(deps), ...(revision === undefined ? {} : { to: revision }) };
+      return ndjson(reply, rollbackSteps(deps, request, { detach, timeoutMs }));
     },
   );
   const search = { follow: flag, tail: whole, sinceMs: { type: 'number' } };

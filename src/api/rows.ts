@@ -96,9 +96,39 @@ export function pendingReason(verdicts: Assignment['verdicts']): string {
   return [...said].map(([reason, names]) => `${names.join(', ')}: ${reason}`).join('; ');
 }
 
+export interface RevisionRow {
+  number: number;
+  revision: string;
+  /** `running`: it is what should run. */
+  running: boolean;
+  /** done, rolled back, on its way, or nothing where another came before it was through. */
+  state: 'done' | 'rolled back' | 'on its way' | 'paused' | '';
+  reason: string;
+  by: string;
+  atMs: number;
+  note: string;
+}
+
+/** Newest first. */
+export function revisionRows({ history, revision, paused }: AppState): RevisionRow[] {
+  return history
+    .map((one): RevisionRow => {
+      const running = one.id === revision.id;
+      const open = running ? (paused === undefined ? 'on its way' : 'paused') : '';
+      const state = one.outcome === undefined ? open : one.outcome.state === 'done' ? 'done' : 'rolled back';
+      const reason = one.outcome?.reason ?? (state === 'paused' ? paused!.reason : '');
+      return {
+        ...{ number: one.seq, revision: one.id, running, state, reason, by: one.by, atMs: one.atMs, note: one.note },
+      };
+    })
+    .reverse();
+}
+
 export interface AppRow {
   app: string;
   revision: string;
+  /** Of the revision that was rolled back, or why it is paused; '' where all is well. */
+  trouble: string;
   services: number;
   ready: number;
   wanted: number;
@@ -118,6 +148,7 @@ export function appRow(view: ClusterView, app: AppState): AppRow {
   return {
     app: app.name,
     revision: id,
+    trouble: troubleOf(app),
     services: revision.spec.services.length,
     ready,
     wanted: rows.length,
@@ -125,6 +156,11 @@ export function appRow(view: ClusterView, app: AppState): AppRow {
     by,
     atMs,
   };
+}
+
+function troubleOf({ undone, paused }: AppState): string {
+  if (undone !== undefined) return `revision ${undone.seq} was rolled back: ${undone.outcome?.reason ?? ''}`;
+  return paused === undefined ? '' : paused.by === '' ? `paused: ${paused.reason}` : paused.reason;
 }
 
 /** Ready, or ended as it should. */

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { DeployStep } from '../api/follow.ts';
+import type { DeployStep } from '../api/deploying.ts';
 import type { CellRow, ReplicaRow } from '../api/rows.ts';
 import { OscaError } from '../core/errors.ts';
 import { Client } from './client.ts';

@@ -6,9 +6,11 @@ import { addAppCommands } from './commands/apps.ts';
 import { addCellCommands } from './commands/cells.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addDaemonCommands } from './commands/daemon.ts';
-import { addDeployCommands } from './commands/deploy.ts';
+import { addDeployCommand } from './commands/deploy.ts';
 import { addExec } from './commands/exec.ts';
 import { addLogCommands } from './commands/logs.ts';
+import { addPlanCommand } from './commands/plan.ts';
+import { addRevisionCommands } from './commands/revisions.ts';
 import { warn } from './render.ts';
 import { exitCodeOf } from './shared.ts';
 
@@ -28,8 +30,10 @@ export function program(): Command {
     .enablePositionalOptions()
     .exitOverride();
   addDaemonCommands(osca);
-  addDeployCommands(osca);
+  addDeployCommand(osca);
+  addPlanCommand(osca);
   addAppCommands(osca);
+  addRevisionCommands(osca);
   addLogCommands(osca);
   addExec(osca);
   addCellCommands(osca);

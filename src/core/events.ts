@@ -37,6 +37,9 @@ export type Request =
   | { op: 'stop'; app: string; service?: string; stopped: boolean }
   | { op: 'restart'; app: string; service?: string }
   | { op: 'scale'; app: string; service: string; replicas: number; by: string }
+  /** `to`: number or id of a revision; without it the last before the present one that was done. */
+  | { op: 'rollback'; app: string; to?: string; by: string }
+  | { op: 'pause'; app: string; paused: boolean; by: string }
   | { op: 'cell.set'; cell: CellId; name?: string; labels?: Record<string, string | null>; drain?: boolean }
   | { op: 'cell.rm'; cell: CellId }
   | { op: 'settings.set'; settings: Partial<ApplianceSettings> }

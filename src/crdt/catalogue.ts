@@ -78,6 +78,10 @@ export class Catalogue {
     const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, spec };
     this.#map.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
     this.#map.set(`current/${spec.name}`, id);
+    // What runs already, and stayed, is not tried again.
+    const known = before?.revision.id === id ? before.revision.outcome : undefined;
+    if (known !== undefined)
+      this.#map.set(`outcome/${spec.name}/${id}`, { ...known, seq: revision.seq } as unknown as Json);
     this.#delete(`stop/${spec.name}`);
     // Where a rollback would lead is kept.
     const refuge = lastDone(before?.history ?? [], revision)?.id;

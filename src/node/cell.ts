@@ -23,7 +23,7 @@ import { Leases } from '../placement/leases.ts';
 import type { MasterCandidate } from '../placement/masters.ts';
 import { Masters, mastersOf } from '../placement/masters.ts';
 import { Supervisor } from '../runtime/supervise.ts';
-import { Conflicts } from './conflicts.ts';
+import { AppNews } from './app-news.ts';
 import { Hearing } from './hearing.ts';
 import { Members, unknownFacts } from './members.ts';
 import { Quorum } from './quorum.ts';
@@ -65,7 +65,7 @@ export class Cell {
   readonly #supervisor: Supervisor;
   readonly #masters: Masters;
   readonly #requests: Requests;
-  readonly #conflicts: Conflicts;
+  readonly #news: AppNews;
   readonly #members: Members;
   readonly #hearing: Hearing;
   readonly #scheduling: Scheduling;
@@ -139,7 +139,7 @@ export class Cell {
         missingOf: (sv) => this.#document.missingOf(sv),
       },
     });
-    this.#conflicts = new Conflicts(out);
+    this.#news = new AppNews(out);
     this.#members = new Members({
       self,
       membership: this.#membership,
@@ -159,7 +159,7 @@ export class Cell {
     });
     this.#hearing = new Hearing({
       ...{ self, voice: this.#voice, membership: this.#membership, admission: this.#admission },
-      ...{ antiEntropy: this.#antiEntropy, replication: this.#replication, conflicts: this.#conflicts },
+      ...{ antiEntropy: this.#antiEntropy, replication: this.#replication },
       ...{ document: this.#document, leases: this.#leases },
     });
     this.#requests = new Requests({
@@ -240,6 +240,7 @@ export class Cell {
     this.#leases.boot(event.incarnation, now);
     this.#document.reset(event.clientId);
     for (const update of event.updates) this.#document.apply(update);
+    this.#news.look(this.#document.apps());
     if (event.founder !== undefined) this.#admission.resume(event.founder);
     else if (event.ticket === undefined) this.#admission.listen();
     if (event.ticket !== undefined && !this.#admission.isAdmitted(this.id)) this.#useTicket(event.ticket, now);
@@ -312,6 +313,7 @@ export class Cell {
     }
     const name = this.#document.cell(this.id).name;
     if (name !== undefined) this.#name = name;
+    this.#news.look(this.#document.apps());
   }
 
   // -- what this cell says of itself -------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ import type { AntiEntropy } from '../gossip/antientropy.ts';
 import type { Membership } from '../gossip/membership.ts';
 import type { Voice } from '../gossip/voice.ts';
 import type { Leases } from '../placement/leases.ts';
-import type { Conflicts } from './conflicts.ts';
 
 export interface HearingDeps {
   self: CellId;
@@ -22,7 +21,6 @@ export interface HearingDeps {
   admission: Admission;
   antiEntropy: AntiEntropy;
   replication: Replication;
-  conflicts: Conflicts;
   document: WantedDocument;
   leases: Leases;
 }
@@ -112,10 +110,8 @@ export class Hearing {
   }
 
   #takeDoc(u: string, receipt?: { to: CellId; ack: number }): void {
-    const { document, replication, antiEntropy, conflicts } = this.#deps;
-    const before = document.apps();
+    const { document, replication, antiEntropy } = this.#deps;
     if (receipt !== undefined && !document.isWhole()) antiEntropy.greet(receipt.to);
     if (!replication.receive(u, receipt)) this.#count('malformed');
-    else conflicts.look(before, document.apps());
   }
 }

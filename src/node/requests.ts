@@ -4,7 +4,8 @@ import type { Outbox, Reply, Request, RequestOf } from '../core/events.ts';
 import type { Link, Sealer } from '../core/frames.ts';
 import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { CellId } from '../core/model.ts';
+import type { CellId, Revision } from '../core/model.ts';
+import { lastDone } from '../crdt/catalogue.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
@@ -25,6 +26,8 @@ export interface RequestsDeps {
 
 type Refusal = Omit<Reply & { ok: false }, 'ok'>;
 const notFound = (message: string, hint: string): Refusal => ({ code: 'not-found', message, hint });
+const isCalled = ({ id, seq }: Revision, name: string): boolean =>
+  name === String(seq) || (name.length >= 4 && id.startsWith(name));
 const nameShape = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export class Requests {
@@ -75,6 +78,10 @@ export class Requests {
         return this.#restart(id, request, now);
       case 'scale':
         return this.#scale(id, request, now);
+      case 'rollback':
+        return this.#rollback(id, request, now);
+      case 'pause':
+        return this.#pause(id, request, now);
       case 'cell.set':
         return this.#setCell(id, request, now);
       case 'cell.rm':
@@ -174,6 +181,50 @@ export class Requests {
       return { code: 'conflict', message: `${what} is stopped`, hint: `osca start ${what}` };
     }
     return this.#edit(id, now, { app }, (doc) => doc.catalogue.restart(app, service === undefined ? all : [service]));
+  }
+
+  #rollback(id: number, { app, to, by }: RequestOf<'rollback'>, now: number): Refusal | undefined {
+    const refusal = this.#app(app);
+    if (refusal !== undefined) return refusal;
+    const { revision, history, undone } = this.#deps.document().catalogue.app(app)!;
+    const others = history.filter((one) => one.id !== revision.id);
+    const hint = `osca history ${app} shows its revisions`;
+    const found = to === undefined ? lastDone(history, revision) : others.find((one) => isCalled(one, to));
+    if (found === undefined && to !== undefined) {
+      if (!isCalled(revision, to)) return notFound(`${app} has no revision '${to}'`, hint);
+      return { code: 'conflict', message: `${app} runs revision ${to} already`, hint };
+    }
+    if (found === undefined) {
+      const message =
+        undone === undefined
+          ? `${app} has no earlier revision that was ever through`
+          : `${app} is back at revision ${revision.seq} already: ${undone.seq} was rolled back`;
+      return { code: 'conflict', message, hint: `${hint}; osca rollback ${app} NUMBER picks one` };
+    }
+    const note = `rollback to ${found.seq}`;
+    const made = { atMs: this.#deps.wallMs(now), by, note, back: true } as const;
+    const value: Record<string, unknown> = { app, from: revision.seq, to: found.seq };
+    return this.#edit(id, now, value, (doc) => {
+      const { id: chosen, seq } = doc.catalogue.deploy(found.spec, made);
+      Object.assign(value, { revision: chosen, seq, atMs: made.atMs });
+    });
+  }
+
+  #pause(id: number, { app, paused, by }: RequestOf<'pause'>, now: number): Refusal | undefined {
+    const refusal = this.#app(app);
+    if (refusal !== undefined) return refusal;
+    const known = this.#deps.document().catalogue.app(app)!.paused;
+    if (!paused && known === undefined)
+      return {
+        code: 'conflict',
+        message: `${app} is not paused`,
+        hint: 'nothing to do; osca status shows what changes',
+      };
+    if (paused && known !== undefined)
+      return { code: 'conflict', message: `${app} is paused already`, hint: `osca resume ${app} lets it go on` };
+    return this.#edit(id, now, { app, paused }, ({ catalogue }) =>
+      paused ? catalogue.pause(app, { by, reason: `paused by ${by}` }) : catalogue.resume(app),
+    );
   }
 
   // -- cells -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import type { Rollout, ServiceChange } from './rollouts.ts';
 
 /** A service that so many cells can't start is not tried on all the others first. */
 const vetoesToFail = 3;
+/** From a failure to what is done about it: whoever waits for the deploy reads meanwhile what the replica wrote. */
+const failureMs = 1_000;
 
 interface Followed {
   /** When a replica came. */
@@ -30,10 +32,13 @@ export interface Verdict {
 
 export class Progress {
   readonly #followed = new Map<string, Map<string, Followed>>();
+  /** When a duty was first seen to fail. */
+  readonly #failedMs = new Map<string, number>();
 
   /** Forgets all but these duties. */
   keep(duties: ReadonlySet<string>): void {
-    for (const duty of this.#followed.keys()) if (!duties.has(duty)) this.#followed.delete(duty);
+    for (const map of [this.#followed, this.#failedMs])
+      for (const duty of map.keys()) if (!duties.has(duty)) map.delete(duty);
   }
 
   /** `canGoBack`: there is a revision to which a rollback would lead. */
@@ -50,8 +55,14 @@ export class Progress {
       if (failure !== undefined && app.paused === undefined) {
         const { onFailure } = change.policy;
         const reason = `${app.name}/${failure}`;
-        if (onFailure === 'rollback' && canGoBack) return { ...verdict, outcome: { state: 'undone', reason } };
-        if (onFailure === 'pause') return { ...verdict, pause: { by: '', reason } };
+        if (onFailure === 'pause' || (onFailure === 'rollback' && canGoBack)) {
+          const atMs = (this.#failedMs.get(duty) ?? now) + failureMs;
+          this.#failedMs.set(duty, atMs - failureMs);
+          if (now < atMs) return { go: [], dueMs: atMs };
+          return onFailure === 'pause'
+            ? { ...verdict, go: [], pause: { by: '', reason } }
+            : { ...verdict, go: [], outcome: { state: 'undone', reason } };
+        }
       }
       if (app.paused === undefined) verdict.go.push(...next(one, change, now, verdict));
       const cameMs = change.came.map((index) => one.cameMs.get(index)! + change.policy.monitorMs);

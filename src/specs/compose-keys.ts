@@ -31,6 +31,16 @@ const refuseAll = (prefix: string, note: string, keys: string): KeyRow[] =>
 const S = 'services.*.';
 const later = 'it comes with a later release; remove the key';
 
+function policyRows(key: string, note: string): KeyRow[] {
+  return [
+    row(`${S}deploy.${key}`, 'object', note),
+    row(`${S}deploy.${key}.parallelism`, 'int', 'replicas that change at once; 1; 0 for all, at most 100'),
+    row(`${S}deploy.${key}.delay`, 'duration', 'from one that came to the next that goes; 0s'),
+    row(`${S}deploy.${key}.monitor`, 'duration', 'a replica that falls this soon after it came has failed; 5s'),
+    row(`${S}deploy.${key}.max_failure_ratio`, 'number', 'of the replicas, how many may fail; 0'),
+  ];
+}
+
 export const composeKeys: readonly KeyRow[] = [
   row('', 'object', 'the file'),
   row('name', 'text', 'name of the app; without it, the name of the folder'),
@@ -197,11 +207,27 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}deploy.restart_policy.delay`, 'duration', 'before a restart; without it, longer and longer'),
   row(`${S}deploy.restart_policy.max_attempts`, 'int', 'then it stays down'),
   row(`${S}deploy.restart_policy.window`, 'duration', 'a run this long is forgotten by max_attempts; 10s'),
-  refuse(
-    `${S}deploy.update_config`,
-    'a change goes through a service one replica at a time, each waits for the one before; remove the key',
+  ...policyRows('update_config', 'how a change goes through the service'),
+  row(
+    `${S}deploy.update_config.order`,
+    'text',
+    'start-first (default) or stop-first; always stop-first with a host port, a named volume or a strict service',
+    'translated',
   ),
-  refuse(`${S}deploy.rollback_config`, later),
+  row(
+    `${S}deploy.update_config.failure_action`,
+    'text',
+    'rollback (default, not pause: nobody may be watching), pause or continue',
+    'translated',
+  ),
+  ...policyRows('rollback_config', 'the same on the way back'),
+  row(
+    `${S}deploy.rollback_config.order`,
+    'text',
+    'as update_config says of the revision that comes back',
+    'translated',
+  ),
+  row(`${S}deploy.rollback_config.failure_action`, 'text', 'pause (default) or continue'),
   refuse(`${S}deploy.endpoint_mode`, later),
 
   // the rest of the specification

@@ -10,6 +10,7 @@ import { isRaw, pairs } from './extend.ts';
 import type { Environment } from './interpolate.ts';
 import { mountsOf } from './mounts.ts';
 import type { Path, Source } from './source.ts';
+import { policyOf } from './update.ts';
 import { parseBytes, parseConstraint, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
 
 export interface BuildSpec {
@@ -31,6 +32,7 @@ export interface ServiceContext {
 
 const grace = 10_000;
 const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
+const maybe = (value: unknown): Raw | undefined => (isRaw(value) ? value : undefined);
 const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)];
 const flag = (value: unknown): boolean => value === true || value === 'true';
@@ -80,6 +82,8 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
       readOnly: service.read_only === undefined ? undefined : flag(service.read_only),
       ulimits: service.ulimits === undefined ? undefined : ulimitsOf(raw(service.ulimits)),
       stopSignal: service.stop_signal === undefined ? undefined : String(service.stop_signal),
+      update: policyOf(maybe(deploy.update_config), 'update_config', report),
+      rollback: policyOf(maybe(deploy.rollback_config), 'rollback_config', report),
     }),
   };
   return build === undefined ? { spec } : { spec, build };

@@ -1,5 +1,6 @@
-/** A change that takes a while: `osca status` tells who leads it, on every cell, and forgets it when it is over. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+/** Changes as people see them: who leads, what fails and is taken back, what was, and the way between. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ReplicaRow, RevisionRow } from '../../src/api/rows.ts';
 import { until } from '../until.ts';
 import { TestCell } from './cells.ts';
 
@@ -34,12 +35,88 @@ it('shows who leads a rollout while it lasts', async () => {
   for (const cell of [ann, ben]) {
     const text = await until('it is told', async () => {
       const status = await cell.ok('status');
-      return status.includes('rollout/slow/web') ? status : undefined;
+      return status.includes('rollout/slow') ? status : undefined;
     });
-    expect(text).toMatch(/duty +rollout\/slow\/web: (ann|ben) leads, now 1$/m);
+    expect(text).toMatch(/duty +rollout\/slow: (ann|ben) leads, now web\/1$/m);
   }
   ann.file('../ok-1001', '');
   expect((await deploy).code).toBe(0);
   for (const cell of [ann, ben])
-    await until('it is over', async () => !(await cell.ok('status')).includes('rollout/slow/web'));
+    await until('it is over', async () => !(await cell.ok('status')).includes('rollout/slow'));
+}, 60_000);
+
+const shop = (command: string, config = ''): string =>
+  [
+    'name: shop',
+    'services:',
+    '  web:',
+    `    command: ${command}`,
+    `    deploy: {replicas: 3, update_config: {monitor: 1s, ${config}}}`,
+    '    x-osca: {driver: process}',
+  ].join('\n');
+
+const history = async (): Promise<RevisionRow[]> => await ben.json<RevisionRow[]>('history', 'shop');
+const commands = async (): Promise<string[]> => {
+  const rows = await ann.json<ReplicaRow[]>('ps', 'shop');
+  return rows.filter(({ state }) => state === 'ready').map(({ hash }) => hash);
+};
+
+describe('a revision that falls', () => {
+  it('is taken back, and what ran before runs on', async () => {
+    await ann.ok('deploy', ann.file('shop.yaml', shop('sleep 2000')));
+    await until('it is through', async () => (await history())[0]?.state === 'done');
+    const before = await commands();
+    const { code, stderr } = await ben.osca('deploy', ann.file('shop.yaml', shop('sh -c "echo no luck; exit 3"')));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/shop\/web\/1: exit code 3; revision 2 is rolled back, shop runs revision 1 again/);
+    expect(stderr).toContain('no luck');
+    await until('all as before', async () => (await commands()).join() === before.join());
+    expect((await history()).map(({ number, state, running }) => [number, state, running])).toEqual([
+      [2, 'rolled back', false],
+      [1, 'done', true],
+    ]);
+    for (const cell of [ann, ben])
+      expect(await cell.ok('events')).toMatch(/shop: revision 2 is rolled back, 1 runs again/);
+    expect(await ann.ok('ls')).toMatch(/revision 2 was rolled back: shop\/web\/1: exit code 3/);
+  });
+
+  it('is paused where its file says so; somebody may insist, or go back', async () => {
+    const bad = shop('sh -c "sleep 0.3; exit 4"', 'failure_action: pause');
+    const { code, stderr } = await ann.osca('deploy', ann.file('shop.yaml', bad));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/exit code 4; shop is paused on its way to revision 3/);
+    expect((await history())[0]).toMatchObject({ number: 3, state: 'paused', running: true });
+    await ann.ok('resume', 'shop');
+    await until('it goes on', async () => (await history())[0]?.state === 'on its way');
+    const back = await ben.ok('rollback', 'shop');
+    expect(back).toContain('from revision 3 back to 1');
+    expect((await history())[0]).toMatchObject({ state: 'done', running: true, note: 'rollback to 1' });
+  });
+}, 60_000);
+
+describe('a pause', () => {
+  it('keeps a change from going on until it is resumed, whoever deploys', async () => {
+    await ann.ok('pause', 'shop');
+    const before = await commands();
+    const { stderr } = await ann.osca('deploy', ann.file('shop.yaml', shop('sleep 2001')));
+    expect(stderr).toContain('paused by ann');
+    expect(await commands()).toEqual(before);
+    expect((await ann.osca('pause', 'shop')).stderr).toContain('paused already');
+    await ben.ok('resume', 'shop');
+    await until('it is through', async () => (await history())[0]?.state === 'done');
+    expect((await commands())[0]).not.toBe(before[0]);
+    expect((await ann.osca('resume', 'shop')).stderr).toContain('is not paused');
+  });
+}, 60_000);
+
+describe('a rollback', () => {
+  it('picks a revision by number or id, and refuses what is not there or runs already', async () => {
+    const [now, ...older] = await history();
+    expect((await ann.osca('rollback', 'shop', '77')).stderr).toContain("has no revision '77'");
+    expect((await ann.osca('rollback', 'shop', String(now!.number))).stderr).toContain('already');
+    expect((await ann.osca('rollback', 'nothing')).stderr).toContain("no app 'nothing'");
+    const target = older.find(({ state }) => state === 'done')!;
+    await ann.ok('rollback', 'shop', target.revision.slice(0, 6));
+    expect((await history())[0]).toMatchObject({ revision: target.revision, running: true, state: 'done' });
+  });
 }, 60_000);

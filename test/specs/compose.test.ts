@@ -45,6 +45,29 @@ describe('a Compose file', () => {
     expect(read('name: other\nservices: {web: {image: a}}').app.name).toBe('other');
   });
 
+  it('says how a change goes', () => {
+    const web = service(`    deploy:
+      update_config: {parallelism: 2, delay: 10s, monitor: 1m, max_failure_ratio: 0.25, order: stop-first, failure_action: pause}
+      rollback_config: {parallelism: 0, failure_action: continue}
+`);
+    expect(web.update).toEqual({
+      ...{ parallelism: 2, delayMs: 10_000, monitorMs: 60_000, maxFailureRatio: 0.25 },
+      ...{ order: 'stop-first', onFailure: 'pause' },
+    });
+    expect(web.rollback).toEqual({ parallelism: 0, onFailure: 'continue' });
+    expect(service('').update).toBeUndefined();
+    const wrong = problems(() =>
+      service(`    deploy:
+      update_config: {parallelism: -1, order: both, max_failure_ratio: 3, failure_action: panic}
+      rollback_config: {failure_action: rollback}
+`),
+    );
+    expect(wrong.map(({ key }) => key.split('.').at(-1))).toEqual([
+      ...['parallelism', 'max_failure_ratio', 'order', 'failure_action', 'failure_action'],
+    ]);
+    expect(wrong.every(({ line, hint }) => line > 3 && hint !== '')).toBe(true);
+  });
+
   it('becomes a normalised service', () => {
     put('shop/app.env', 'FROM_FILE=1\nBOTH=file\n');
     const web = service(

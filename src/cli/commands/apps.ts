@@ -22,17 +22,18 @@ export function addAppCommands(osca: Command): void {
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
       const apps = await clientOf(command).call<AppRow[]>('GET', '/v1/apps');
-      const rows = apps.map(({ app, state, ready, wanted, revision, by, atMs }) => [
+      const rows = apps.map(({ app, state, ready, wanted, revision, by, atMs, trouble }) => [
         bold(app),
         stateColour(state),
         `${ready}/${wanted}`,
         revision,
         `${by} ${ago(atMs)}`,
+        red(trouble),
       ]);
       show(command, apps, () =>
         rows.length === 0
           ? 'no apps yet; deploy one: osca deploy FILE'
-          : table(['APP', 'STATE', 'READY', 'REVISION', 'DEPLOYED'], rows),
+          : table(['APP', 'STATE', 'READY', 'REVISION', 'DEPLOYED', ''], rows),
       );
     });
   osca
