@@ -13,7 +13,7 @@ const freshSeed = (): string => randomBytes(32).toString('base64url');
 export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
   const { host } = deps;
   app.get('/v1/status', { schema: { summary: 'What this cell is and waits for' } }, () => {
-    const { members, apps, assignments, tickets: _t, pending, duties, ...rest } = host.view();
+    const { members, apps, assignments, waits: _w, tickets: _t, pending, duties, ...rest } = host.view();
     const nameOf = (id: string): string => members.find((member) => member.id === id)?.name ?? id;
     const replicas = replicaRows(host.view()).filter(({ current }) => current);
     const me = members.find(({ self }) => self);

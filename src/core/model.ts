@@ -77,6 +77,47 @@ export const updateDefaults: UpdatePolicy = {
   ...{ parallelism: 1, delayMs: 0, order: 'start-first', monitorMs: 5_000, maxFailureRatio: 0, onFailure: 'rollback' },
 };
 
+/** What a container engine is asked for beyond what OSCA itself looks at. */
+export interface EngineOptions {
+  hostname?: string;
+  domainname?: string;
+  /** 'NAME:IP' */
+  extraHosts?: string[];
+  dns?: string[];
+  dnsSearch?: string[];
+  dnsOptions?: string[];
+  groupAdd?: string[];
+  privileged?: boolean;
+  shmBytes?: number;
+  sysctls?: Record<string, string>;
+  securityOpt?: string[];
+  devices?: { host: string; inside: string; permissions: string }[];
+  deviceCgroupRules?: string[];
+  oomScoreAdj?: number;
+  oomKillDisable?: boolean;
+  /** -1: no limit. */
+  memorySwapBytes?: number;
+  memorySwappiness?: number;
+  cpuShares?: number;
+  cpuset?: string;
+  cgroupParent?: string;
+  cgroup?: string;
+  runtime?: string;
+  storageOptions?: Record<string, string>;
+  userns?: string;
+  uts?: string;
+  pid?: string;
+  ipc?: string;
+  network?: string;
+  logging?: { driver: string; options: Record<string, string> };
+}
+
+/** `started`: a replica of it runs; `healthy`: one is ready; `completed`: all have ended with exit code 0. */
+export interface Dependency {
+  service: string;
+  condition: 'started' | 'healthy' | 'completed';
+}
+
 /** One service of an app, normalised: every default filled in, every path absolute, every duration in ms. */
 export interface ServiceSpec {
   name: string;
@@ -107,6 +148,9 @@ export interface ServiceSpec {
   strict?: boolean;
   resources: Resources;
   constraints: Constraint[];
+  engine?: EngineOptions;
+  /** A replica is started where these are met; what runs goes on without them. */
+  dependsOn?: Dependency[];
   /** What the file says of it; the rest as in updateDefaults. */
   update?: Partial<UpdatePolicy>;
   rollback?: Partial<UpdatePolicy>;
@@ -337,6 +381,8 @@ export interface ClusterView {
   members: MemberView[];
   apps: AppState[];
   assignments: Assignment[];
+  /** 'APP/SERVICE' of those that wait for others before they start, and for what. */
+  waits: ReadonlyMap<string, string>;
   masters: CellId[];
   /** The orders that are obeyed here, and who gave them. */
   duties: (Order & { by: CellId })[];

@@ -11,6 +11,8 @@ import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import type { Leases } from '../placement/leases.ts';
 import { leaseDefaults } from '../placement/leases.ts';
 import { Placement, place } from '../placement/place.ts';
+import { waitsFor } from '../runtime/depends.ts';
+import type { Told } from '../runtime/reconcile.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import type { Members } from './members.ts';
 import { toldBy } from './members.ts';
@@ -48,6 +50,8 @@ export class Scheduling {
   /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
   apps: AppState[] = [];
   assignments: Assignment[] = [];
+  /** 'APP/SERVICE' of those that wait for others, and for what. */
+  waits: ReadonlyMap<string, string> = new Map();
   readonly #rollouts: Rollouts;
 
   constructor(deps: SchedulingDeps) {
@@ -92,9 +96,13 @@ export class Scheduling {
     this.assignments = this.#placement.place(input);
     const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
     const strict = this.#seek(services, now);
+    const told = toldBy(members);
+    this.waits = this.#waits(services, told);
+    const here = new Set(this.waits.size === 0 ? [] : supervisor.held().map(({ replica }) => replica));
     const wanted = new Map<string, UnitSpec>();
     for (const { replica, app, service, index, hash, cell } of this.assignments) {
       if (cell !== self || strict.get(replica) === false) continue;
+      if (this.waits.has(`${app}/${service}`) && !here.has(replica)) continue;
       wanted.set(replica, { replica, app, index, hash, service: services.get(`${app}/${service}`)!.spec });
     }
     const assigned = new Map(this.assignments.map((assignment) => [assignment.replica, assignment]));
@@ -104,9 +112,28 @@ export class Scheduling {
       if (unit !== undefined) this.#fuse(unitKey(replica, unit.hash), replica, '', unit.service.driver, now);
     }
     const { maxMoves } = document.settings();
-    const told = toldBy(members);
     const turns = this.#rollouts.command({ apps: this.apps, assignments: this.assignments, members, told }, now);
     supervisor.want({ self, wanted, assigned, told, turns, strict, maxMoves }, now);
+  }
+
+  /** Of the services that wait for others, why. */
+  #waits(
+    services: ReadonlyMap<string, PlacementService>,
+    told: ReadonlyMap<string, readonly Told[]>,
+  ): Map<string, string> {
+    const waits = new Map<string, string>();
+    const waiting = [...services].filter(([, { spec }]) => spec.dependsOn !== undefined);
+    if (waiting.length === 0) return waits;
+    const replicas = new Map<string, (readonly Told[])[]>();
+    for (const { app, service, replica } of this.assignments) {
+      const key = `${app}/${service}`;
+      replicas.set(key, [...(replicas.get(key) ?? []), told.get(replica) ?? []]);
+    }
+    for (const [key, { app, spec }] of waiting) {
+      const why = waitsFor(spec, (service) => replicas.get(`${app}/${service}`) ?? []);
+      if (why !== undefined) waits.set(key, why);
+    }
+    return waits;
   }
 
   /** Writes down how rollouts ended. */

@@ -12,7 +12,16 @@ const hashes = new WeakMap<ServiceSpec, { restarts: number; hash: string }>();
 export function serviceHash(spec: ServiceSpec, restarts: number): string {
   const known = hashes.get(spec);
   if (known?.restarts === restarts) return known.hash;
-  const { replicas: _r, mode: _m, constraints: _c, strict: _s, update: _u, rollback: _b, ...made } = spec;
+  const {
+    replicas: _r,
+    mode: _m,
+    constraints: _c,
+    strict: _s,
+    update: _u,
+    rollback: _b,
+    dependsOn: _d,
+    ...made
+  } = spec;
   const hash = contentHash({ made, restarts });
   hashes.set(spec, { restarts, hash });
   return hash;

@@ -8,7 +8,7 @@ import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import type { AppSpec } from '../core/model.ts';
+import type { AppSpec, ServiceSpec } from '../core/model.ts';
 import { checkSpec } from './check.ts';
 import type { Loaded, Raw } from './extend.ts';
 import { extended, isRaw } from './extend.ts';
@@ -16,6 +16,7 @@ import type { Environment } from './interpolate.ts';
 import { interpolate } from './interpolate.ts';
 import type { BuildSpec } from './normalise.ts';
 import { normaliseService } from './normalise.ts';
+import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
 import { Source } from './source.ts';
 
@@ -60,13 +61,17 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   }
   const profiles = new Set([...request.profiles, ...(env.COMPOSE_PROFILES ?? '').split(',').filter(Boolean)]);
   const builds: Record<string, BuildSpec> = {};
-  const services = Object.keys(loaded.services).flatMap((service) => {
+  const wholes = new Map<string, Raw>();
+  for (const service of Object.keys(loaded.services)) {
     if (!namePattern.test(service) || service.length > limits.nameLength) {
       problems.push(loaded.source.problem(['services', service], 'is no name for a service', 'use a-z, 0-9, - and _'));
     }
     const whole = extended(loaded, service, load);
     const wanted = Array.isArray(whole.profiles) ? (whole.profiles as string[]) : [];
-    if (wanted.length > 0 && !wanted.some((profile) => profiles.has(profile))) return [];
+    if (wanted.length === 0 || wanted.some((profile) => profiles.has(profile))) wholes.set(service, whole);
+  }
+  const [all, wanted] = [new Set(Object.keys(loaded.services)), new Set(wholes.keys())];
+  const services = [...wholes].map(([service, whole]): ServiceSpec => {
     const context = {
       source: loaded.source,
       app: name,
@@ -78,8 +83,25 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     };
     const { spec, build } = normaliseService(whole, context);
     if (build !== undefined) builds[service] = build;
-    return [spec];
+    if (whole.develop !== undefined) warnings.push(`${service}: develop is for docker compose watch; it is ignored`);
+    const report = (path: Path, message: string, hint: string): void => {
+      problems.push(loaded.source.problem(['services', service, ...path], message, hint));
+    };
+    const dependsOn = dependenciesOf(whole, all, wanted, report);
+    return dependsOn.length === 0 ? spec : { ...spec, dependsOn };
   });
+  const circle = circleOf(services);
+  if (circle !== undefined)
+    problems.push(
+      loaded.source.problem(
+        ['services', circle[0]!, 'depends_on'],
+        `waits for itself: ${circle.join(' → ')}`,
+        'remove one of the links',
+      ),
+    );
+  problems.push(...manyNetworks(loaded.source, wholes));
+  if (services.length > 1 && [raw, ...wholes.values()].some((one) => one.networks !== undefined))
+    warnings.push('services reach each other by published ports for now, not by name');
   if (services.length === 0 && problems.length === 0) {
     const hint =
       Object.keys(loaded.services).length > 0 ? 'all have profiles; name one with --profile' : 'add services:';
@@ -89,6 +111,19 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     problems.push(loaded.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
   if (problems.length > 0) throw new SpecError(problems);
   return { app: { name, services }, builds, warnings: [...new Set(warnings)] };
+}
+
+/** One network for all is what the engine gives; two would have to keep services apart. */
+function manyNetworks(source: Source, services: ReadonlyMap<string, Raw>): SpecProblem[] {
+  const seen = new Set<string>();
+  return [...services].flatMap(([service, whole]) => {
+    for (const name of networksOf(whole)) seen.add(name);
+    if (seen.size < 2) return [];
+    const names = [...seen].join(', ');
+    seen.clear();
+    const hint = 'put all services on one, or remove networks: they can not be kept apart yet';
+    return [source.problem(['services', service, 'networks'], `more than one network: ${names}`, hint)];
+  });
 }
 
 function loadFile(file: string, env: Environment, warnings: string[], asked?: SpecProblem): Loaded {

@@ -5,9 +5,11 @@ import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { Constraint, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/model.ts';
+import { engineKeys, engineOf } from './engine.ts';
 import type { Raw } from './extend.ts';
 import { isRaw, pairs } from './extend.ts';
 import type { Environment } from './interpolate.ts';
+import { deployOf } from './legacy.ts';
 import { mountsOf } from './mounts.ts';
 import type { Path, Source } from './source.ts';
 import { policyOf } from './update.ts';
@@ -45,7 +47,7 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
   const report = (path: Path, message: string, hint: string): void => {
     context.problems.push(context.source.problem(['services', context.service, ...path], message, hint));
   };
-  const deploy = raw(service.deploy);
+  const deploy = deployOf(service, report);
   const driver = driverOf(service, report);
   const build = buildOf(service, context);
   const replicas = deploy.replicas === undefined ? 1 : Number(deploy.replicas);
@@ -68,7 +70,7 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
     mode: mode === 'global' ? 'global' : 'replicated',
     replicas,
     resources: resourcesOf(raw(deploy.resources), report),
-    constraints: constraintsOf(raw(deploy.placement), report),
+    constraints: [...constraintsOf(raw(deploy.placement), report), ...platformOf(service, report)],
     ...given<ServiceSpec>({
       image: typeof service.image === 'string' && service.image !== '' ? service.image : undefined,
       command: commandOf(service.command, () => report(['command'], 'has a quote that is not closed', '')),
@@ -82,6 +84,7 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
       readOnly: service.read_only === undefined ? undefined : flag(service.read_only),
       ulimits: service.ulimits === undefined ? undefined : ulimitsOf(raw(service.ulimits)),
       stopSignal: service.stop_signal === undefined ? undefined : String(service.stop_signal),
+      engine: driver === 'docker' ? engineOf(service, report) : undefined,
       update: policyOf(maybe(deploy.update_config), 'update_config', report),
       rollback: policyOf(maybe(deploy.rollback_config), 'rollback_config', report),
     }),
@@ -98,7 +101,8 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
   if (driver === 'process') {
     if (service.image !== undefined || service.build !== undefined)
       report([], 'a process has no image', 'remove image and build, or x-osca.driver');
-    for (const key of ['user', 'read_only', 'cap_add', 'cap_drop', 'volumes', 'tmpfs', 'ulimits', 'init']) {
+    const images = ['user', 'read_only', 'cap_add', 'cap_drop', 'volumes', 'tmpfs', 'ulimits', 'init', 'platform'];
+    for (const key of [...images, ...engineKeys]) {
       if (service[key] !== undefined)
         report(
           [key],
@@ -303,6 +307,16 @@ function constraintsOf(placement: Raw, report: Report): Constraint[] {
     }
     return constraint === undefined ? [] : [constraint];
   });
+}
+
+/** Images of another architecture don't start: a cell that has it is looked for. */
+function platformOf({ platform }: Raw, report: Report): Constraint[] {
+  if (platform === undefined) return [];
+  const [os, arch] = String(platform).split('/');
+  const known = { amd64: 'amd64', x86_64: 'amd64', arm64: 'arm64', aarch64: 'arm64' }[arch ?? ''];
+  if (os !== 'linux' || known === undefined)
+    report(['platform'], `no cell is ever '${String(platform)}'`, 'use linux/amd64 or linux/arm64');
+  return [{ key: 'node.platform.arch', op: '==', value: known ?? '' }];
 }
 
 function ulimitsOf(ulimits: Raw): Record<string, { soft: number; hard: number }> {

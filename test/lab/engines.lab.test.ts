@@ -74,6 +74,34 @@ describe('an appliance of one Docker and one Podman host', () => {
     await h(1).ok('rm', 'both');
   });
 
+  it.each([
+    [1, 'Docker'],
+    [2, 'Podman'],
+  ])('hands on what is for the engine alone, on host %i (%s)', async (number) => {
+    const more = `    hostname: inside
+    extra_hosts: ["shop.test:10.9.8.7"]
+    dns: [10.1.1.1]
+    shm_size: 16m
+    sysctls: { net.ipv4.ip_unprivileged_port_start: 0 }
+    devices: [/dev/null:/dev/nothing]
+    group_add: ["1234"]
+    deploy: { placement: { constraints: [node.hostname == h${number}] } }
+`;
+    await h(1).ok('deploy', file('engine', web(forever, more)));
+    const inside = await h(1).ok(
+      ...['exec', 'engine/web', '--', 'sh', '-c'],
+      'hostname; cat /etc/hosts /etc/resolv.conf /proc/sys/net/ipv4/ip_unprivileged_port_start; df -k /dev/shm; ls -l /dev/nothing; id -G',
+    );
+    expect(inside).toMatch(/^inside$/m);
+    expect(inside).toMatch(/^10\.9\.8\.7\s+shop\.test$/m);
+    expect(inside).toContain('nameserver 10.1.1.1');
+    expect(inside).toMatch(/^0$/m);
+    expect(inside).toMatch(/\s16384\s/);
+    expect(inside).toMatch(/^crw.*\/dev\/nothing$/m);
+    expect(inside).toMatch(/\b1234\b/);
+    await h(1).ok('rm', 'engine');
+  });
+
   it('says why: exits at once, never healthy, no image', async () => {
     const crash = await h(1).osca('deploy', file('crash', web('echo no database; exit 3')));
     expect(crash.code).toBe(1);

@@ -130,6 +130,8 @@ const people: Record<string, Deed> = {
     if (random.chance(50)) services.push(simService('db', 1, { strict: true, image: 'busybox' }));
     const app = `app-${random.below(3)}`;
     if (bad !== undefined) services[0] = { ...services[0]!, ...moody(bad) };
+    if (bad?.chance(30) === true && services.length > 1)
+      services[0] = { ...services[0]!, dependsOn: [{ service: 'db', condition: 'healthy' }] };
     if (where === undefined) return;
     const lostBefore = diary.disksLost;
     const request = { op: 'deploy', spec: { name: app, services }, by: where, note: 'random', acks: 1 } as const;

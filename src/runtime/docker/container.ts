@@ -1,7 +1,7 @@
 /** A unit in the words of the Engine API (v1.41), which Docker and Podman both speak. */
 import type { ContainerCreateOptions, MountSettings } from 'dockerode';
 import type { UnitSpec } from '../../core/events.ts';
-import type { Mount, Port, ServiceSpec } from '../../core/model.ts';
+import type { EngineOptions, Mount, Port, ServiceSpec } from '../../core/model.ts';
 
 export const labelKeys = {
   cell: 'io.osca.cell',
@@ -46,6 +46,7 @@ export function createOptions(unit: UnitSpec, owner: Owner): ContainerCreateOpti
     ...(service.stopSignal === undefined ? {} : { StopSignal: service.stopSignal }),
     // Health is felt by the supervisor, the same for every engine.
     ...(service.healthcheck === undefined ? {} : { Healthcheck: { Test: ['NONE'] } }),
+    ...given({ Hostname: service.engine?.hostname, Domainname: service.engine?.domainname }),
     Labels: labels,
     ExposedPorts: Object.fromEntries(service.ports.map((port) => [portKey(port), {}])),
     HostConfig: hostConfig(service),
@@ -77,7 +78,46 @@ function hostConfig(service: ServiceSpec): NonNullable<ContainerCreateOptions['H
     ...(resources.limitMemoryBytes === undefined ? {} : { Memory: resources.limitMemoryBytes }),
     ...(resources.reserveMemoryBytes === undefined ? {} : { MemoryReservation: resources.reserveMemoryBytes }),
     ...(resources.limitPids === undefined ? {} : { PidsLimit: resources.limitPids }),
+    ...engineConfig(service.engine ?? {}),
   };
+}
+
+const given = <T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+
+function engineConfig(engine: EngineOptions): NonNullable<ContainerCreateOptions['HostConfig']> {
+  const { devices, logging } = engine;
+  return given({
+    ExtraHosts: engine.extraHosts,
+    Dns: engine.dns,
+    DnsSearch: engine.dnsSearch,
+    DnsOptions: engine.dnsOptions,
+    GroupAdd: engine.groupAdd,
+    Privileged: engine.privileged,
+    ShmSize: engine.shmBytes,
+    Sysctls: engine.sysctls,
+    SecurityOpt: engine.securityOpt,
+    Devices: devices?.map(({ host, inside, permissions }) => ({
+      ...{ PathOnHost: host, PathInContainer: inside, CgroupPermissions: permissions },
+    })),
+    DeviceCgroupRules: engine.deviceCgroupRules,
+    OomScoreAdj: engine.oomScoreAdj,
+    OomKillDisable: engine.oomKillDisable,
+    MemorySwap: engine.memorySwapBytes,
+    MemorySwappiness: engine.memorySwappiness,
+    CpuShares: engine.cpuShares,
+    CpusetCpus: engine.cpuset,
+    CgroupParent: engine.cgroupParent,
+    CgroupnsMode: engine.cgroup as 'host' | 'private' | undefined,
+    Runtime: engine.runtime,
+    StorageOpt: engine.storageOptions,
+    UsernsMode: engine.userns,
+    UTSMode: engine.uts,
+    PidMode: engine.pid,
+    IpcMode: engine.ipc,
+    NetworkMode: engine.network,
+    LogConfig: logging === undefined ? undefined : { Type: logging.driver, Config: logging.options },
+  });
 }
 
 export const portKey = ({ target, protocol }: Port): string => `${target}/${protocol}`;

@@ -1,0 +1,108 @@
+/** What a service asks of its container engine and of nothing else: handed on as it is, after its form was checked. */
+import type { EngineOptions } from '../core/model.ts';
+import type { Raw } from './extend.ts';
+import { isRaw, pairs } from './extend.ts';
+import type { Path } from './source.ts';
+import { parseBytes } from './values.ts';
+
+type Report = (path: Path, message: string, hint: string) => void;
+
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [String(value)]);
+const isFlag = (value: unknown): boolean => value === true || value === 'true';
+
+/** Each key with how it is read; `undefined` says that it was no good and was reported. */
+const readers: Record<string, (value: unknown, path: Path, report: Report) => Partial<EngineOptions>> = {
+  hostname: (value) => ({ hostname: String(value) }),
+  domainname: (value) => ({ domainname: String(value) }),
+  extra_hosts: (value) => ({ extraHosts: extraHosts(value) }),
+  dns: (value) => ({ dns: texts(value) }),
+  dns_search: (value) => ({ dnsSearch: texts(value) }),
+  dns_opt: (value) => ({ dnsOptions: texts(value) }),
+  group_add: (value) => ({ groupAdd: texts(value) }),
+  privileged: (value) => ({ privileged: isFlag(value) }),
+  shm_size: (value, path, report) => ({ shmBytes: bytes(value, path, report) }),
+  sysctls: (value) => ({ sysctls: named(value) }),
+  security_opt: (value) => ({ securityOpt: texts(value) }),
+  devices: (value, path, report) => ({ devices: devices(value, path, report) }),
+  device_cgroup_rules: (value) => ({ deviceCgroupRules: texts(value) }),
+  oom_score_adj: (value) => ({ oomScoreAdj: Number(value) }),
+  oom_kill_disable: (value) => ({ oomKillDisable: isFlag(value) }),
+  memswap_limit: (value, path, report) => ({
+    memorySwapBytes: String(value) === '-1' ? -1 : bytes(value, path, report),
+  }),
+  mem_swappiness: (value) => ({ memorySwappiness: Number(value) }),
+  cpu_shares: (value) => ({ cpuShares: Number(value) }),
+  cpuset: (value) => ({ cpuset: String(value) }),
+  cgroup_parent: (value) => ({ cgroupParent: String(value) }),
+  runtime: (value) => ({ runtime: String(value) }),
+  storage_opt: (value) => ({ storageOptions: named(value) }),
+  userns_mode: (value, path, report) => ({ userns: mode(value, ['host'], path, report) }),
+  uts: (value, path, report) => ({ uts: mode(value, ['host'], path, report) }),
+  pid: (value, path, report) => ({ pid: mode(value, ['host'], path, report) }),
+  ipc: (value, path, report) => ({ ipc: mode(value, ['host', 'none', 'private', 'shareable'], path, report) }),
+  cgroup: (value, path, report) => ({ cgroup: mode(value, ['host', 'private'], path, report) }),
+  network_mode: (value, path, report) => ({ network: mode(value, ['host', 'none', 'bridge'], path, report) }),
+  logging: (value) => ({ logging: logging(value) }),
+};
+
+/** The Compose keys that are for the engine alone. */
+export const engineKeys: readonly string[] = Object.keys(readers);
+
+/** Undefined where it asks nothing. */
+export function engineOf(service: Raw, report: Report): EngineOptions | undefined {
+  const options: EngineOptions = {};
+  for (const [key, read] of Object.entries(readers)) {
+    const value = service[key];
+    if (value !== undefined && value !== null) Object.assign(options, read(value, [key], report));
+  }
+  return Object.keys(options).length === 0 ? undefined : options;
+}
+
+function named(value: unknown): Record<string, string> {
+  return Object.fromEntries(Object.entries(pairs(value)).map(([key, one]) => [key, String(one ?? '')]));
+}
+
+/** A mapping, or a list of NAME:IP and NAME=IP. */
+function extraHosts(value: unknown): string[] {
+  if (Array.isArray(value)) return value.map((one) => String(one).replace(/^([^:=]+)=/, '$1:'));
+  return Object.entries(isRaw(value) ? value : {}).flatMap(([name, ips]) => texts(ips).map((ip) => `${name}:${ip}`));
+}
+
+function bytes(value: unknown, path: Path, report: Report): number {
+  const size = parseBytes(value as string | number);
+  if (size === undefined) report(path, `'${String(value)}' is no size`, 'write 64m or 1g');
+  return size ?? 0;
+}
+
+/** HOST[:CONTAINER[:rwm]], or source, target and permissions. */
+function devices(value: unknown, path: Path, report: Report): NonNullable<EngineOptions['devices']> {
+  return (Array.isArray(value) ? value : []).map((one: unknown, i) => {
+    const device = isRaw(one) ? [one.source, one.target ?? one.source, one.permissions] : String(one).split(':');
+    const [host, inside = host, permissions = 'rwm'] = device.map((part) =>
+      part === undefined ? undefined : String(part),
+    );
+    if (host === undefined || !host.startsWith('/') || !/^[rwm]+$/.test(permissions))
+      report(
+        [...path, i],
+        `'${isRaw(one) ? String(host) : String(one)}' is no device`,
+        'write /dev/ttyUSB0, /dev/a:/dev/b or /dev/a:/dev/b:r',
+      );
+    return { host: host ?? '', inside: inside ?? '', permissions };
+  });
+}
+
+function mode(value: unknown, allowed: readonly string[], path: Path, report: Report): string {
+  const text = String(value);
+  if (!allowed.includes(text)) {
+    const hint = /^(service|container):/.test(text)
+      ? 'replicas of two services may be on two cells; put both programs into one image, or remove the key'
+      : `use ${allowed.join(', ')}, or remove the key`;
+    report(path, `'${text}' can't be had`, hint);
+  }
+  return text;
+}
+
+function logging(value: unknown): NonNullable<EngineOptions['logging']> {
+  const { driver, options } = isRaw(value) ? value : {};
+  return { driver: String(driver ?? 'json-file'), options: named(options) };
+}

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import type { Dependency, UnitState } from '../../src/core/model.ts';
+import { waitsFor } from '../../src/runtime/depends.ts';
+import type { Told } from '../../src/runtime/reconcile.ts';
+import { simService } from '../sim/makers.ts';
+
+const told = (state: UnitState, reason?: string): Told => ({
+  ...{ cell: 'c1', replica: 'shop/db/1', hash: 'h', state, restarts: 0 },
+  ...(reason === undefined ? {} : { reason }),
+});
+
+const wait = (condition: Dependency['condition'], ...replicas: Told[][]): string | undefined =>
+  waitsFor(simService('web', 1, { dependsOn: [{ service: 'db', condition }] }), () => replicas);
+
+describe('a service that depends on another', () => {
+  it('waits until it runs, is ready, or has ended well', () => {
+    expect(wait('started')).toBe('waits for db: it does not run yet');
+    expect(wait('started', [told('starting')])).toContain('does not run');
+    expect(wait('started', [told('running')], [])).toBeUndefined();
+    expect(wait('healthy', [told('running')])).toBe('waits for db: no replica of it is ready yet');
+    expect(wait('healthy', [told('running')], [told('ready')])).toBeUndefined();
+    expect(wait('completed', [told('ready')])).toBe('waits for db: it has not ended yet');
+    expect(wait('completed', [told('exited', 'exit code 0')], [told('ready')])).toContain('not ended');
+    expect(wait('completed', [told('exited', 'exit code 0')])).toBeUndefined();
+    expect(wait('completed', [told('exited', 'exit code 3')])).toBe('waits for db: it ended with exit code 3');
+    expect(wait('completed')).toContain('not ended');
+  });
+
+  it('waits for nothing where it depends on nothing', () => {
+    expect(waitsFor(simService('web', 1), () => [])).toBeUndefined();
+  });
+});
