@@ -4,9 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import type { ApplianceSettings, CellsChange } from '../core/model.ts';
 import type { ApiDeps } from './context.ts';
 import { cellOf } from './context.ts';
+import { drainSteps } from './draining.ts';
 import { movesOf } from './plan.ts';
 import { cellRows, replicaRows } from './rows.ts';
 import { flag, object, text, whole } from './schemas.ts';
+import { ndjson } from './streams.ts';
 
 const freshSeed = (): string => randomBytes(32).toString('base64url');
 
@@ -53,6 +55,17 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async ({ params, body }) => await host.ask({ op: 'cell.set', cell: cellOf(host.view(), params.cell), ...body }),
+  );
+  app.post<{ Params: { cell: string }; Body: { detach?: boolean; timeoutMs?: number } }>(
+    '/v1/cells/:cell/drain',
+    {
+      schema: {
+        summary: 'Move everything off a cell; lines of JSON until all has moved',
+        body: object({ detach: flag, timeoutMs: whole }),
+      },
+    },
+    ({ params, body: { detach = false, timeoutMs = 300_000 } }, reply) =>
+      ndjson(reply, drainSteps(deps, params.cell, { detach, timeoutMs })),
   );
   app.delete<{ Params: { cell: string } }>(
     '/v1/cells/:cell',

@@ -10,6 +10,7 @@ import { localLogs, mergedLogs, serverSent } from './follow.ts';
 import { planOf } from './plan.ts';
 import { appRow, cellRows, replicaRows, revisionRows } from './rows.ts';
 import { flag, object, text, whole } from './schemas.ts';
+import { ndjson } from './streams.ts';
 
 const file = {
   file: text,
@@ -135,13 +136,6 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
 }
 
 const selfName = ({ host }: ApiDeps): string => host.view().members.find(({ self }) => self)?.name ?? 'cell';
-
-function ndjson<T>(reply: FastifyReply, values: AsyncGenerator<T>): FastifyReply {
-  async function* lines(): AsyncGenerator<string> {
-    for await (const value of values) yield `${JSON.stringify(value)}\n`;
-  }
-  return reply.type('application/x-ndjson').send(Readable.from(lines()));
-}
 
 interface LogSearch {
   target?: string;

@@ -64,7 +64,7 @@ function unitRow(member: MemberView, unit: UnitStatus, current: boolean): Replic
 function missingRow(view: ClusterView, { replica, app, service, index, hash, cell, verdicts }: Assignment): ReplicaRow {
   const member = view.members.find(({ id }) => id === cell);
   const state = cell === undefined ? 'pending' : 'starting';
-  const held = view.waits.get(`${app}/${service}`) ?? (isStrict(view, app, service) ? leaseReason(view) : '');
+  const held = view.waits[`${app}/${service}`] ?? (isStrict(view, app, service) ? leaseReason(view) : '');
   const reason = cell === undefined ? pendingReason(verdicts) : held;
   const base = {
     replica,

@@ -382,7 +382,7 @@ export interface ClusterView {
   apps: AppState[];
   assignments: Assignment[];
   /** 'APP/SERVICE' of those that wait for others before they start, and for what. */
-  waits: ReadonlyMap<string, string>;
+  waits: Readonly<Record<string, string>>;
   masters: CellId[];
   /** The orders that are obeyed here, and who gave them. */
   duties: (Order & { by: CellId })[];

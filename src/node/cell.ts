@@ -409,7 +409,7 @@ export class Cell {
         members: [...this.#members.heard(), ...this.#members.absent()],
         apps: this.#scheduling.apps,
         assignments: this.#scheduling.assignments,
-        waits: this.#scheduling.waits,
+        waits: Object.fromEntries(this.#scheduling.waits),
       },
       ...{ settings: this.#document.settings(), quorum: this.#quorum.seen() },
       ...{

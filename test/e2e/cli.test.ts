@@ -139,11 +139,18 @@ describe('an app', () => {
 
   it('moves off a drained cell, and labels steer it', async () => {
     await ada.ok('scale', 'shop/web=4');
-    await ada.ok('cell', 'drain', 'bob');
-    await until('all on ada', async () => {
-      const now = await rows('shop');
-      return now.length === 4 && now.every(({ cell, state }) => cell === 'ada' && state === 'ready');
-    });
+    await until('on both', async () => new Set((await rows('shop')).map(({ cell }) => cell)).size === 2);
+    const drained = await ada.ok('cell', 'drain', 'bob');
+    expect(drained).toMatch(/shop\/web\/\d runs on ada/);
+    expect(drained).toContain('bob is drained');
+    const now = await rows('shop');
+    expect(now).toHaveLength(4);
+    expect(now.every(({ cell, state }) => cell === 'ada' && state === 'ready')).toBe(true);
+    const stuck = await bob.osca('cell', 'drain', 'ada');
+    expect(stuck.code).toBe(2);
+    expect(stuck.stderr).toMatch(/shop\/web\/\d can't move: .*bob: the cell is drained/);
+    expect(stuck.stderr).toContain('osca cell resume ada');
+    await ada.ok('cell', 'resume', 'ada');
     await ada.ok('cell', 'resume', 'bob');
     await ada.ok('cell', 'label', 'bob', 'zone=attic');
     await ada.ok(

@@ -1,11 +1,12 @@
 /** Cells and tickets. */
 import type { Command } from 'commander';
+import type { DrainStep } from '../../api/draining.ts';
 import type { CellRow } from '../../api/rows.ts';
 import { OscaError } from '../../core/errors.ts';
 import type { ApplianceSettings, PendingCell, TicketView } from '../../core/model.ts';
-import { ago, bold, bytes, dim, say, span, stateColour, table, warn, yellow } from '../render.ts';
+import { ago, bold, bytes, dim, green, red, say, span, stateColour, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
-import { cellPath, clientOf, duration, show, wholeNumber } from '../shared.ts';
+import { cellPath, clientOf, duration, exitCodeOf, show, wholeNumber } from '../shared.ts';
 
 export function addCellCommands(osca: Command): void {
   addCells(osca.command('cell').description('cells of the appliance'));
@@ -22,23 +23,26 @@ function addCells(cell: Command): void {
       const all = await clientOf(command).call<{ cells: CellRow[]; pending: PendingCell[] }>('GET', '/v1/cells');
       show(command, all, () => cellsText(all.cells, all.pending));
     });
-  const change = (name: string, description: string, body: object, done: string): void => {
-    cell
-      .command(`${name} <cell>`)
-      .description(description)
-      .option('--json', 'print JSON')
-      .action(async (given: string, _options: unknown, command: Command) => {
-        const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), body);
-        show(command, changed, () => `${given} ${done}`);
-      });
-  };
-  change(
-    'drain',
-    'move its replicas to other cells and give it none',
-    { drain: true },
-    'is drained; its replicas move to other cells (osca ps shows them go)',
-  );
-  change('resume', 'give it replicas again', { drain: false }, 'takes replicas again');
+  cell
+    .command('drain <cell>')
+    .description('move its replicas to other cells, wait until they run there, and give it none')
+    .option('--json', 'print JSON')
+    .option('--detach', 'return at once')
+    .option('--timeout <time>', 'give up waiting after this long', '5m')
+    .addHelpText('after', '\nExample:\n  osca cell drain pi-3')
+    .action(async (given: string, options: { json?: boolean; detach?: boolean; timeout: string }, command: Command) => {
+      const body = { detach: options.detach ?? false, timeoutMs: duration(options.timeout) };
+      const steps = clientOf(command).lines<DrainStep>('POST', `${cellPath(given)}/drain`, body);
+      await tellDrain(steps, options);
+    });
+  cell
+    .command('resume <cell>')
+    .description('give it replicas again')
+    .option('--json', 'print JSON')
+    .action(async (given: string, _options: unknown, command: Command) => {
+      const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), { drain: false });
+      show(command, changed, () => `${given} takes replicas again`);
+    });
   cell
     .command('approve <cell>')
     .description('let a waiting cell in; compare the code that both sides show')
@@ -65,6 +69,31 @@ function addCells(cell: Command): void {
       const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), body);
       show(command, changed, () => `${given} labelled ${labels.join(' ')}`);
     });
+}
+
+async function tellDrain(
+  steps: AsyncGenerator<DrainStep>,
+  { json, detach }: { json?: boolean; detach?: boolean },
+): Promise<void> {
+  let ended = false;
+  for await (const step of steps) {
+    ended = step.type === 'done' || step.type === 'failed';
+    if (step.type === 'failed') process.exitCode = exitCodeOf(step.code);
+    if (json === true) say(JSON.stringify(step));
+    else if (step.type === 'moving') {
+      const why = step.reason === '' ? step.state : step.reason;
+      say(`  ${step.replica} → ${step.to === 'nowhere' ? red(step.to) : step.to}${why === '' ? '' : dim(`  ${why}`)}`);
+    } else if (step.type === 'moved')
+      say(`  ${step.replica} ${step.to === 'stopped' ? 'is stopped' : `runs on ${green(step.to)}`}`);
+    else if (step.type === 'done')
+      say(
+        detach === true
+          ? `${step.cell} is being drained (osca ps shows its replicas go)`
+          : green(`${step.cell} is drained`),
+      );
+    else if (step.type === 'failed') warn(`${red(`failed: ${step.message}`)}\n  ${step.hint}`);
+  }
+  if (!ended) throw new OscaError('daemon-away', 'the daemon broke off', 'osca ps shows what became of it');
 }
 
 function labelsOf(words: readonly string[]): { name?: string; labels: Record<string, string | null> } {
