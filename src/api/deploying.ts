@@ -129,8 +129,9 @@ async function* untilRunning(
     const now = performance.now();
     if (placed && state?.undone !== undefined && isMine(state.undone)) return yield takenBack(state, wrong);
     const rows = replicaRows(view, app).filter(({ current }) => current && placed);
-    if (placed && state?.paused !== undefined && isMine(state.revision) && !rows.every(isFine))
-      return yield stopped(state, wrong);
+    // What falls again and again looks fine for moments.
+    const holds = state?.paused !== undefined && (state.paused.by === '' || !rows.every(isFine));
+    if (placed && holds && isMine(state.revision)) return yield stopped(state, wrong);
     for (const row of rows) {
       const text = `${row.cell} ${row.state} ${row.reason}`;
       if (told.get(row.replica) === text) continue;
@@ -138,7 +139,7 @@ async function* untilRunning(
       yield { type: 'replica', row };
     }
     if (placed && rows.every(isFine)) {
-      if (!isOnTrial(state!, isMine))
+      if (!isOnTrial(state!, isMine) || state!.paused !== undefined)
         return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
       if (!isWatched) yield { type: 'progress', text: `all run; a while to see that they stay` };
       isWatched = true;

@@ -173,6 +173,8 @@ export interface Revision {
   note: string;
   /** An older one that was picked again. */
   back?: true;
+  /** It was through before it was picked again. */
+  wasDone?: true;
   spec: AppSpec;
   /** How its rollout ended; absent while it goes on, or where another came before it was through. */
   outcome?: Outcome;
@@ -192,6 +194,8 @@ export interface Pause {
   /** A cell's name, where a person asked; '' where too many replicas failed. */
   by: string;
   reason: string;
+  /** Of the revision that failed: another is not held up by it. */
+  seq?: number;
 }
 
 /** What people want of one app now. */

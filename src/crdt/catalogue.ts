@@ -58,7 +58,7 @@ export class Catalogue {
       const state: AppState = {
         ...{ name, revision, history, stopped: stop === 'all', stoppedServices, restarts: restarts.get(name) ?? {} },
         ...(revision === wanted ? {} : { undone: wanted }),
-        ...(isPause(pause) ? { paused: pause as unknown as Pause } : {}),
+        ...(isPause(pause) && (pause.seq ?? wanted.seq) === wanted.seq ? { paused: pause } : {}),
         ...(this.#map.get(`insist/${name}`) === wanted.seq ? { insists: true as const } : {}),
       };
       return [state];
@@ -74,8 +74,10 @@ export class Catalogue {
   deploy(spec: AppSpec, made: { atMs: number; by: string; note: string; back?: true }): Revision {
     const before = this.app(spec.name);
     const id = contentHash(spec);
-    const parent = before === undefined ? {} : { parent: before.revision.id };
-    const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, spec };
+    const parent = before === undefined ? {} : { parent: (before.undone ?? before.revision).id };
+    const again = before?.history.find((one) => one.id === id);
+    const was = again?.outcome?.state === 'done' || again?.wasDone === true ? { wasDone: true as const } : {};
+    const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, ...was, spec };
     this.#map.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
     this.#map.set(`current/${spec.name}`, id);
     // What runs already, and stayed, is not tried again.
@@ -83,6 +85,7 @@ export class Catalogue {
     if (known !== undefined)
       this.#map.set(`outcome/${spec.name}/${id}`, { ...known, seq: revision.seq } as unknown as Json);
     this.#delete(`stop/${spec.name}`);
+    if (before?.paused?.by === '') this.#delete(`pause/${spec.name}`);
     // Where a rollback would lead is kept.
     const refuge = lastDone(before?.history ?? [], revision)?.id;
     const old = (before?.history ?? []).filter((other) => other.id !== id && other.id !== refuge);
@@ -142,7 +145,9 @@ export class Catalogue {
 
 /** Where a rollback of this revision leads: the newest before it that was done. */
 export function lastDone(history: readonly Revision[], { id, seq }: Revision): Revision | undefined {
-  const done = history.filter((one) => one.id !== id && one.seq < seq && one.outcome?.state === 'done');
+  const isGood = ({ outcome, wasDone }: Revision): boolean =>
+    outcome === undefined ? wasDone === true : outcome.state === 'done';
+  const done = history.filter((one) => one.id !== id && one.seq < seq && isGood(one));
   return done.at(-1);
 }
 
@@ -159,7 +164,7 @@ function isOutcome(value: unknown): value is Outcome {
   return typeof seq === 'number' && (state === 'done' || state === 'undone');
 }
 
-function isPause(value: unknown): boolean {
+function isPause(value: unknown): value is Pause {
   if (typeof value !== 'object' || value === null) return false;
   const { by, reason } = value as { by?: unknown; reason?: unknown };
   return typeof by === 'string' && typeof reason === 'string';

@@ -38,7 +38,9 @@ export class AppNews {
       )
         continue;
       const loser = app.revision.id === revision.id ? old.revision : revision;
-      if (loser.id === app.revision.id) continue;
+      // What was taken back lost to itself.
+      const isUndone = app.history.find(({ id }) => id === loser.id)?.outcome?.state === 'undone';
+      if (loser.id === app.revision.id || isUndone) continue;
       this.#tell(
         'warn',
         'app.conflict',

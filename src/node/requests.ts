@@ -189,7 +189,8 @@ export class Requests {
     const { revision, history, undone } = this.#deps.document().catalogue.app(app)!;
     const others = history.filter((one) => one.id !== revision.id);
     const hint = `osca history ${app} shows its revisions`;
-    const found = to === undefined ? lastDone(history, revision) : others.find((one) => isCalled(one, to));
+    const last = undone === undefined ? lastDone(history, revision) : undefined;
+    const found = to === undefined ? last : others.find((one) => isCalled(one, to));
     if (found === undefined && to !== undefined) {
       if (!isCalled(revision, to)) return notFound(`${app} has no revision '${to}'`, hint);
       return { code: 'conflict', message: `${app} runs revision ${to} already`, hint };

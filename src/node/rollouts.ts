@@ -85,7 +85,10 @@ export class Rollouts {
       this.#edits.push(() =>
         catalogue.conclude(app.name, app.revision, { ...outcome, atMs: Math.round(this.#deps.wallMs(now)) }),
       );
-    else if (pause !== undefined) this.#edits.push(() => catalogue.pause(app.name, pause));
+    else if (pause !== undefined) {
+      const { seq } = app.undone ?? app.revision;
+      this.#edits.push(() => catalogue.pause(app.name, { ...pause, seq }));
+    }
     return go;
   }
 

@@ -11,6 +11,7 @@ import { placementInput, servicesOf, withChange } from '../placement/input.ts';
 import type { Leases } from '../placement/leases.ts';
 import { leaseDefaults } from '../placement/leases.ts';
 import { Placement, place } from '../placement/place.ts';
+import type { Awaited } from '../runtime/depends.ts';
 import { waitsFor } from '../runtime/depends.ts';
 import type { Told } from '../runtime/reconcile.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
@@ -124,10 +125,11 @@ export class Scheduling {
     const waits = new Map<string, string>();
     const waiting = [...services].filter(([, { spec }]) => spec.dependsOn !== undefined);
     if (waiting.length === 0) return waits;
-    const replicas = new Map<string, (readonly Told[])[]>();
-    for (const { app, service, replica } of this.assignments) {
-      const key = `${app}/${service}`;
-      replicas.set(key, [...(replicas.get(key) ?? []), told.get(replica) ?? []]);
+    const replicas = new Map<string, Awaited[]>();
+    for (const { app, service, replica, hash } of this.assignments) {
+      const list = replicas.get(`${app}/${service}`) ?? [];
+      replicas.set(`${app}/${service}`, list);
+      list.push({ hash, units: told.get(replica) ?? [] });
     }
     for (const [key, { app, spec }] of waiting) {
       const why = waitsFor(spec, (service) => replicas.get(`${app}/${service}`) ?? []);

@@ -2,29 +2,34 @@
 import type { Dependency, ServiceSpec } from '../core/model.ts';
 import type { Told } from './reconcile.ts';
 
-/**
- * Why it waits, in words; undefined where it may start. `unitsOf`: of each replica of a service, in its wanted form or another, what is
- * told of it.
- */
+/** A replica of the service that is waited for: the form that it should have, and what is told of it. */
+export interface Awaited {
+  hash: string;
+  units: readonly Told[];
+}
+
+/** Why it waits, in words; undefined where it may start. A service of no replicas, or one that is stopped, is not waited for. */
 export function waitsFor(
   { dependsOn = [] }: ServiceSpec,
-  unitsOf: (service: string) => readonly (readonly Told[])[],
+  replicasOf: (service: string) => readonly Awaited[],
 ): string | undefined {
   for (const dependency of dependsOn) {
-    const lacking = lacks(dependency, unitsOf(dependency.service));
+    const lacking = lacks(dependency, replicasOf(dependency.service));
     if (lacking !== undefined) return `waits for ${dependency.service}: ${lacking}`;
   }
   return undefined;
 }
 
-function lacks({ condition }: Dependency, replicas: readonly (readonly Told[])[]): string | undefined {
-  const all = replicas.flat();
+function lacks({ condition }: Dependency, replicas: readonly Awaited[]): string | undefined {
+  if (replicas.length === 0) return undefined;
+  const all = replicas.flatMap(({ units }) => units);
   if (condition === 'started')
     return all.some(({ state }) => state === 'running' || state === 'ready') ? undefined : 'it does not run yet';
   if (condition === 'healthy')
     return all.some(({ state }) => state === 'ready') ? undefined : 'no replica of it is ready yet';
-  const failed = all.find(({ state, reason }) => state === 'exited' && reason !== 'exit code 0');
+  // What a former form of it did says nothing of this one.
+  const now = replicas.map(({ hash, units }) => units.filter((unit) => unit.hash === hash));
+  const failed = now.flat().find(({ state, reason }) => state === 'exited' && reason !== 'exit code 0');
   if (failed !== undefined) return `it ended with ${failed.reason ?? 'an error'}`;
-  const isThrough = replicas.every((units) => units.some(({ state }) => state === 'exited'));
-  return isThrough && replicas.length > 0 ? undefined : 'it has not ended yet';
+  return now.every((units) => units.some(({ state }) => state === 'exited')) ? undefined : 'it has not ended yet';
 }

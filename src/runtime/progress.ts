@@ -11,6 +11,8 @@ const vetoesToFail = 3;
 /** From a failure to what is done about it: whoever waits for the deploy reads meanwhile what the replica wrote. */
 const failureMs = 1_000;
 
+const none: ReadonlyMap<string, string> = new Map();
+
 interface Followed {
   /** When a replica came. */
   cameMs: Map<string, number>;
@@ -64,7 +66,9 @@ export class Progress {
             : { ...verdict, go: [], outcome: { state: 'undone', reason } };
         }
       }
-      if (app.paused === undefined) verdict.go.push(...next(one, change, now, verdict));
+      // What fails and may fail keeps nobody waiting; what fails and can't be taken back does.
+      const borne = failure === undefined || change.policy.onFailure === 'continue' ? one.failed : none;
+      if (app.paused === undefined) verdict.go.push(...next(one, change, borne, now, verdict));
       const cameMs = change.came.map((index) => one.cameMs.get(index)! + change.policy.monitorMs);
       if (change.came.length < change.count || cameMs.some((atMs) => atMs > now)) isOver = false;
       for (const atMs of cameMs) if (atMs > now) verdict.dueMs = Math.min(verdict.dueMs, atMs);
@@ -99,11 +103,18 @@ function failureOf(
 }
 
 /** Those on their way, and as many more as may be. One that came keeps its place for the delay. */
-function next({ cameMs }: Followed, change: ServiceChange, now: number, verdict: Verdict): string[] {
+function next(
+  { cameMs }: Followed,
+  change: ServiceChange,
+  borne: ReadonlyMap<string, string>,
+  now: number,
+  verdict: Verdict,
+): string[] {
   const { service, waiting, changing, came, policy } = change;
   const cooling = came.map((index) => cameMs.get(index)! + policy.delayMs).filter((atMs) => atMs > now);
   if (waiting.length > 0) for (const atMs of cooling) verdict.dueMs = Math.min(verdict.dueMs, atMs);
   const atOnce = policy.parallelism === 0 ? change.count : policy.parallelism;
-  const free = Math.max(0, atOnce - changing.length - cooling.length);
+  const busy = changing.filter((index) => !borne.has(index)).length;
+  const free = Math.max(0, atOnce - busy - cooling.length);
   return [...changing, ...waiting.slice(0, free)].map((index) => `${service}/${index}`);
 }

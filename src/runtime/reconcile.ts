@@ -97,7 +97,9 @@ function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps:
   const former = held.filter((other) => other.key !== key && other.state !== 'stopping');
   const alive = former.filter(({ state }) => state === 'ready' || state === 'running');
   if (current !== undefined) {
-    if (current.state === 'ready') for (const { key: old } of former) steps.stop.push({ key: old, why: 'replaced' });
+    // One that has ended is replaced by whatever has ended too.
+    const gone = current.state === 'ready' ? former : current.state === 'exited' ? former.filter(hasEnded) : [];
+    for (const { key: old } of gone) steps.stop.push({ key: old, why: 'replaced' });
     return;
   }
   if (alive.length > 0 && !picture.turns.has(key)) return;
@@ -105,6 +107,8 @@ function replace(picture: Picture, unit: UnitSpec, held: readonly Held[], steps:
   for (const { key: old, state } of blocked) if (state !== 'stopping') steps.stop.push({ key: old, why: 'replaced' });
   if (blocked.length === 0 && !portTaken) steps.start.push(unit);
 }
+
+const hasEnded = ({ state }: Held): boolean => state === 'exited' || state === 'backoff';
 
 const hostPortsOf = ({ ports }: ServiceSpec): string[] =>
   ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));

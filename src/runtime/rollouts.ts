@@ -51,17 +51,21 @@ export function rolloutsOf(
   vetoes: readonly Veto[],
 ): Rollout[] {
   const byApp = new Map<string, ServiceChange[]>();
+  const hasReplicas = new Set<string>();
   const states = new Map(apps.map((app) => [app.name, app]));
   for (let from = 0, to = 0; from < assignments.length; from = to) {
     const { app, service } = assignments[from]!;
     while (to < assignments.length && assignments[to]!.app === app && assignments[to]!.service === service) to++;
     const state = states.get(app);
     if (state === undefined) continue;
+    hasReplicas.add(app);
     const replicas = assignments.slice(from, to);
     // What is through is looked at only where something of a former form runs.
     if (isThrough(state) && !replicas.some((one) => runsFormer(one, told))) continue;
     byApp.set(app, [...(byApp.get(app) ?? []), changeOf(state, replicas, told, vetoes)]);
   }
+  // Nothing is to run of it: it is through at once.
+  for (const app of apps) if (!isThrough(app) && !isStopped(app) && !hasReplicas.has(app.name)) byApp.set(app.name, []);
   return [...byApp].map(([name, services]) => {
     const digest = contentHash(services.map(({ service, hash }) => [service, hash])).slice(0, 12);
     return { duty: `rollout/${name}@${digest}`, app: states.get(name)!, services };
@@ -69,6 +73,9 @@ export function rolloutsOf(
 }
 
 const isThrough = ({ revision, undone }: AppState): boolean => revision.outcome !== undefined || undone !== undefined;
+
+const isStopped = ({ stopped, stoppedServices, revision }: AppState): boolean =>
+  stopped || (stoppedServices.length > 0 && stoppedServices.length >= revision.spec.services.length);
 
 const runsFormer = ({ replica, hash, cell }: Assignment, told: ReadonlyMap<string, readonly Told[]>): boolean =>
   cell !== undefined && (told.get(replica) ?? []).some((unit) => unit.hash !== hash && isUp(unit));

@@ -318,7 +318,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}devices[].source`, 'text', 'on the cell'),
   row(`${S}devices[].target`, 'text', 'in the container'),
   row(`${S}devices[].permissions`, 'text', 'of r, w and m'),
-  row(`${S}oom_score_adj`, 'int', '-1000 to 1000'),
+  row(`${S}oom_score_adj`, 'number', '-1000 to 1000'),
   row(`${S}oom_kill_disable`, 'flag', 'not killed where memory runs out'),
   row(`${S}memswap_limit`, 'bytes|int', 'memory and swap together; -1 for any'),
   row(`${S}mem_swappiness`, 'int', '0 to 100'),

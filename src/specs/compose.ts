@@ -50,9 +50,8 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   const env = { ...dotEnv(dirname(file)), ...definedOnly(request.env) };
   const load = (path: string, asked?: SpecProblem): Loaded => loadFile(path, env, warnings, asked);
   const loaded = load(file);
-  const raw = loaded.source.value as Raw;
-  const name =
-    request.name ?? (typeof raw.name === 'string' ? expand(raw.name, env) : (request.fallbackName ?? folderName(file)));
+  const raw = loaded.value;
+  const name = request.name ?? (typeof raw.name === 'string' ? raw.name : (request.fallbackName ?? folderName(file)));
   const problems: SpecProblem[] = [];
   if (!namePattern.test(name) || name.length > limits.nameLength) {
     problems.push(
@@ -90,6 +89,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     const dependsOn = dependenciesOf(whole, all, wanted, report);
     return dependsOn.length === 0 ? spec : { ...spec, dependsOn };
   });
+  untilTheyEnd(services, wholes);
   const circle = circleOf(services);
   if (circle !== undefined)
     problems.push(
@@ -111,6 +111,20 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     problems.push(loaded.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
   if (problems.length > 0) throw new SpecError(problems);
   return { app: { name, services }, builds, warnings: [...new Set(warnings)] };
+}
+
+/** What others wait for until it has ended is not started again when it has, unless its file says so. */
+function untilTheyEnd(services: ServiceSpec[], wholes: ReadonlyMap<string, Raw>): void {
+  const awaited = new Set(
+    services.flatMap(({ dependsOn = [] }) =>
+      dependsOn.flatMap(({ service, condition }) => (condition === 'completed' ? [service] : [])),
+    ),
+  );
+  for (const spec of services) {
+    const { restart, deploy } = wholes.get(spec.name)!;
+    const isSaid = restart !== undefined || (isRaw(deploy) && deploy.restart_policy !== undefined);
+    if (awaited.has(spec.name) && !isSaid) spec.restart = { condition: 'on-failure' };
+  }
 }
 
 /** One network for all is what the engine gives; two would have to keep services apart. */
@@ -144,7 +158,7 @@ function loadFile(file: string, env: Environment, warnings: string[], asked?: Sp
   if (problems.length === 0) problems.push(...checkSpec(source, value));
   if (problems.length > 0) throw new SpecError(problems);
   const services = (value as Raw).services;
-  return { source, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
+  return { source, value: value as Raw, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
 }
 
 function interpolated(
@@ -185,8 +199,6 @@ function dotEnv(folder: string): Record<string, string> {
 function definedOnly(env: Environment): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
-
-const expand = (text: string, env: Environment): string => (text.includes('$') ? interpolate(text, env).text : text);
 
 /** Compose's rule: the folder's name, lower case, without what a name may not have. */
 function folderName(file: string): string {

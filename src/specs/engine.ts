@@ -1,7 +1,7 @@
 /** What a service asks of its container engine and of nothing else: handed on as it is, after its form was checked. */
 import type { EngineOptions } from '../core/model.ts';
 import type { Raw } from './extend.ts';
-import { isRaw, pairs } from './extend.ts';
+import { hostList, isRaw, pairs } from './extend.ts';
 import type { Path } from './source.ts';
 import { parseBytes } from './values.ts';
 
@@ -14,7 +14,7 @@ const isFlag = (value: unknown): boolean => value === true || value === 'true';
 const readers: Record<string, (value: unknown, path: Path, report: Report) => Partial<EngineOptions>> = {
   hostname: (value) => ({ hostname: String(value) }),
   domainname: (value) => ({ domainname: String(value) }),
-  extra_hosts: (value) => ({ extraHosts: extraHosts(value) }),
+  extra_hosts: (value) => ({ extraHosts: hostList(value) }),
   dns: (value) => ({ dns: texts(value) }),
   dns_search: (value) => ({ dnsSearch: texts(value) }),
   dns_opt: (value) => ({ dnsOptions: texts(value) }),
@@ -25,12 +25,12 @@ const readers: Record<string, (value: unknown, path: Path, report: Report) => Pa
   security_opt: (value) => ({ securityOpt: texts(value) }),
   devices: (value, path, report) => ({ devices: devices(value, path, report) }),
   device_cgroup_rules: (value) => ({ deviceCgroupRules: texts(value) }),
-  oom_score_adj: (value) => ({ oomScoreAdj: Number(value) }),
+  oom_score_adj: (value, path, report) => ({ oomScoreAdj: within(value, -1_000, 1_000, path, report) }),
   oom_kill_disable: (value) => ({ oomKillDisable: isFlag(value) }),
   memswap_limit: (value, path, report) => ({
     memorySwapBytes: String(value) === '-1' ? -1 : bytes(value, path, report),
   }),
-  mem_swappiness: (value) => ({ memorySwappiness: Number(value) }),
+  mem_swappiness: (value, path, report) => ({ memorySwappiness: within(value, 0, 100, path, report) }),
   cpu_shares: (value) => ({ cpuShares: Number(value) }),
   cpuset: (value) => ({ cpuset: String(value) }),
   cgroup_parent: (value) => ({ cgroupParent: String(value) }),
@@ -62,10 +62,11 @@ function named(value: unknown): Record<string, string> {
   return Object.fromEntries(Object.entries(pairs(value)).map(([key, one]) => [key, String(one ?? '')]));
 }
 
-/** A mapping, or a list of NAME:IP and NAME=IP. */
-function extraHosts(value: unknown): string[] {
-  if (Array.isArray(value)) return value.map((one) => String(one).replace(/^([^:=]+)=/, '$1:'));
-  return Object.entries(isRaw(value) ? value : {}).flatMap(([name, ips]) => texts(ips).map((ip) => `${name}:${ip}`));
+function within(value: unknown, least: number, most: number, path: Path, report: Report): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < least || number > most)
+    report(path, `${String(value)} can't be`, `use a whole number from ${least} to ${most}`);
+  return number;
 }
 
 function bytes(value: unknown, path: Path, report: Report): number {

@@ -11,10 +11,17 @@ export type Raw = Record<string, unknown>;
 
 export interface Loaded {
   source: Source;
+  /** The whole file, variables filled in. */
+  value: Raw;
   services: Record<string, Raw>;
 }
 
 const replaced = new Set(['command', 'entrypoint', 'test']);
+
+/** A mapping, or a list of NAME=value. */
+const paired = new Set(['environment', 'labels', 'sysctls', 'args', 'annotations']);
+/** A list, or one of its items. */
+const listed = new Set(['dns', 'dns_search', 'tmpfs', 'env_file']);
 
 export const isRaw = (value: unknown): value is Raw =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -25,12 +32,26 @@ export function mergeRaw(base: Raw, over: Raw): Raw {
   for (const [key, value] of Object.entries(over)) {
     const below = out[key];
     if (replaced.has(key) || below === undefined) out[key] = value;
-    else if (key === 'environment' || key === 'labels') out[key] = { ...pairs(below), ...pairs(value) };
+    else if (paired.has(key)) out[key] = { ...pairs(below), ...pairs(value) };
+    else if (key === 'depends_on' || key === 'networks') out[key] = mergeRaw(byName(below), byName(value));
+    else if (key === 'extra_hosts') out[key] = [...hostList(below), ...hostList(value)];
+    else if (listed.has(key)) out[key] = [below, value].flat();
     else if (isRaw(below) && isRaw(value)) out[key] = mergeRaw(below, value);
     else if (Array.isArray(below) && Array.isArray(value)) out[key] = [...below, ...value];
     else out[key] = value;
   }
   return out;
+}
+
+/** A list of names as a mapping of them. */
+function byName(value: unknown): Raw {
+  return Array.isArray(value) ? Object.fromEntries(value.map((name) => [String(name), {}])) : isRaw(value) ? value : {};
+}
+
+/** NAME:IP items. */
+export function hostList(value: unknown): string[] {
+  if (Array.isArray(value)) return value.map((one) => String(one).replace(/^([^:=]+)=/, '$1:'));
+  return Object.entries(isRaw(value) ? value : {}).flatMap(([name, ips]) => [ips].flat().map((ip) => `${name}:${ip}`));
 }
 
 /** NAME=value items, or a mapping, as a mapping. A name without a value is null: taken from outside. */

@@ -2,6 +2,7 @@
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Path } from './source.ts';
+import { parseBytes } from './values.ts';
 
 const places: Record<string, readonly string[]> = {
   scale: ['replicas'],
@@ -19,12 +20,15 @@ export function deployOf(service: Raw, report: (path: Path, message: string, hin
     // A limit of 0 or -1 is none.
     if (value === undefined || value === null || (key !== 'scale' && Number(value) <= 0)) continue;
     const there = place.reduce<unknown>((at, step) => (isRaw(at) ? at[step] : undefined), deploy);
-    if (there !== undefined && String(there) !== String(value))
+    if (there !== undefined && numberOf(key, there) !== numberOf(key, value))
       report([key], `is not what deploy.${place.join('.')} says`, 'remove one of the two');
     deploy = withValue(deploy, place, value);
   }
   return deploy;
 }
+
+const numberOf = (key: string, value: unknown): number | undefined =>
+  key.startsWith('mem_') ? parseBytes(value as string | number) : Number(value);
 
 function withValue(at: Raw, [step, ...rest]: readonly string[], value: unknown): Raw {
   const inner = at[step!];

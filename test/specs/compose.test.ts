@@ -68,6 +68,39 @@ describe('a Compose file', () => {
     expect(wrong.every(({ line, hint }) => line > 3 && hint !== '')).toBe(true);
   });
 
+  it('starts a job that others wait for once, unless it says otherwise', () => {
+    const job = (more: string): ServiceSpec =>
+      read(
+        `services:\n  job: {image: a${more}}\n  web: {image: a, depends_on: {job: {condition: service_completed_successfully}}}\n`,
+      ).app.services.find(({ name }) => name === 'job')!;
+    expect(job('').restart.condition).toBe('on-failure');
+    expect(job(', restart: always').restart.condition).toBe('any');
+  });
+
+  it('joins what extends what, in whatever form each is written', () => {
+    const { services } = read(`services:
+  base: {image: a, depends_on: {db: {condition: service_healthy}}, sysctls: {a: 1}, extra_hosts: [x=1.1.1.1], dns: 9.9.9.9}
+  web: {extends: base, depends_on: [cache], sysctls: [b=2], extra_hosts: {y: 2.2.2.2}, dns: [8.8.8.8]}
+  db: {image: a}
+  cache: {image: a}
+`).app;
+    const web = services.find(({ name }) => name === 'web')!;
+    expect(web.dependsOn!.map(({ service: name }) => name)).toEqual(['db', 'cache']);
+    expect(web.engine).toEqual({
+      ...{ sysctls: { a: '1', b: '2' }, extraHosts: ['x:1.1.1.1', 'y:2.2.2.2'], dns: ['9.9.9.9', '8.8.8.8'] },
+    });
+  });
+
+  it('takes the same limit written in two ways, negative scores, and variables in names of volumes', () => {
+    const web = service(
+      '    mem_limit: 1g\n    cpus: 0.5\n    oom_score_adj: -500\n    deploy: {resources: {limits: {memory: 1024M, cpus: "0.50"}}}\n',
+    );
+    expect(web.resources).toEqual({ limitMemoryBytes: 2 ** 30, limitCpuMilli: 500 });
+    expect(web.engine).toEqual({ oomScoreAdj: -500 });
+    const text = 'services: {web: {image: a, volumes: ["d:/d"]}}\nvolumes: {d: {name: "${V}"}}\n';
+    expect(read(text, { V: 'real' }).app.services[0]!.mounts[0]!.source).toBe('real');
+  });
+
   it('becomes a normalised service', () => {
     put('shop/app.env', 'FROM_FILE=1\nBOTH=file\n');
     const web = service(

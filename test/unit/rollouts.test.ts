@@ -147,9 +147,14 @@ describe('a rollout', () => {
     expect(led(fallen, { update: { onFailure: 'pause' } })[0]).toMatchObject({
       ...{ go: [], pause: { by: '', reason: 'shop/web/1: exit code 1' } },
     });
-    for (const options of [{ update: { onFailure: 'continue' } }, { canGoBack: false }] as Steps[]) {
+    for (const [options, go] of [
+      [{ update: { onFailure: 'continue' } }, ['web/1', 'web/2']],
+      [{ update: { maxFailureRatio: 0.5 } }, ['web/1', 'web/2']],
+      // Nobody would take back what else would fall.
+      [{ canGoBack: false }, ['web/1']],
+    ] as [Steps, string[]][]) {
       const [verdict] = led(fallen, options);
-      expect(verdict).toMatchObject({ go: ['web/1'] });
+      expect(verdict!.go).toEqual(go);
       expect(verdict!.outcome ?? verdict!.pause).toBeUndefined();
     }
   });
@@ -205,8 +210,14 @@ describe('a rollout', () => {
   it('does not stop again when somebody insists', () => {
     const fallen = [[0, tale('new backoff 1, old ready', 'old ready', 'old ready')]] as const;
     const [verdict] = led(fallen, { app: { insists: true } });
-    expect(verdict).toMatchObject({ go: ['web/1'] });
+    expect(verdict).toMatchObject({ go: ['web/1', 'web/2'] });
     expect(verdict!.outcome).toBeUndefined();
+  });
+
+  it('is done at once where nothing is to run', () => {
+    const [rollout] = rolloutsOf([shop()], [], new Map(), []);
+    expect(new Progress().lead(rollout!, true, 0).outcome).toEqual({ state: 'done' });
+    expect(rolloutsOf([shop({}, { stopped: true })], [], new Map(), [])).toEqual([]);
   });
 
   it('goes back as rollback_config says, and never back further', () => {
