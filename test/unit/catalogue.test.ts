@@ -29,7 +29,7 @@ class Book {
   }
 
   get refuge(): string | undefined {
-    return lastDone(this.app.history, this.app.revision)?.spec.services[0]!.image;
+    return lastDone(this.app.history, this.app.revision)?.note;
   }
 }
 
