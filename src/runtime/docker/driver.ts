@@ -5,15 +5,14 @@
 import { readFileSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
 import { holdBack } from '../../core/exec-frames.ts';
-import { limits } from '../../core/limits.ts';
 import type { CellId } from '../../core/model.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
+import { firstMoment } from '../facts/moment.ts';
 import type { Owner } from './container.ts';
 import { containerName, createOptions, labelKeys, portKey } from './container.ts';
 import { pullImage } from './images.ts';
@@ -88,7 +87,7 @@ export class DockerDriver implements RuntimeDriver {
     }
     const { replica, hash, service } = unit;
     const startedAtMs = Date.now();
-    await delay(limits.firstMomentMs);
+    await firstMoment();
     // Asked rather than heard: the engine's word of an exit may come late.
     const observed = { replica, hash, handle: container.id, startedAtMs, driver: 'docker' as const };
     // It was started: an engine that goes away now is asked again when it is back.

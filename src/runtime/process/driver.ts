@@ -10,11 +10,10 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
-import { limits } from '../../core/limits.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
+import { firstMoment } from '../facts/moment.ts';
 import { createCgroup } from './cgroup.ts';
 import { openLog, readLog, rotate } from './log.ts';
 import { isSame, startTimeOf } from './proc.ts';
@@ -131,7 +130,7 @@ export class ProcessDriver implements RuntimeDriver {
       );
     }
     this.#await(handle, file);
-    await delay(limits.firstMomentMs);
+    await firstMoment();
     return this.#observe(handle, file);
   }
 
