@@ -84,3 +84,12 @@ export async function run(args: string[], env: NodeJS.ProcessEnv = {}): Promise<
   const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 137)));
   return { code, ...out };
 }
+
+/** Starts them as one appliance, the first founding it; resolves when it sees all. */
+export async function gather(first: TestCell, ...others: TestCell[]): Promise<void> {
+  await first.up('--found');
+  const { ticket } = await first.json<{ ticket: string }>('ticket', 'create', '--uses', '9');
+  for (const other of others) await other.up('--ticket', ticket);
+  const count = others.length + 1;
+  await until(`${count} cells`, async () => (await first.json<{ alive: number }>('status')).alive === count);
+}

@@ -2,16 +2,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ReplicaRow } from '../../src/api/rows.ts';
 import { until } from '../until.ts';
-import { TestCell } from './cells.ts';
+import { gather, TestCell } from './cells.ts';
 
 const [ann, ben] = [new TestCell('ann'), new TestCell('ben')];
 
-beforeAll(async () => {
-  await ann.up('--found');
-  const { ticket } = await ann.json<{ ticket: string }>('ticket', 'create');
-  await ben.up('--ticket', ticket);
-  await until('two cells', async () => (await ann.json<{ alive: number }>('status')).alive === 2);
-}, 60_000);
+beforeAll(async () => await gather(ann, ben), 60_000);
 afterAll(async () => {
   for (const cell of [ann, ben]) await cell.stop();
 });

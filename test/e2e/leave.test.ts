@@ -1,16 +1,11 @@
 /** SIGTERM: a cell hands over what it runs before it goes, and at no moment is one replica less ready. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { until } from '../until.ts';
-import { TestCell } from './cells.ts';
+import { gather, TestCell } from './cells.ts';
 
 const [ann, ben] = ['ann', 'ben'].map((name) => new TestCell(name)) as [TestCell, TestCell];
 
-beforeAll(async () => {
-  await ann.up('--found');
-  const { ticket } = await ann.json<{ ticket: string }>('ticket', 'create');
-  await ben.up('--ticket', ticket);
-  await until('two cells', async () => (await ann.json<{ alive: number }>('status')).alive === 2);
-}, 60_000);
+beforeAll(async () => await gather(ann, ben), 60_000);
 afterAll(async () => {
   for (const cell of [ann, ben]) await cell.stop();
 });
