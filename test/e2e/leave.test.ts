@@ -1,6 +1,5 @@
 /** SIGTERM: a cell hands over what it runs before it goes, and at no moment is one replica less ready. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { until } from '../until.ts';
 import { gather, TestCell } from './cells.ts';
 
 const [ann, ben] = ['ann', 'ben'].map((name) => new TestCell(name)) as [TestCell, TestCell];
