@@ -120,7 +120,8 @@ function isRecord(value: unknown): boolean {
 
 function isOrders(value: unknown): boolean {
   if (!Array.isArray(value) || value.length > limits.orders) return false;
-  return value.every((order) => isObject(order) && isText(order.duty) && isInt(order.epoch) && isTexts(order.go));
+  const isGo = (go: unknown): boolean => isTexts(go) && (go as string[]).length <= limits.rolloutAtOnce;
+  return value.every((order) => isObject(order) && isText(order.duty) && isInt(order.epoch) && isGo(order.go));
 }
 
 function isVeto(value: unknown): boolean {

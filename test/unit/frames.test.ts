@@ -34,6 +34,11 @@ describe('a frame from outside', () => {
     ['whole', [{ duty: 'd', epoch: 1, go: ['1'] }], true],
     ['without an epoch', [{ duty: 'd', go: ['1'] }], false],
     ['more than one master gives', Array(limits.orders + 1).fill({ duty: 'd', epoch: 1, go: [] }), false],
+    [
+      'longer than an order may be',
+      [{ duty: 'd', epoch: 1, go: Array<string>(limits.rolloutAtOnce + 1).fill('web/1') }],
+      false,
+    ],
   ])('with orders that are %s', (_words, orders, ok) => {
     const [record] = appliance(1, { seed: 'orders' }).view('h1').members;
     expect(decodeFrame(JSON.stringify({ t: 'rec', rec: { ...record, orders } })).ok).toBe(ok);

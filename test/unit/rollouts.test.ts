@@ -107,6 +107,11 @@ describe('a rollout', () => {
     expect(led([[0, old]], { update: { parallelism: 0 } })[0]!.go).toEqual(['web/1', 'web/2', 'web/3']);
   });
 
+  it('changes no more at once than fit in a record', () => {
+    const many = tale(...Array.from({ length: 150 }, () => 'old ready'));
+    expect(led([[0, many]], { count: 150, update: { parallelism: 0 } })[0]!.go).toHaveLength(100);
+  });
+
   it('waits between one that came and the next', () => {
     const one = tale('new ready', 'old ready', 'old ready');
     const said = led(
