@@ -41,6 +41,14 @@ function policyRows(key: string, note: string): KeyRow[] {
   ];
 }
 
+function labelRows(prefix: string, note: string, kind?: KeyClass): KeyRow[] {
+  return [
+    row(`${prefix}labels`, 'object|list', note, kind),
+    row(`${prefix}labels.*`, 'text|number|flag|null', 'a label'),
+    row(`${prefix}labels[]`, 'text', 'NAME=value'),
+  ];
+}
+
 /** A text, or a list of them. */
 function textsRows(keys: string, types: string, note: string): KeyRow[] {
   return keys.split(' ').flatMap((key) => [row(`${S}${key}`, types, note), row(`${S}${key}[]`, 'text|number', 'one')]);
@@ -56,18 +64,14 @@ export const composeKeys: readonly KeyRow[] = [
   row('volumes.*', 'object|null', 'a named volume'),
   row('volumes.*.name', 'text', 'its full name; without it APP_NAME'),
   row('volumes.*.external', 'flag', 'exists already; its name is not prefixed'),
-  row('volumes.*.labels', 'object|list', 'kept in the file only; engines get the name', 'translated'),
-  row('volumes.*.labels.*', 'text|number|flag|null', 'a label'),
-  row('volumes.*.labels[]', 'text', 'a label'),
+  ...labelRows('volumes.*.', 'kept in the file only; engines get the name', 'translated'),
   refuse('volumes.*.driver', 'only the engine’s local driver is supported; remove the key'),
   refuse('volumes.*.driver_opts', 'only the engine’s local driver is supported; use a bind mount instead'),
   row('networks', 'object|null', 'one network for all services: it changes nothing for now', 'translated'),
   row('networks.*', 'object|null', 'its name'),
   row('networks.*.driver', 'text', 'bridge'),
   row('networks.*.name', 'text', 'its full name; ignored', 'translated'),
-  row('networks.*.labels', 'object|list', 'for people; ignored', 'translated'),
-  row('networks.*.labels.*', 'text|number|flag|null', 'a label'),
-  row('networks.*.labels[]', 'text', 'a label'),
+  ...labelRows('networks.*.', 'for people; ignored', 'translated'),
   ...refuseAll(
     'networks.*.',
     'containers use the engine’s default network for now; remove the key',
@@ -106,9 +110,7 @@ export const composeKeys: readonly KeyRow[] = [
   refuse(`${S}env_file[].format`, 'only the usual NAME=value format is read; remove the key'),
   row(`${S}working_dir`, 'text', 'folder in which the command starts'),
   row(`${S}user`, 'text|int', 'user, or user:group'),
-  row(`${S}labels`, 'object|list', 'labels of the container'),
-  row(`${S}labels.*`, 'text|number|flag|null', 'a label'),
-  row(`${S}labels[]`, 'text', 'NAME=value'),
+  ...labelRows(S, 'labels of the container'),
   row(`${S}profiles`, 'list', 'runs only with --profile or COMPOSE_PROFILES'),
   row(`${S}profiles[]`, 'text', 'a profile'),
   row(`${S}extends`, 'text|object', 'takes over a service of this or another file'),
@@ -196,9 +198,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}deploy`, 'object', 'how many, where, how much'),
   row(`${S}deploy.mode`, 'text', 'replicated, or global: one on each cell'),
   row(`${S}deploy.replicas`, 'int', 'how many; 1'),
-  row(`${S}deploy.labels`, 'object|list', 'labels of the service; put on its containers', 'translated'),
-  row(`${S}deploy.labels.*`, 'text|number|flag|null', 'a label'),
-  row(`${S}deploy.labels[]`, 'text', 'NAME=value'),
+  ...labelRows(`${S}deploy.`, 'labels of the service; put on its containers', 'translated'),
   row(`${S}deploy.resources`, 'object', 'limits and reservations'),
   row(`${S}deploy.resources.limits`, 'object', 'what it may use'),
   row(`${S}deploy.resources.limits.cpus`, 'number|text', 'cores'),
