@@ -1,6 +1,7 @@
 /** What the routes work with, and how names that people type become ids. */
+import type { FastifyReply } from 'fastify';
 import { OscaError } from '../core/errors.ts';
-import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
+import type { CellId, ClusterView, DriverKind, LogEvent, Schedule } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import type { Deployer } from '../node/deployer.ts';
 import type { Host } from '../node/host.ts';
@@ -12,9 +13,23 @@ export interface ApiDeps {
   peers: Peers;
   drivers: ReadonlyMap<DriverKind, RuntimeDriver>;
   store: { events(): LogEvent[] };
+  /** The first time of a schedule after another, in ms since 1970. */
+  nextTime(schedule: Schedule, afterMs: number): number | undefined;
+  /** Six letters and digits that nobody has drawn yet. */
+  randomId(): string;
   saveImage(image: string): Promise<NodeJS.ReadableStream>;
   token: string;
   version: string;
+}
+
+/** What this cell is called. */
+export const selfName = ({ host }: ApiDeps): string => host.view().members.find(({ self }) => self)?.name ?? 'cell';
+
+/** Aborts when whoever asked is gone. */
+export function endOf(reply: FastifyReply): AbortSignal {
+  const ending = new AbortController();
+  reply.raw.once('close', () => ending.abort());
+  return ending.signal;
 }
 
 /** A cell by name, id, or the end of its id. */
@@ -48,7 +63,9 @@ export function targetOf(view: ClusterView, text: string): Target {
   const state = view.apps.find(({ name }) => name === app);
   if (state === undefined) throw new OscaError('not-found', `there is no app '${app}'`, 'osca ls shows the apps');
   const services = state.revision.spec.services.map(({ name }) => name);
-  if (service !== undefined && !services.includes(service)) {
+  const isKnown =
+    service === undefined || services.includes(service) || state.runs.some(({ name }) => name === service);
+  if (!isKnown) {
     throw new OscaError('not-found', `app '${app}' has no service '${service}'`, `it has: ${services.join(', ')}`);
   }
   const known = view.assignments.some((one) => one.app === app && one.service === service && one.index === index);

@@ -129,6 +129,9 @@ async function* untilRunning(
     const now = performance.now();
     if (placed && state?.undone !== undefined && isMine(state.undone)) return yield takenBack(state, wrong);
     const rows = replicaRows(view, app).filter(({ current }) => current && placed);
+    const waitsForHook = state?.next !== undefined && isMine(state.next);
+    const refused = Object.values(state?.withheld ?? {}).find((why) => why.startsWith('pre_deploy'));
+    if (placed && refused !== undefined && isMine(state!.revision)) return yield notBegun(state!, refused, wrong);
     // What falls again and again looks fine for moments.
     const holds = state?.paused !== undefined && (state.paused.by === '' || !rows.every(isFine));
     if (placed && holds && isMine(state.revision)) return yield stopped(state, wrong);
@@ -138,7 +141,7 @@ async function* untilRunning(
       told.set(row.replica, text);
       yield { type: 'replica', row };
     }
-    if (placed && rows.every(isFine)) {
+    if (placed && rows.every(isFine) && !waitsForHook) {
       if (!isOnTrial(state!, isMine) || state!.paused !== undefined)
         return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
       if (!isWatched) yield { type: 'progress', text: `all run; a while to see that they stay` };
@@ -153,16 +156,17 @@ async function* untilRunning(
         `${app} was accepted, but this cell has not placed it in time`,
         'osca ps shows how it is',
       );
-    if (late && rows.every(isFine))
+    if (late && rows.every(isFine) && !waitsForHook)
       return yield { type: 'done', app, replicas: rows.length, ms: Math.round(now - startMs) };
-    const fallen = rows.find((row) => row.state === 'backoff' && row.restarts > 0);
+    const fallen = rows.find((row) => (row.state === 'backoff' && row.restarts > 0) || isFailedHook(row));
     if (fallen !== undefined) wrong ??= await failureOf(deps, fallen, false);
     const failed =
       rows.find(isHopeless) ??
       (pendingMs !== undefined && now - pendingMs >= pendingGraceMs ? pending : undefined) ??
       (late ? rows.find((row) => !isFine(row)) : undefined);
     failedMs = failed === undefined ? undefined : (failedMs ?? now);
-    const isAwaited = state !== undefined && mayBeTakenBack(state, isMine) && !late;
+    const hookFailed = failed !== undefined && isFailedHook(failed);
+    const isAwaited = state !== undefined && (hookFailed || mayBeTakenBack(state, isMine)) && !late;
     if (failed !== undefined && !(isAwaited && now - failedMs! < verdictGraceMs))
       return yield await failureOf(deps, failed, late);
     await bell.wait(Math.min(500, Math.max(1, timeoutMs - (now - startMs))));
@@ -194,6 +198,18 @@ function stopped({ name, revision, paused }: AppState, wrong: DeployStep | undef
     hint: `osca resume ${name} goes on all the same, osca rollback ${name} goes back`,
   };
 }
+
+function notBegun({ name }: AppState, why: string, wrong: DeployStep | undefined): DeployStep {
+  return {
+    ...{ type: 'failed', code: 'start-failed', log: wrong?.type === 'failed' ? wrong.log : [] },
+    message: `${why}; the service does not begin`,
+    hint: `mend it and deploy again; osca runs ${name} shows what ran`,
+  };
+}
+
+/** Whoever waits for it decides what comes of it. */
+const isFailedHook = ({ service, state, reason }: ReplicaRow): boolean =>
+  service.includes('.pre-') && state === 'exited' && reason !== 'exit code 0';
 
 /** Falls again and again, gave up, or was found unhealthy. */
 const isHopeless = ({ state, restarts, reason }: ReplicaRow): boolean =>

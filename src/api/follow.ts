@@ -7,7 +7,7 @@ import type { LogLine, LogQuery } from '../core/ports.ts';
 import { Bell } from './bell.ts';
 import type { ApiDeps, Target } from './context.ts';
 import type { ReplicaRow } from './rows.ts';
-import { replicaRows } from './rows.ts';
+import { allRows } from './rows.ts';
 
 export interface MergedLine extends LogLine {
   replica: string;
@@ -51,7 +51,7 @@ export async function* localLogs(deps: ApiDeps, key: string, query: LogQuery): A
 /** Logs of all replicas of a target: by time where they end, as they come where they are followed. New replicas join in. */
 export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery): AsyncGenerator<MergedLine> {
   const rows = (): ReplicaRow[] =>
-    replicaRows(deps.host.view(), target.app, target.service).filter(
+    allRows(deps.host.view(), target.app, target.service).filter(
       ({ index, cellId, state }) =>
         (target.index === undefined || index === target.index) && cellId !== '' && state !== 'pending',
     );

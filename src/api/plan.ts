@@ -3,6 +3,7 @@
 import { canonical } from '../core/hash.ts';
 import type { AppState, CellsChange, ClusterView, Revision } from '../core/model.ts';
 import { newcomer } from '../core/model.ts';
+import { runsOf } from '../core/runs.ts';
 import type { Host } from '../node/host.ts';
 import type { ComposeResult } from '../specs/compose.ts';
 import { pendingReason } from './rows.ts';
@@ -36,14 +37,11 @@ export function planOf(host: Host, { app: spec, builds, warnings }: ComposeResul
     return { ...service, image: running.image, ...(running.builtOn === undefined ? {} : { builtOn: running.builtOn }) };
   });
   const revision: Revision = { id: 'plan', seq: 0, atMs: 0, by: '', note: '', spec: { ...spec, services } };
-  const next: AppState = {
-    name: spec.name,
-    revision,
-    history: [],
-    stopped: false,
-    stoppedServices: [],
-    restarts: now?.restarts ?? {},
-  };
+  const restarts = now?.restarts ?? {};
+  const results = new Map((now?.runs ?? []).map((run) => [run.name, run.results]));
+  const runs = runsOf(revision, [], restarts, { records: new Map(), results });
+  const state = { history: [], stopped: false, stoppedServices: [], withheld: {} };
+  const next: AppState = { name: spec.name, revision, ...state, restarts, runs };
   const before = host.cell.whatIf(view.apps);
   const after = host.cell.whatIf([...view.apps.filter(({ name }) => name !== spec.name), next]);
   const steps = stepsOf(now, next, before.hashes, after.hashes);
@@ -65,29 +63,42 @@ function stepsOf(
   const steps = next.revision.spec.services.map((service): PlanStep => {
     const former = old.get(service.name);
     old.delete(service.name);
-    const key = `${next.name}/${service.name}`;
+    const run = next.runs.find((one) => one.service === service.name && one.cause === 'deploy');
+    const key = `${next.name}/${run?.name ?? service.name}`;
     if (former === undefined)
       return {
         service: service.name,
         change: 'add',
         detail: `${service.replicas} × ${service.image ?? service.command?.join(' ') ?? ''}`,
       };
-    if (before.get(key) !== after.get(key)) {
-      const changed = Object.keys({ ...former, ...service }).filter(
-        (field) => canonical(former[field as never] ?? null) !== canonical(service[field as never] ?? null),
-      );
-      return {
-        service: service.name,
-        change: 'replace',
-        detail: changed.length === 0 ? 'it was stopped' : `changed: ${changed.join(', ')}`,
-      };
-    }
-    if (former.replicas !== service.replicas)
-      return { service: service.name, change: 'scale', detail: `${former.replicas} → ${service.replicas}` };
-    const same = canonical(former) === canonical(service);
-    return { service: service.name, change: same ? 'keep' : 'scale', detail: same ? '' : 'placement changes' };
+    const changes = differences(former, service);
+    const detail = changes.join('; ');
+    if (before.get(key) !== after.get(key))
+      return { service: service.name, change: 'replace', detail: changes.length === 0 ? 'it was stopped' : detail };
+    return { service: service.name, change: changes.length === 0 ? 'keep' : 'scale', detail };
   });
   return [...steps, ...[...old.keys()].map((service): PlanStep => ({ service, change: 'remove', detail: '' }))];
+}
+
+/** 'image: web:1 → web:2', one for each value that differs. */
+function differences(former: object, now: object, path = ''): string[] {
+  const fields = [...new Set([...Object.keys(former), ...Object.keys(now)])];
+  return fields.flatMap((field) => {
+    const [a, b] = [former, now].map((one): unknown => (one as Record<string, unknown>)[field]);
+    if (canonical(a ?? null) === canonical(b ?? null)) return [];
+    const name = path === '' ? field : `${path}.${field}`;
+    if (isMapping(a) && isMapping(b)) return differences(a, b, name);
+    return [`${name}: ${shown(a)} → ${shown(b)}`];
+  });
+}
+
+const isMapping = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function shown(value: unknown): string {
+  if (value === undefined) return '(none)';
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
 type Placed = ClusterView['assignments'];

@@ -1,14 +1,15 @@
 /** Every route of the API, with its words for the OpenAPI document. Handlers translate; decisions are the cell's. */
 import { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { OscaError } from '../core/errors.ts';
 import { addCellRoutes } from './cell-routes.ts';
 import type { ApiDeps } from './context.ts';
-import { targetOf } from './context.ts';
+import { endOf, selfName, targetOf } from './context.ts';
 import { deploySteps, rollbackSteps } from './deploying.ts';
 import { localLogs, mergedLogs, serverSent } from './follow.ts';
 import { planOf } from './plan.ts';
 import { appRow, cellRows, replicaRows, revisionRows } from './rows.ts';
+import { addRunRoutes } from './run-routes.ts';
 import { flag, object, text, whole } from './schemas.ts';
 import { ndjson } from './streams.ts';
 
@@ -33,6 +34,7 @@ const composeRequest = ({ file: path, name, profiles, env }: FileBody) => ({
 
 export function addRoutes(app: FastifyInstance, deps: ApiDeps): void {
   addAppRoutes(app, deps);
+  addRunRoutes(app, deps);
   addCellRoutes(app, deps);
   addStreamRoutes(app, deps);
 }
@@ -135,8 +137,6 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
   );
 }
 
-const selfName = ({ host }: ApiDeps): string => host.view().members.find(({ self }) => self)?.name ?? 'cell';
-
 interface LogSearch {
   target?: string;
   key?: string;
@@ -183,11 +183,6 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
     ...(tail === undefined ? {} : { tail }),
     ...(sinceMs === undefined ? {} : { sinceMs }),
   });
-  const endOf = (reply: FastifyReply): AbortSignal => {
-    const ending = new AbortController();
-    reply.raw.once('close', () => ending.abort());
-    return ending.signal;
-  };
   app.get<{ Querystring: LogSearch }>(
     '/v1/logs',
     {

@@ -1,7 +1,8 @@
 /** What people read, projected from the view: pure, the same rows for the CLI, the API and the tests. */
 
 import { compare } from '../core/hash.ts';
-import type { AppState, Assignment, ClusterView, MemberView, UnitState, UnitStatus } from '../core/model.ts';
+import type { AppState, Assignment, ClusterView, MemberView, Run, UnitState, UnitStatus } from '../core/model.ts';
+import { isRun, servicePart } from '../core/runs.ts';
 
 export interface ReplicaRow {
   replica: string;
@@ -23,7 +24,13 @@ export interface ReplicaRow {
 
 const isHere = ({ state }: MemberView): boolean => state === 'alive' || state === 'suspect';
 
+/** Of what runs or should; runs that have ended are history (running.ts). */
 export function replicaRows(view: ClusterView, app?: string, service?: string): ReplicaRow[] {
+  return allRows(view, app, service).filter((row) => row.current || row.state !== 'exited' || !isRun(row.service));
+}
+
+/** Also what ended and is kept for what it wrote. A service has the rows of its runs too. */
+export function allRows(view: ClusterView, app?: string, service?: string): ReplicaRow[] {
   const rows: ReplicaRow[] = [];
   const told = new Map<string, { member: MemberView; unit: UnitStatus }[]>();
   for (const member of view.members.filter(isHere)) {
@@ -39,7 +46,9 @@ export function replicaRows(view: ClusterView, app?: string, service?: string): 
   }
   for (const units of told.values()) for (const { member, unit } of units) rows.push(unitRow(member, unit, false));
   const wanted = rows.filter(
-    (row) => (app === undefined || row.app === app) && (service === undefined || row.service === service),
+    (row) =>
+      (app === undefined || row.app === app) &&
+      (service === undefined || row.service === service || servicePart(row.service) === service),
   );
   return wanted.sort(
     (a, b) =>
@@ -81,8 +90,11 @@ function missingRow(view: ClusterView, { replica, app, service, index, hash, cel
   return { ...base, state, reason, current: true };
 }
 
-const isStrict = ({ apps }: ClusterView, app: string, service: string): boolean =>
-  apps.find(({ name }) => name === app)?.revision.spec.services.find(({ name }) => name === service)?.strict === true;
+function isStrict({ apps }: ClusterView, app: string, service: string): boolean {
+  const state = apps.find(({ name }) => name === app);
+  const spec = state?.revision.spec.services.find(({ name }) => name === service);
+  return (spec ?? state?.runs.find(({ name }) => name === service)?.work?.spec)?.strict === true;
+}
 
 /** What a strict replica waits for. */
 function leaseReason({ quorum: { cells, seen, needed } }: ClusterView): string {
@@ -111,13 +123,14 @@ export interface RevisionRow {
 }
 
 /** Newest first. */
-export function revisionRows({ history, revision, paused }: AppState): RevisionRow[] {
+export function revisionRows({ history, revision, next, paused }: AppState): RevisionRow[] {
   return history
     .map((one): RevisionRow => {
       const running = one.id === revision.id;
-      const open = running ? (paused === undefined ? 'on its way' : 'paused') : '';
+      const open = running || one === next ? (paused === undefined ? 'on its way' : 'paused') : '';
       const state = one.outcome === undefined ? open : one.outcome.state === 'done' ? 'done' : 'rolled back';
-      const reason = one.outcome?.reason ?? (state === 'paused' ? paused!.reason : '');
+      const waits = one === next ? 'waits for its pre_deploy' : '';
+      const reason = one.outcome?.reason ?? (state === 'paused' ? paused!.reason : waits);
       return {
         ...{ number: one.seq, revision: one.id, running, state, reason, by: one.by, atMs: one.atMs, note: one.note },
       };
@@ -159,10 +172,19 @@ export function appRow(view: ClusterView, app: AppState): AppRow {
   };
 }
 
-function troubleOf({ undone, paused }: AppState): string {
+function troubleOf({ undone, next, withheld, paused, runs }: AppState): string {
   if (undone !== undefined) return `revision ${undone.seq} was rolled back: ${undone.outcome?.reason ?? ''}`;
-  return paused === undefined ? '' : paused.by === '' ? `paused: ${paused.reason}` : paused.reason;
+  if (paused !== undefined) return paused.by === '' ? `paused: ${paused.reason}` : paused.reason;
+  if (next !== undefined) return `revision ${next.seq} waits for its pre_deploy`;
+  const [held] = Object.values(withheld);
+  if (held !== undefined) return held;
+  // Of each job the last run counts.
+  const last = runs.filter((run, i) => runs.findIndex(({ service }) => service === run.service) === i);
+  const failed = last.find(({ state, cause }) => state === 'failed' && cause !== 'pre_deploy' && cause !== 'request');
+  return failed === undefined ? '' : `${failed.name} failed: ${failureOf(failed)}`;
 }
+
+const failureOf = ({ results }: Run): string => Object.values(results).find(({ ok }) => !ok)?.reason ?? '';
 
 /** Ready, or ended as it should. */
 export const isFine = ({ state, reason }: ReplicaRow): boolean =>

@@ -11,6 +11,7 @@ import { addExec } from './commands/exec.ts';
 import { addLogCommands } from './commands/logs.ts';
 import { addPlanCommand } from './commands/plan.ts';
 import { addRevisionCommands } from './commands/revisions.ts';
+import { addRunCommands } from './commands/runs.ts';
 import { warn } from './render.ts';
 import { exitCodeOf } from './shared.ts';
 
@@ -18,7 +19,7 @@ export const exitCodes = `
 Exit codes:
   0  done                         2  wrong usage, spec or request
   1  it failed; plan: changes     3  no daemon answers
-  exec ends with the exit code of its command.`;
+  exec and run end with the exit code of their command.`;
 
 export function program(): Command {
   const osca = new Command('osca')
@@ -34,6 +35,7 @@ export function program(): Command {
   addPlanCommand(osca);
   addAppCommands(osca);
   addRevisionCommands(osca);
+  addRunCommands(osca);
   addLogCommands(osca);
   addExec(osca);
   addCellCommands(osca);

@@ -39,6 +39,18 @@ export type Request =
   | { op: 'scale'; app: string; service: string; replicas: number; by: string }
   /** `to`: number or id of a revision; without it the last before the present one that was done. */
   | { op: 'rollback'; app: string; to?: string; by: string }
+  /** `id`: of the run, new. `cell`: where it must run. */
+  | {
+      op: 'run';
+      app: string;
+      service: string;
+      id: string;
+      command?: string[];
+      environment?: Record<string, string>;
+      cell?: CellId;
+      by: string;
+    }
+  | { op: 'run.cancel'; app: string; run: string; by: string }
   | { op: 'pause'; app: string; paused: boolean; by: string }
   | { op: 'cell.set'; cell: CellId; name?: string; labels?: Record<string, string | null>; drain?: boolean }
   | { op: 'cell.rm'; cell: CellId }
@@ -115,7 +127,8 @@ export type Effect =
   /** Append to the document's log, fsync, then event `persisted`. */
   | { type: 'persist'; update: Uint8Array; token: number }
   | { type: 'unit.start'; key: string; unit: UnitSpec }
-  | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number }
+  /** `keep`: it ends, and what it wrote stays; told as an exit. */
+  | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number; keep?: boolean }
   /** It must end after this long, whatever becomes of the daemon, unless this is said again. Before a start and after it. */
   | { type: 'unit.fuse'; key: string; handle: string; driver: ServiceSpec['driver']; forMs: number }
   | {

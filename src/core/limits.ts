@@ -23,6 +23,9 @@ export const limits = {
   trustEntries: 10_000,
   /** Revisions kept per app. */
   revisions: 10,
+  /** Runs kept per job that have ended, and how many of them keep their containers, for their logs. */
+  runs: 10,
+  runLogs: 3,
   /** Apps per appliance, services per app, replicas per service: far above a small cloud, far below a full heap. */
   apps: 2_000,
   services: 200,

@@ -118,6 +118,30 @@ export interface Dependency {
   condition: 'started' | 'healthy' | 'completed';
 }
 
+/** A service that runs to its end, `replicas` times, instead of for ever. */
+export interface JobPolicy {
+  /** Of its replicas, at once. */
+  parallelism: number;
+  /** So often one that failed is tried again. */
+  retries: number;
+  /** It is ended where it takes longer. */
+  deadlineMs?: number;
+  /** It may run where most of the cells are not seen, and so twice at once. */
+  loose?: true;
+}
+
+/** When a job runs by itself (specs/cron.ts). */
+export interface Schedule {
+  /** Five fields, or six with seconds in front. */
+  cron: string;
+  /** IANA name. */
+  zone: string;
+  /** A time at which nobody was there to see to it: the last of those runs late, or none does. */
+  missed: 'run' | 'skip';
+  /** A time at which the one before still runs: nothing then, or both. */
+  overlap: 'skip' | 'allow';
+}
+
 /** One service of an app, normalised: every default filled in, every path absolute, every duration in ms. */
 export interface ServiceSpec {
   name: string;
@@ -151,6 +175,10 @@ export interface ServiceSpec {
   engine?: EngineOptions;
   /** A replica is started where these are met; what runs goes on without them. */
   dependsOn?: Dependency[];
+  job?: JobPolicy;
+  schedule?: Schedule;
+  /** Runs once in a container of its own before a change of it begins. */
+  preDeploy?: { command: string[]; deadlineMs?: number };
   /** What the file says of it; the rest as in updateDefaults. */
   update?: Partial<UpdatePolicy>;
   rollback?: Partial<UpdatePolicy>;
@@ -198,6 +226,33 @@ export interface Pause {
   seq?: number;
 }
 
+/**
+ * One time that a job runs. `deploy`: a job of the revision that runs; `schedule`: its time came; `request`: somebody asked for it;
+ * `pre_deploy`: a change waits for it.
+ */
+export interface Run {
+  /** 'SERVICE.ID': the service of its replicas. */
+  name: string;
+  service: string;
+  cause: 'deploy' | 'schedule' | 'request' | 'pre_deploy';
+  /** When it was asked for, or should have been begun. */
+  atMs: number;
+  by: string;
+  /** How it runs, as the revision has it from which it was begun; absent where that is gone. */
+  work?: { spec: ServiceSpec; hash: string };
+  /** How its replicas ended, by index. */
+  results: Readonly<Record<string, RunResult>>;
+  state: 'open' | 'done' | 'failed' | 'skipped';
+}
+
+export interface RunResult {
+  ok: boolean;
+  reason: string;
+  cell: CellId;
+  startMs: number;
+  endMs: number;
+}
+
 /** What people want of one app now. */
 export interface AppState {
   name: string;
@@ -206,13 +261,19 @@ export interface AppState {
   history: Revision[];
   /** The newest, where it was rolled back. */
   undone?: Revision;
+  /** The newest, where it waits until what is to run before it has run. */
+  next?: Revision;
+  /** Services that do not begin for the same reason, and why, where nothing ran before. */
+  withheld: Readonly<Record<string, string>>;
+  /** Of its jobs, newest first. */
+  runs: readonly Run[];
   paused?: Pause;
   /** Its failures don't count: somebody resumed it after it had paused. */
   insists?: true;
   stopped: boolean;
   /** Services stopped one by one. */
   stoppedServices: string[];
-  /** service -> how often a restart was asked for. */
+  /** service -> how often a restart was asked for; of a job, or of 'SERVICE.pre', its hook: how often it was to run again. */
   restarts: Record<string, number>;
 }
 

@@ -58,8 +58,8 @@ export interface RuntimeDriver {
   start(unit: UnitSpec, progress: (text: string) => void, mayStart?: () => boolean): Promise<Observed>;
   /** What must be killed so that it ends; undefined where it does not run. */
   lifeOf(handle: string): Promise<Life | undefined>;
-  /** Stops and removes it. Fine where it is gone already. */
-  stop(handle: string, graceMs: number): Promise<void>;
+  /** Stops and removes it; `keep`: only stops it. Fine where it is gone already. */
+  stop(handle: string, graceMs: number, keep?: boolean): Promise<void>;
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine>;
   exec(handle: string, query: ExecQuery): Promise<ExecSession>;
   /** Calls back when a unit ended or the engine came or went; returns how to end that. */

@@ -3,26 +3,32 @@
  *
  *     current/APP -> revision id   rev/APP/ID -> Revision   outcome/APP/ID -> Outcome   stop/APP -> 'all' | [services]
  *     restart/APP/SVC -> n   pause/APP -> Pause   insist/APP -> seq of the revision whose failures don't count
+ *     run/…, ran/…   runs of jobs (run-book.ts)
  *
  * A rollback that happens by itself writes nothing but the outcome of the revision that failed: what should run follows from that,
- * so it never undoes what somebody deploys at the same moment.
+ * so it never undoes what somebody deploys at the same moment. Neither does a hook that fails before a change begins.
  */
 import type * as Y from 'yjs';
 import { compare, contentHash } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { AppSpec, AppState, Outcome, Pause, Revision } from '../core/model.ts';
+import type { AppSpec, AppState, Outcome, Pause, Revision, Run } from '../core/model.ts';
+import type { RunNotes } from '../core/runs.ts';
+import { formerRuns, hookFailure, hookKey, hooksOf, newestFirst, runsOf } from '../core/runs.ts';
+import { RunBook } from './run-book.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
 export class Catalogue {
   readonly #map: Y.Map<Json>;
   readonly #delete: (key: string) => void;
+  readonly runs: RunBook;
   #cache: AppState[] | undefined;
 
   /** `drop` deletes a key so that the state vector moves. */
   constructor(map: Y.Map<Json>, drop: (key: string) => void) {
     this.#map = map;
     this.#delete = drop;
+    this.runs = new RunBook(map, drop);
     map.observe(() => void (this.#cache = undefined));
   }
 
@@ -47,22 +53,37 @@ export class Catalogue {
         revisions.set(app, [...(revisions.get(app) ?? []), this.#withOutcome(app, value as unknown as Revision)]);
       else if (kind === 'restart') restarts.set(app, { ...restarts.get(app), [rest!]: Number(value) });
     }
+    const notes = this.runs.notes();
     return names.flatMap((name) => {
       const history = (revisions.get(name) ?? []).sort((a, b) => a.seq - b.seq || compare(a.id, b.id));
       const wanted = history.find(({ id }) => id === this.#map.get(`current/${name}`)) ?? history.at(-1);
       if (wanted === undefined) return [];
-      const revision = (wanted.outcome?.state === 'undone' ? lastDone(history, wanted) : undefined) ?? wanted;
-      const stop = this.#map.get(`stop/${name}`);
-      const stoppedServices = Array.isArray(stop) ? (stop as string[]) : [];
-      const pause = this.#map.get(`pause/${name}`);
-      const state: AppState = {
-        ...{ name, revision, history, stopped: stop === 'all', stoppedServices, restarts: restarts.get(name) ?? {} },
-        ...(revision === wanted ? {} : { undone: wanted }),
-        ...(isPause(pause) && (pause.seq ?? wanted.seq) === wanted.seq ? { paused: pause } : {}),
-        ...(this.#map.get(`insist/${name}`) === wanted.seq ? { insists: true as const } : {}),
-      };
-      return [state];
+      return [this.#stateOf(name, wanted, history, restarts.get(name) ?? {}, notes(name))];
     });
+  }
+
+  #stateOf(
+    name: string,
+    wanted: Revision,
+    history: Revision[],
+    restarts: Record<string, number>,
+    notes: RunNotes,
+  ): AppState {
+    const gate = gateOf(wanted, history, restarts, notes);
+    const { revision } = gate;
+    const stop = this.#map.get(`stop/${name}`);
+    const stoppedServices = Array.isArray(stop) ? (stop as string[]) : [];
+    const pause = this.#map.get(`pause/${name}`);
+    const known = [...runsOf(revision, history, restarts, notes), ...gate.hooks];
+    return {
+      ...{ name, revision, history: gate.history, stopped: stop === 'all', stoppedServices, restarts },
+      runs: [...known, ...formerRuns(known, notes)].sort(newestFirst),
+      withheld: gate.withheld,
+      ...(gate.undone === undefined ? {} : { undone: gate.undone }),
+      ...(gate.next === undefined ? {} : { next: gate.next }),
+      ...(isPause(pause) && (pause.seq ?? wanted.seq) === wanted.seq ? { paused: pause } : {}),
+      ...(this.#map.get(`insist/${name}`) === wanted.seq ? { insists: true as const } : {}),
+    };
   }
 
   #withOutcome(app: string, revision: Revision): Revision {
@@ -74,7 +95,7 @@ export class Catalogue {
   deploy(spec: AppSpec, made: { atMs: number; by: string; note: string; back?: true }): Revision {
     const before = this.app(spec.name);
     const id = contentHash(spec);
-    const parent = before === undefined ? {} : { parent: (before.undone ?? before.revision).id };
+    const parent = before === undefined ? {} : { parent: (before.undone ?? before.next ?? before.revision).id };
     const again = before?.history.find((one) => one.id === id);
     const was = again?.outcome?.state === 'done' || again?.wasDone === true ? { wasDone: true as const } : {};
     const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, ...was, spec };
@@ -84,6 +105,10 @@ export class Catalogue {
     const known = before?.revision.id === id ? before.revision.outcome : undefined;
     if (known !== undefined)
       this.#map.set(`outcome/${spec.name}/${id}`, { ...known, seq: revision.seq } as unknown as Json);
+    if (before !== undefined) {
+      this.restart(spec.name, toRunAgain(before));
+      this.runs.prune(before);
+    }
     this.#delete(`stop/${spec.name}`);
     if (before?.paused?.by === '') this.#delete(`pause/${spec.name}`);
     // Where a rollback would lead is kept.
@@ -115,7 +140,7 @@ export class Catalogue {
   /** Goes on; what failed until now, and fails from now on, does not stop this revision again. */
   resume(app: string): void {
     const state = this.app(app)!;
-    if (state.paused?.by === '') this.#map.set(`insist/${app}`, (state.undone ?? state.revision).seq);
+    if (state.paused?.by === '') this.#map.set(`insist/${app}`, (state.undone ?? state.next ?? state.revision).seq);
     this.#delete(`pause/${app}`);
   }
 
@@ -142,6 +167,73 @@ export class Catalogue {
     }
   }
 }
+
+interface Gate {
+  /** What should run. */
+  revision: Revision;
+  history: Revision[];
+  undone?: Revision;
+  next?: Revision;
+  withheld: Record<string, string>;
+  hooks: Run[];
+}
+
+/** Which revision is to run: not the wanted one while a hook has yet to run before it, or where it was taken back. */
+function gateOf(wanted: Revision, history: Revision[], restarts: AppState['restarts'], notes: RunNotes): Gate {
+  const plain = { history, withheld: {}, hooks: [] };
+  if (wanted.outcome?.state === 'undone') {
+    const revision = lastDone(history, wanted);
+    return { ...plain, revision: revision ?? wanted, ...(revision === undefined ? {} : { undone: wanted }) };
+  }
+  const hooks = hooksOf(wanted, restarts, notes);
+  const isTried = wanted.outcome !== undefined || wanted.wasDone === true;
+  const failed = hooks.find(({ state }) => state === 'failed');
+  if (isTried || (failed === undefined && hooks.every(({ state }) => state === 'done')))
+    return { ...plain, revision: wanted, hooks: hooks.filter(({ state }) => state !== 'open') };
+  const former = ranBefore(wanted, history, restarts, notes) ?? lastDone(history, wanted);
+  if (former === undefined) {
+    const open = hooks.filter(({ state }) => state !== 'done');
+    const whyOf = (hook: Run): string => (hook.state === 'failed' ? hookFailure(hook) : waitsForHook);
+    const withheld = Object.fromEntries(open.map((hook) => [hook.service, whyOf(hook)]));
+    return { ...plain, revision: wanted, withheld, hooks };
+  }
+  if (failed === undefined) return { ...plain, revision: former, next: wanted, hooks };
+  const atMs = Math.max(...Object.values(failed.results).map(({ endMs }) => endMs));
+  const undone: Revision = {
+    ...wanted,
+    outcome: { seq: wanted.seq, state: 'undone', reason: hookFailure(failed), atMs },
+  };
+  const told = history.map((one) => (one === wanted ? undone : one));
+  return { ...plain, history: told, revision: former, undone, hooks: hooks.filter(({ state }) => state !== 'open') };
+}
+
+/** The last before it that ever began. */
+function ranBefore(
+  wanted: Revision,
+  history: readonly Revision[],
+  restarts: AppState['restarts'],
+  notes: RunNotes,
+): Revision | undefined {
+  const seen = new Set([wanted.id]);
+  const above = ({ parent }: Revision): Revision | undefined =>
+    history.find(({ id }) => id === parent && !seen.has(id));
+  for (let one = above(wanted); one !== undefined; one = above(one)) {
+    seen.add(one.id);
+    const began = one.outcome !== undefined || hooksOf(one, restarts, notes).every(({ state }) => state === 'done');
+    if (began && one.outcome?.state !== 'undone') return one;
+  }
+  return undefined;
+}
+
+/** A deploy tries again what failed: jobs, and what was to run before the last one. */
+function toRunAgain({ runs }: AppState): string[] {
+  const failed = runs.filter(({ state, work }) => state === 'failed' && work !== undefined);
+  return failed.flatMap(({ service, cause }) =>
+    cause === 'deploy' ? [service] : cause === 'pre_deploy' ? [hookKey(service)] : [],
+  );
+}
+
+const waitsForHook = 'waits for its pre_deploy';
 
 /** Where a rollback of this revision leads: the newest before it that was done. */
 export function lastDone(history: readonly Revision[], { id, seq }: Revision): Revision | undefined {

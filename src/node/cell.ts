@@ -154,6 +154,10 @@ export class Cell {
       ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
       ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases, out },
       masters: () => mastersOf(this.#live()),
+      isMajority: () => {
+        const { seen, needed } = this.#quorum.seen();
+        return seen >= needed;
+      },
       write: (edit) => this.#replication.note(edit),
       wallMs: (now) => now + this.#clockOffsetMs,
     });
@@ -204,6 +208,7 @@ export class Cell {
       case 'peer.there':
         return this.#membership.onThere(event.peer);
       case 'clock':
+        if (Math.abs(event.offsetMs - this.#clockOffsetMs) >= 1_000) this.#scheduling.clockSet();
         this.#clockOffsetMs = event.offsetMs;
         return;
       case 'facts':

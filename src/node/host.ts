@@ -284,9 +284,10 @@ export class Host {
     }
   }
 
-  async #stop({ key, handle, driver, graceMs }: Effect & { type: 'unit.stop' }): Promise<void> {
+  async #stop({ key, handle, driver, graceMs, keep = false }: Effect & { type: 'unit.stop' }): Promise<void> {
     try {
-      await this.#driver(driver).stop(handle, graceMs);
+      await this.#driver(driver).stop(handle, graceMs, keep);
+      if (keep) return;
       this.#putOut(key);
       this.give({ type: 'unit.stopped', key });
     } catch (error) {

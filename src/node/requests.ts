@@ -5,6 +5,8 @@ import type { Link, Sealer } from '../core/frames.ts';
 import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { CellId, Revision } from '../core/model.ts';
+import type { RunRecord } from '../core/runs.ts';
+import { runName } from '../core/runs.ts';
 import { lastDone } from '../crdt/catalogue.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
@@ -82,6 +84,10 @@ export class Requests {
         return this.#rollback(id, request, now);
       case 'pause':
         return this.#pause(id, request, now);
+      case 'run':
+        return this.#run(id, request, now);
+      case 'run.cancel':
+        return this.#cancel(id, request, now);
       case 'cell.set':
         return this.#setCell(id, request, now);
       case 'cell.rm':
@@ -141,8 +147,13 @@ export class Requests {
   #scale(id: number, { app, service, replicas, by }: RequestOf<'scale'>, now: number): Refusal | undefined {
     const refusal = this.#app(app, service);
     if (refusal !== undefined) return refusal;
-    const { spec } = this.#deps.document().catalogue.app(app)!.revision;
+    const state = this.#deps.document().catalogue.app(app)!;
+    const { spec } = state.next ?? state.revision;
     const target = spec.services.find(({ name }) => name === service)!;
+    if (target.job !== undefined) {
+      const message = `${app}/${service} is a job: it runs ${target.replicas} times and ends`;
+      return { code: 'bad-request', message, hint: 'say deploy.replicas in its file' };
+    }
     if (target.mode === 'global') {
       return {
         code: 'bad-request',
@@ -226,6 +237,48 @@ export class Requests {
     return this.#edit(id, now, { app, paused }, ({ catalogue }) =>
       paused ? catalogue.pause(app, { by, reason: `paused by ${by}` }) : catalogue.resume(app),
     );
+  }
+
+  #run(id: number, request: RequestOf<'run'>, now: number): Refusal | undefined {
+    const { app, service, id: runId, command, environment, cell, by } = request;
+    const refusal = this.#app(app, service);
+    if (refusal !== undefined) return refusal;
+    const { catalogue } = this.#deps.document();
+    const { revision, stopped, stoppedServices } = catalogue.app(app)!;
+    if (stopped || stoppedServices.includes(service)) {
+      const what = stopped ? app : `${app}/${service}`;
+      return { code: 'conflict', message: `${what} is stopped`, hint: `osca start ${what}` };
+    }
+    const name = runName(service, runId);
+    const record: RunRecord = {
+      ...{ service, revision: revision.id, cause: 'request', atMs: this.#deps.wallMs(now), by },
+      ...(command === undefined ? {} : { command }),
+      ...(environment === undefined ? {} : { environment }),
+      ...(cell === undefined ? {} : { cell }),
+    };
+    return this.#edit(id, now, { app, run: name }, (doc) => {
+      doc.catalogue.runs.begin(app, name, record);
+      doc.catalogue.runs.prune(doc.catalogue.app(app)!);
+    });
+  }
+
+  #cancel(id: number, { app, run: name, by }: RequestOf<'run.cancel'>, now: number): Refusal | undefined {
+    const refusal = this.#app(app);
+    if (refusal !== undefined) return refusal;
+    const run = this.#deps
+      .document()
+      .catalogue.app(app)!
+      .runs.find((one) => one.name === name);
+    const hint = `osca runs ${app} shows its runs`;
+    if (run === undefined) return notFound(`${app} has no run '${name}'`, hint);
+    if (run.state !== 'open') return { code: 'conflict', message: `${app}/${name} has ended already`, hint };
+    const atMs = this.#deps.wallMs(now);
+    const result = { ok: false, reason: `cancelled by ${by}`, cell: this.#deps.self, startMs: atMs, endMs: atMs };
+    return this.#edit(id, now, { app, run: name }, ({ catalogue }) => {
+      const { replicas } = run.work!.spec;
+      const open = Array.from({ length: replicas }, (_, i) => String(i + 1)).filter((one) => !(one in run.results));
+      catalogue.runs.end(app, name, open[0] ?? '1', result);
+    });
   }
 
   // -- cells -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 /** From the members and the document to what should run here: placement, kept until something that it depends on changes. */
 import type { Outbox, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
-import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView, Order } from '../core/model.ts';
+import { limits } from '../core/limits.ts';
+import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView, Order, Run } from '../core/model.ts';
+import { replicaId } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
@@ -15,6 +17,7 @@ import type { Awaited } from '../runtime/depends.ts';
 import { waitsFor } from '../runtime/depends.ts';
 import type { Told } from '../runtime/reconcile.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
+import { Jobs } from './jobs.ts';
 import type { Members } from './members.ts';
 import { toldBy } from './members.ts';
 import { Rollouts } from './rollouts.ts';
@@ -28,11 +31,15 @@ export interface SchedulingDeps {
   members: Members;
   leases: Leases;
   masters(): readonly CellId[];
+  isMajority(): boolean;
   /** Writes into the document, without anybody waiting for it. */
   write(edit: () => void): void;
   wallMs(now: number): number;
   out: Outbox;
 }
+
+/** In this time the dead are found, also where a good part of the frames is lost. */
+const freshMs = 7_000;
 
 export class Scheduling {
   readonly #deps: SchedulingDeps;
@@ -48,16 +55,20 @@ export class Scheduling {
   #actMs = Number.POSITIVE_INFINITY;
   /** After a start, nothing is started or stopped until every member was heard of, or for a while. */
   #mature = false;
+  /** Until then a record that was passed on may be of a cell that is dead, and nobody has found that out yet. */
+  #freshUntilMs = Number.POSITIVE_INFINITY;
   /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
   apps: AppState[] = [];
   assignments: Assignment[] = [];
   /** 'APP/SERVICE' of those that wait for others, and for what. */
   waits: ReadonlyMap<string, string> = new Map();
   readonly #rollouts: Rollouts;
+  readonly #jobs: Jobs;
 
   constructor(deps: SchedulingDeps) {
     this.#deps = deps;
     this.#rollouts = new Rollouts(deps);
+    this.#jobs = new Jobs(deps);
   }
 
   /** Of the duties that this cell owns. */
@@ -70,8 +81,14 @@ export class Scheduling {
     return this.#version;
   }
 
+  /** The wall clock was set: what is due has to be found anew. */
+  clockSet(): void {
+    this.#version++;
+  }
+
   listenUntil(actMs: number): void {
     this.#actMs = actMs;
+    this.#freshUntilMs = actMs + freshMs;
     this.#adoptMs = actMs + leaseDefaults.leaseMs;
   }
 
@@ -81,7 +98,11 @@ export class Scheduling {
 
   tick(now: number): void {
     if (now >= this.#actMs) this.#mature = true;
-    if (now >= this.#rollouts.dueMs) this.#version++;
+    if (now >= this.#freshUntilMs) {
+      this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+      this.#version++;
+    }
+    if (now >= Math.min(this.#rollouts.dueMs, this.#jobs.dueMs)) this.#version++;
   }
 
   place(now: number): void {
@@ -114,7 +135,10 @@ export class Scheduling {
     }
     const { maxMoves } = document.settings();
     const turns = this.#rollouts.command({ apps: this.apps, assignments: this.assignments, members, told }, now);
-    supervisor.want({ self, wanted, assigned, told, turns, strict, maxMoves }, now);
+    const kept = keptOf(this.apps);
+    const isFresh = now < this.#freshUntilMs;
+    supervisor.want({ self, wanted, assigned, told, turns, strict, isFresh, kept, maxMoves }, now);
+    this.#jobs.look(this.apps, supervisor.held(), now);
   }
 
   /** Of the services that wait for others, why. */
@@ -122,7 +146,10 @@ export class Scheduling {
     services: ReadonlyMap<string, PlacementService>,
     told: ReadonlyMap<string, readonly Told[]>,
   ): Map<string, string> {
-    const waits = new Map<string, string>();
+    const withheld = this.apps.flatMap(({ name, withheld }) =>
+      Object.entries(withheld).map(([service, why]) => [`${name}/${service}`, why] as const),
+    );
+    const waits = new Map<string, string>(withheld);
     const waiting = [...services].filter(([, { spec }]) => spec.dependsOn !== undefined);
     if (waiting.length === 0) return waits;
     const replicas = new Map<string, Awaited[]>();
@@ -131,16 +158,22 @@ export class Scheduling {
       replicas.set(`${app}/${service}`, list);
       list.push({ hash, units: told.get(replica) ?? [] });
     }
+    const runs = new Map(this.apps.map((app) => [app.name, app.runs.filter(({ cause }) => cause === 'deploy')]));
+    const awaited = (app: string, service: string): readonly Awaited[] => {
+      const run = runs.get(app)!.find((one) => one.service === service && one.work !== undefined);
+      return run === undefined ? (replicas.get(`${app}/${service}`) ?? []) : awaitedOf(app, run, told);
+    };
     for (const [key, { app, spec }] of waiting) {
-      const why = waitsFor(spec, (service) => replicas.get(`${app}/${service}`) ?? []);
+      const why = waitsFor(spec, (service) => awaited(app, service));
       if (why !== undefined) waits.set(key, why);
     }
     return waits;
   }
 
-  /** Writes down how rollouts ended. */
+  /** Writes down how rollouts and runs ended, and which runs began. */
   write(): void {
     this.#rollouts.write();
+    this.#jobs.write();
   }
 
   /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */
@@ -206,4 +239,35 @@ export class Scheduling {
     const members: MemberView[] = this.#deps.members.heard();
     return placementInput(members, apps);
   }
+}
+
+/** Replicas of runs that have ended, of each service as many as keep what they wrote. */
+function keptOf(apps: readonly AppState[]): Set<string> {
+  const kept = new Set<string>();
+  for (const { name: app, runs } of apps) {
+    const seen = new Map<string, number>();
+    for (const { name, service, results } of runs) {
+      const indices = Object.keys(results);
+      if (indices.length === 0) continue;
+      const count = (seen.get(service) ?? 0) + 1;
+      seen.set(service, count);
+      if (count <= limits.runLogs) for (const index of indices) kept.add(replicaId(app, name, index));
+    }
+  }
+  return kept;
+}
+
+/** A job that is waited for: those of its replicas that have ended are told of by the document. */
+function awaitedOf(app: string, { name, work, results }: Run, told: ReadonlyMap<string, readonly Told[]>): Awaited[] {
+  const { spec, hash } = work!;
+  const count = Math.max(spec.replicas, Object.keys(results).length);
+  return Array.from({ length: count }, (_, i): Awaited => {
+    const index = String(i + 1);
+    const replica = replicaId(app, name, index);
+    const result = results[index];
+    if (result === undefined)
+      return { hash, units: (told.get(replica) ?? []).filter(({ state }) => state !== 'exited') };
+    const { cell, reason } = result;
+    return { hash, units: [{ cell, replica, hash, state: 'exited', restarts: 0, reason }] };
+  });
 }

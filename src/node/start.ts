@@ -1,4 +1,5 @@
 /** Builds one daemon out of its parts, in order, and takes it down in the opposite one. The only place that makes adapters. */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -20,6 +21,7 @@ import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/im
 import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
 import { Fuses } from '../runtime/process/fuses.ts';
+import { nextTime } from '../specs/cron.ts';
 import { Cell } from './cell.ts';
 import type { Config } from './config.ts';
 import { Deployer } from './deployer.ts';
@@ -171,6 +173,8 @@ async function assemble(
       peers,
       drivers,
       store,
+      nextTime,
+      randomId: () => randomBytes(3).toString('hex'),
       saveImage: (image) => saveImage(docker, image),
       token: apiToken(config.dataDir),
       version,

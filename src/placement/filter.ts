@@ -27,6 +27,8 @@ export interface PlacementService {
   app: string;
   spec: ServiceSpec;
   hash: string;
+  /** Of a run: indices that have ended, and are placed no more. */
+  ended?: readonly string[];
 }
 
 export interface PlacementInput {
@@ -117,7 +119,8 @@ export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
   ports.some(({ published }) => published !== undefined);
 
 /** It left something on the cell that would not come along, or can't move without a pause. */
-export const isStateful = (spec: ServiceSpec): boolean => spec.strict === true || hasData(spec);
+export const isStateful = (spec: ServiceSpec): boolean =>
+  spec.strict === true || spec.job !== undefined || hasData(spec);
 
 export const hasData = ({ mounts }: ServiceSpec): boolean => mounts.some(({ kind }) => kind === 'volume');
 

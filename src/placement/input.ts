@@ -1,31 +1,11 @@
 /** From the view to what `Placement` needs: who is there, what is wanted, what runs. */
-import { contentHash } from '../core/hash.ts';
-import type { AppState, CellsChange, MemberView, ServiceSpec } from '../core/model.ts';
+import type { AppState, CellsChange, MemberView } from '../core/model.ts';
 import { newcomer } from '../core/model.ts';
+import { serviceHash } from '../core/service.ts';
 import type { PlacementCell, PlacementInput, PlacementService } from './filter.ts';
 import { weightOf } from './filter.ts';
 
 const cells = new WeakMap<MemberView, PlacementCell>();
-const hashes = new WeakMap<ServiceSpec, { restarts: number; hash: string }>();
-
-/** Identity of what a container is made from: a change of it replaces the container, anything else does not. */
-export function serviceHash(spec: ServiceSpec, restarts: number): string {
-  const known = hashes.get(spec);
-  if (known?.restarts === restarts) return known.hash;
-  const {
-    replicas: _r,
-    mode: _m,
-    constraints: _c,
-    strict: _s,
-    update: _u,
-    rollback: _b,
-    dependsOn: _d,
-    ...made
-  } = spec;
-  const hash = contentHash({ made, restarts });
-  hashes.set(spec, { restarts, hash });
-  return hash;
-}
 
 /** A member that did not change gives the same cell. */
 export function placementInput(members: readonly MemberView[], apps: readonly AppState[]): PlacementInput {
@@ -49,11 +29,19 @@ function made({ id, name, facts, labels, drain, leaving, held, state, vetoes, un
   };
 }
 
+/** What is to run of an app: its services, and what is left of its runs. */
 export function servicesOf(app: AppState): PlacementService[] {
   if (app.stopped) return [];
-  return app.revision.spec.services
-    .filter(({ name }) => !app.stoppedServices.includes(name))
+  const isOn = (service: string): boolean => !app.stoppedServices.includes(service);
+  const services = app.revision.spec.services
+    .filter(({ name, job }) => job === undefined && isOn(name))
     .map((spec) => ({ app: app.name, spec, hash: serviceHash(spec, app.restarts[spec.name] ?? 0) }));
+  const runs = app.runs.flatMap(({ service, state, work, results }): PlacementService[] =>
+    work === undefined || state !== 'open' || !isOn(service)
+      ? []
+      : [{ app: app.name, ...work, ended: Object.keys(results) }],
+  );
+  return [...services, ...runs];
 }
 
 /** The cells as they would be. */

@@ -260,10 +260,11 @@ export class Placement {
 
   #everywhere(group: Group): void {
     const { cells } = this.#fleet;
-    const { app, spec } = group.service;
+    const { app, spec, ended = [] } = group.service;
     const known = new Map(group.wants.map((want) => [want.index, want]));
     group.wants = [];
     for (const [row, cell] of cells.entries()) {
+      if (ended.includes(cell.name)) continue;
       if (!cell.up || cell.drain || cell.leaving || refusal(spec, cell, nothingTaken) !== undefined) continue;
       const replica = replicaId(app, spec.name, cell.name);
       const want = known.get(cell.name) ?? wantOf(group, replica, cell.name);
@@ -319,7 +320,7 @@ function areSame(a: readonly PlacementService[], b: readonly PlacementService[])
 }
 
 const isSame = (a: PlacementService, b: PlacementService): boolean =>
-  a.app === b.app && a.spec === b.spec && a.hash === b.hash;
+  a.app === b.app && a.spec === b.spec && a.hash === b.hash && a.ended?.join() === b.ended?.join();
 
 /** By service, each with its replicas by index. */
 function groupsOf(services: readonly PlacementService[], before: readonly Group[]): Group[] {
@@ -329,11 +330,17 @@ function groupsOf(services: readonly PlacementService[], before: readonly Group[
     const old = known.get(`${app}/${spec.name}`);
     if (old !== undefined && isSame(old.service, service)) return old;
     const group = new Group(service);
-    const count = group.isGlobal ? 0 : spec.replicas;
-    for (let i = 1; i <= count; i++) group.wants.push(wantOf(group, replicaId(app, spec.name, String(i)), String(i)));
+    for (const index of indicesOf(service)) group.wants.push(wantOf(group, replicaId(app, spec.name, index), index));
     return group;
   });
   return groups.sort((a, b) => compare(a.serviceKey, b.serviceKey));
+}
+
+/** From 1. Of a job those that have not ended, as many as may run at once. */
+function indicesOf({ spec: { mode, replicas, job }, ended = [] }: PlacementService): string[] {
+  if (mode === 'global') return [];
+  const all = Array.from({ length: replicas }, (_, i) => String(i + 1));
+  return job === undefined ? all : all.filter((index) => !ended.includes(index)).slice(0, job.parallelism);
 }
 
 const wantOf = (group: Group, replica: string, index: string): Want => ({

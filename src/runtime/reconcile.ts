@@ -42,6 +42,10 @@ export interface Picture {
   strict: ReadonlyMap<string, boolean>;
   /** Units that may take the place of a former form now. */
   turns: ReadonlySet<string>;
+  /** This cell has started just now: what it heard of others may be of the dead. */
+  isFresh: boolean;
+  /** Replicas that have ended and are kept for what they wrote. */
+  kept: ReadonlySet<string>;
   /** So many replicas that run elsewhere may be on their way here at once. */
   maxMoves: number;
 }
@@ -124,6 +128,7 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
   if (unit.state === 'stopping') return;
   const assignment = picture.assigned.get(unit.replica);
   if (assignment === undefined) {
+    if (unit.state === 'exited' && picture.kept.has(unit.replica)) return;
     steps.stop.push({ key: unit.key, why: 'no longer wanted' });
     return;
   }
@@ -146,7 +151,7 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
     steps.stop.push({ key: unit.key, why: 'belongs to another cell' });
     return;
   }
-  if (home === undefined) return;
+  if (home === undefined || picture.isFresh) return;
   const told = picture.told.get(unit.replica) ?? [];
   // One former form is as good as another; a wanted one is not given up for it.
   const isFormer = unit.hash !== assignment.hash;

@@ -6,6 +6,7 @@ import { unitKey } from '../core/events.ts';
 import { contentHash } from '../core/hash.ts';
 import type { AppState, Assignment, UpdatePolicy, Veto } from '../core/model.ts';
 import { updateDefaults } from '../core/model.ts';
+import { isRun } from '../core/runs.ts';
 import type { Told } from './reconcile.ts';
 
 export interface Rollout {
@@ -57,7 +58,8 @@ export function rolloutsOf(
     const { app, service } = assignments[from]!;
     while (to < assignments.length && assignments[to]!.app === app && assignments[to]!.service === service) to++;
     const state = states.get(app);
-    if (state === undefined) continue;
+    // What runs to its end is no part of a change.
+    if (state === undefined || isRun(service)) continue;
     hasReplicas.add(app);
     const replicas = assignments.slice(from, to);
     // What is through is looked at only where something of a former form runs.

@@ -7,6 +7,7 @@
 import type { Observed, Outbox, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import { compare } from '../core/hash.ts';
+import { limits } from '../core/limits.ts';
 import type { ServiceSpec, UnitState, UnitStatus, Veto } from '../core/model.ts';
 import type { Picture } from './reconcile.ts';
 import { reconcile } from './reconcile.ts';
@@ -54,6 +55,10 @@ interface Unit {
   state: UnitState;
   sinceMs: number;
   startedMs: number;
+  /** Its first start. */
+  begunMs: number;
+  /** When it was told to end because it took too long. */
+  overdueMs: number | undefined;
   restarts: number;
   failures: number;
   ports: number[];
@@ -66,12 +71,17 @@ interface Unit {
   /** A start was asked for and has not ended. */
   inFlight: boolean;
   /** It ended before its start was told. */
-  early: { exitCode: number; oom: boolean } | undefined;
+  early: { exitCode: number; oom: boolean; atMs: number } | undefined;
   /** Adopted when it had ended already: did it fail? */
   ended: boolean | undefined;
   spec: UnitSpec | undefined;
   health: Health;
 }
+
+/** A unit that is here or on its way, as others may read it; times on the cell's own clock. */
+export type HeldUnit = Readonly<
+  Pick<Unit, 'key' | 'replica' | 'hash' | 'handle' | 'driver' | 'state' | 'sinceMs' | 'begunMs' | 'reason'>
+>;
 
 /** Failures that another try here will not mend soon. */
 const lasting = new Set(['image-missing', 'port-taken', 'bad-spec']);
@@ -111,7 +121,7 @@ export class Supervisor {
   }
 
   /** Every unit that is here or on its way. */
-  held(): readonly { key: string; replica: string; handle: string; driver: ServiceSpec['driver'] }[] {
+  held(): readonly HeldUnit[] {
     return [...this.#units.values()];
   }
 
@@ -163,7 +173,8 @@ export class Supervisor {
     const health = { nextMs: 0, failing: 0, inFlight: false };
     this.#units.set(key, {
       ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
-      ...{ sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
+      ...{ sinceMs: now, startedMs: now, begunMs: now, overdueMs: undefined },
+      ...{ restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
       ...{ graceMs: undefined, again: false, inFlight: true, early: undefined, spec, ended: undefined, health },
     });
     this.#version++;
@@ -237,7 +248,8 @@ export class Supervisor {
     const failure = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
     const reason = running ? undefined : exitWords(observed.exitCode ?? 0, observed.oom ?? false);
     this.#units.set(key, {
-      ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now, restarts: 0, failures: 0, ports },
+      ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now, begunMs: now },
+      ...{ overdueMs: undefined, restarts: 0, failures: 0, ports },
       ...{
         reason,
         retryMs: running ? undefined : now,
@@ -273,7 +285,10 @@ export class Supervisor {
     const unit = this.#units.get(key);
     if (unit === undefined) return;
     unit.inFlight = false;
-    const early = observed.running ? unit.early : { exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false };
+    const ended = { exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false };
+    // The driver looked a moment after the start: what was heard before that was of an earlier run.
+    const isOfThis = unit.early !== undefined && now - unit.early.atMs < limits.firstMomentMs;
+    const early = observed.running ? (isOfThis ? unit.early : undefined) : ended;
     unit.early = undefined;
     unit.handle = observed.handle;
     unit.ports = observed.ports;
@@ -327,20 +342,23 @@ export class Supervisor {
 
   exited(key: string, exitCode: number, oom: boolean, now: number): void {
     const unit = this.#units.get(key);
-    if (unit?.inFlight) unit.early = { exitCode, oom };
+    if (unit?.inFlight) unit.early = { exitCode, oom, atMs: now };
     if (unit === undefined || !isUp(unit)) return;
     this.#fell(unit, exitWords(exitCode, oom), exitCode !== 0 || oom, now);
   }
 
-  #fell(unit: Unit, reason: string, failure: boolean, now: number): void {
+  #fell(unit: Unit, cause: string, failed: boolean, now: number): void {
+    const isOverdue = unit.overdueMs !== undefined;
+    const [reason, failure] = isOverdue ? [overdue, true] : [cause, failed];
     const policy = unit.spec?.service.restart ?? { condition: 'any' };
     if (now - unit.startedMs >= (policy.windowMs ?? this.#options.steadyMs)) unit.restarts = 0;
     const level = failure ? 'warn' : 'info';
     this.#out.push({ type: 'event', event: { level, kind: 'unit.exited', message: `${unit.replica}: ${reason}` } });
     const again = policy.condition === 'any' || (policy.condition === 'on-failure' && failure);
     const spent = policy.maxAttempts !== undefined && unit.restarts >= policy.maxAttempts;
-    if (!again || spent) {
-      this.#set(unit, 'exited', now, spent ? `${reason}; gave up after ${unit.restarts} restarts` : reason);
+    if (!again || spent || isOverdue) {
+      const gaveUp = spent && again && !isOverdue;
+      this.#set(unit, 'exited', now, gaveUp ? `${reason}; gave up after ${unit.restarts} restarts` : reason);
     } else {
       unit.restarts++;
       unit.retryMs = now + (policy.delayMs ?? this.#backoff(unit.restarts));
@@ -372,7 +390,7 @@ export class Supervisor {
       if (unit.state === 'stopping') {
         if (unit.retryMs !== undefined && now >= unit.retryMs) this.#stop(unit, unit.reason ?? '', now);
       } else if (unit.state === 'backoff') this.#retry(unit, now);
-      else if (isUp(unit)) this.#feelPulse(unit, now);
+      else if (isUp(unit) && !this.#isOverdue(unit, now)) this.#feelPulse(unit, now);
     }
     if (this.#vetoes.end(now)) this.#version++;
   }
@@ -381,7 +399,9 @@ export class Supervisor {
     if (unit.retryMs === undefined || now < unit.retryMs) return;
     const wanted = this.#picture?.wanted.get(unit.replica);
     if (wanted === undefined || wanted.hash !== unit.hash) {
-      if (this.#picture !== undefined) this.#stop(unit, 'no longer wanted', now);
+      const isKept = unit.ended !== undefined && this.#picture?.kept.has(unit.replica) === true;
+      if (isKept) this.#set(unit, 'exited', now, unit.reason);
+      else if (this.#picture !== undefined) this.#stop(unit, 'no longer wanted', now);
       return;
     }
     const { condition } = wanted.service.restart;
@@ -394,6 +414,19 @@ export class Supervisor {
     unit.inFlight = true;
     this.#set(unit, 'starting', now, unit.reason);
     this.#out.push({ type: 'unit.start', key: unit.key, unit: wanted });
+  }
+
+  /** A job that takes too long is ended, and has failed; what it wrote stays. */
+  #isOverdue(unit: Unit, now: number): boolean {
+    const deadlineMs = unit.spec?.service.job?.deadlineMs;
+    if (deadlineMs === undefined || now - unit.begunMs < deadlineMs) return false;
+    if (unit.overdueMs !== undefined && now - unit.overdueMs < this.#options.stopAgainMs) return true;
+    unit.overdueMs = now;
+    const { key, handle, driver } = unit;
+    const graceMs = unit.spec!.service.stopGraceMs;
+    this.#set(unit, unit.state, now, overdue);
+    this.#out.push({ type: 'unit.stop', key, handle, driver, graceMs, keep: true });
+    return true;
   }
 
   #feelPulse(unit: Unit, now: number): void {
@@ -427,6 +460,7 @@ export class Supervisor {
   }
 }
 
+const overdue = 'it took longer than its deadline';
 const serviceOf = (replica: string): string => replica.split('/').slice(0, 2).join('/');
 const isUp = ({ state }: Unit): boolean => state === 'running' || state === 'ready';
 const hasPulse = (spec: UnitSpec | undefined): boolean => spec?.service.healthcheck !== undefined;

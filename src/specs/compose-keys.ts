@@ -125,8 +125,41 @@ export const composeKeys: readonly KeyRow[] = [
   row(
     `${S}x-osca.singleton`,
     'text',
-    'strict: never on two cells at once, so it runs only where more than half of the cells see each other (default for one replica with a named volume); loose: it may be for moments while a network is cut',
+    'strict: never on two cells at once, so it runs only where more than half of the cells see each other (default for one replica with a named volume, and for jobs); loose: it may be for moments while a network is cut',
   ),
+  row(
+    `${S}x-osca.job`,
+    'object',
+    'runs to its end, deploy.replicas times in all; a deploy that does not change it does not run it again',
+  ),
+  row(`${S}x-osca.job.parallelism`, 'int', 'at once; 1'),
+  row(`${S}x-osca.job.retries`, 'int', 'one that fails is tried again so often, with longer and longer pauses; 3'),
+  row(`${S}x-osca.job.deadline`, 'duration', 'it is ended, and has failed, where it takes longer, all tries together'),
+  row(
+    `${S}x-osca.schedule`,
+    'text|object',
+    "a job that runs at its times: minute hour day month weekday, e.g. '0 3 * * *'; @daily, L, W and # work too. Each time runs once while most of the cells see each other, and never on two cells at once",
+  ),
+  row(`${S}x-osca.schedule.cron`, 'text', 'its times'),
+  row(`${S}x-osca.schedule.timezone`, 'text', 'such as Europe/Berlin; UTC'),
+  row(
+    `${S}x-osca.schedule.missed`,
+    'text',
+    'a time at which nobody could see to it: run (default) runs the last of them late, skip none',
+  ),
+  row(
+    `${S}x-osca.schedule.overlap`,
+    'text',
+    'a time at which the run before it has not ended: skip (default), or allow',
+  ),
+  row(
+    `${S}x-osca.pre_deploy`,
+    'object',
+    'runs once, in a container of its own with the image, environment and volumes of the service, before a change of the service begins; where it fails, nothing changes',
+  ),
+  row(`${S}x-osca.pre_deploy.command`, 'text|list', 'in place of command'),
+  row(`${S}x-osca.pre_deploy.command[]`, 'text|number', 'an argument'),
+  row(`${S}x-osca.pre_deploy.deadline`, 'duration', 'it has failed where it takes longer'),
 
   // how it is reached, what it keeps
   row(`${S}ports`, 'list', 'published on the cell that runs the replica'),
@@ -196,7 +229,11 @@ export const composeKeys: readonly KeyRow[] = [
 
   // how many, where
   row(`${S}deploy`, 'object', 'how many, where, how much'),
-  row(`${S}deploy.mode`, 'text', 'replicated, or global: one on each cell'),
+  row(
+    `${S}deploy.mode`,
+    'text',
+    'replicated, or global: one on each cell; replicated-job and global-job run to their end',
+  ),
   row(`${S}deploy.replicas`, 'int', 'how many; 1'),
   ...labelRows(`${S}deploy.`, 'labels of the service; put on its containers', 'translated'),
   row(`${S}deploy.resources`, 'object', 'limits and reservations'),

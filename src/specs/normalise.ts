@@ -9,6 +9,7 @@ import { engineKeys, engineOf } from './engine.ts';
 import type { Raw } from './extend.ts';
 import { isRaw, pairs } from './extend.ts';
 import type { Environment } from './interpolate.ts';
+import { jobsOf } from './jobs.ts';
 import { deployOf } from './legacy.ts';
 import { mountsOf } from './mounts.ts';
 import type { Path, Source } from './source.ts';
@@ -52,11 +53,10 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
   const build = buildOf(service, context);
   const replicas = deploy.replicas === undefined ? 1 : Number(deploy.replicas);
   if (replicas > limits.replicas || replicas < 0) report(['deploy', 'replicas'], `must be 0 to ${limits.replicas}`, '');
-  const mode = String(deploy.mode ?? 'replicated');
-  if (mode !== 'replicated' && mode !== 'global')
-    report(['deploy', 'mode'], `'${mode}' is not supported`, 'use replicated or global');
+  const jobs = jobsOf(service, deploy, report);
   const mounts = mountsOf(service, context, report);
-  const strict = isStrict(service, mode === 'replicated' && replicas === 1, mounts, report);
+  const strict =
+    jobs.job === undefined && isStrict(service, jobs.mode === 'replicated' && replicas === 1, mounts, report);
   const spec: ServiceSpec = {
     name: context.service,
     driver,
@@ -65,9 +65,9 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
     mounts,
     ...(strict ? { strict } : {}),
     labels: strings({ ...pairs(service.labels), ...pairs(deploy.labels) }),
-    restart: restartOf(service, deploy, report),
+    restart: jobs.job === undefined ? restartOf(service, deploy, report) : delayOf(deploy),
     stopGraceMs: ms(service.stop_grace_period) ?? grace,
-    mode: mode === 'global' ? 'global' : 'replicated',
+    ...jobs,
     replicas,
     resources: resourcesOf(raw(deploy.resources), report),
     constraints: [...constraintsOf(raw(deploy.placement), report), ...platformOf(service, report)],
@@ -250,6 +250,12 @@ function restartOf(service: Raw, deploy: Raw, report: Report): RestartPolicy {
   if (text !== 'always' && text !== 'unless-stopped')
     report(['restart'], `'${text}' is no restart policy`, 'use no, always, on-failure[:N] or unless-stopped');
   return { condition: 'any' };
+}
+
+/** A run is tried again as its job says (core/runs.ts); of the policy only the pause between is left. */
+function delayOf(deploy: Raw): RestartPolicy {
+  const delayMs = ms(raw(deploy.restart_policy).delay);
+  return { condition: 'none', ...(delayMs === undefined ? {} : { delayMs }) };
 }
 
 function healthcheckOf(check: Raw, report: Report): Healthcheck | undefined {

@@ -12,7 +12,7 @@ export const faults = [
   ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'heavy', 'lies', 'join'],
 ] as const;
 /** What lasts as long as the life does. */
-export const conditions = ['hush', 'bad'] as const;
+export const conditions = ['hush', 'bad', 'work'] as const;
 export type Fault = ((typeof faults)[number] | (typeof conditions)[number]) & string;
 
 /** An acknowledged deploy: it must not be lost while one of the disks that have it is whole. */
@@ -40,6 +40,8 @@ export interface Scene {
   room: number;
   /** Where set, some revisions fall as soon as they run, and files say how a change goes. */
   bad?: Random;
+  /** Where set, apps have jobs, and hooks before a change. */
+  work?: Random;
 }
 
 type Deed = (scene: Scene, victim: string, isUp: boolean) => void;
@@ -123,7 +125,7 @@ const harms: Record<string, Deed> = {
 };
 
 const people: Record<string, Deed> = {
-  deploy: ({ world, random, diary, bad }) => {
+  deploy: ({ world, random, diary, bad, work }) => {
     const where = random.pick(world.up())?.name;
     const port = random.chance(15) ? { ports: [{ target: 80, published: 8_080, protocol: 'tcp' as const }] } : {};
     const services = [simService('web', random.between(0, 6), { image: `image-${random.below(3)}`, ...port })];
@@ -132,6 +134,7 @@ const people: Record<string, Deed> = {
     if (bad !== undefined) services[0] = { ...services[0]!, ...moody(bad) };
     if (bad?.chance(30) === true && services.length > 1)
       services[0] = { ...services[0]!, dependsOn: [{ service: 'db', condition: 'healthy' }] };
+    if (work !== undefined) busy(services, work);
     if (where === undefined) return;
     const lostBefore = diary.disksLost;
     const request = { op: 'deploy', spec: { name: app, services }, by: where, note: 'random', acks: 1 } as const;
@@ -155,6 +158,18 @@ const people: Record<string, Deed> = {
     if (where !== undefined) world.ask(where, { op: 'cell.set', cell, labels: { zone: `z${random.below(2)}` } });
   },
 };
+
+/** A job beside it, and perhaps a hook; what falls, falls here too. */
+function busy(services: ServiceSpec[], random: Random): void {
+  const [web] = services;
+  if (random.chance(40)) services[0] = { ...web!, preDeploy: { command: ['migrate', String(random.below(3))] } };
+  if (!random.chance(60)) return;
+  const job = { parallelism: random.between(1, 3), retries: random.below(3) };
+  const environment = { FORM: String(random.below(4)) };
+  const mode = random.chance(20) ? 'global' : 'replicated';
+  const image = random.chance(20) ? 'falls-job' : 'busybox';
+  services.push(simService('job', random.between(0, 5), { job, environment, mode, image }));
+}
 
 function moody(random: Random): Partial<ServiceSpec> {
   const update = {

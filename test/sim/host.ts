@@ -22,6 +22,8 @@ export interface SimHost {
   life: number;
   disk: Disk;
   containers: Map<string, Observed>;
+  /** Jobs that ran to their end: they stand there until they are removed. */
+  ended: Map<string, Observed>;
   engine: string;
   cpuMilli: number;
   /** Images whose start fails, with the message. */
@@ -51,7 +53,15 @@ export interface SimHost {
 export function simHost(name: string, id: string, engine: string, cpuMilli: number): SimHost {
   return {
     ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [], starts: [] } },
-    ...{ containers: new Map(), engine, cpuMilli, saysCpuMilli: cpuMilli, broken: new Map(), pausedUntilMs: 0 },
+    ...{
+      containers: new Map(),
+      ended: new Map(),
+      engine,
+      cpuMilli,
+      saysCpuMilli: cpuMilli,
+      broken: new Map(),
+      pausedUntilMs: 0,
+    },
     ...{
       connected: new Set<string>(),
       fuses: new Map(),

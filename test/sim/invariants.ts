@@ -153,12 +153,15 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     withinMs: 120_000,
     check: (world) => {
       const first = world.up()[0]!.name;
+      // What failed before it began waits for somebody to mend it.
+      const { waits } = world.view(first);
+      const isHeld = (one: string): boolean => waits[one.split('/', 2).join('/')]?.startsWith('pre_deploy') === true;
       // What has nowhere to go may stay where it is.
       const homeless = new Set(
         world.view(first).assignments.flatMap(({ replica, cell }) => (cell === undefined ? [replica] : [])),
       );
       const runs = world.running().filter((one) => !homeless.has(one.split('@')[0]!));
-      const wanted = placedIn(world, first);
+      const wanted = placedIn(world, first).filter((one) => !isHeld(one) || runs.includes(one));
       return wanted.join() === runs.join() ? undefined : `wanted ${wanted.join(' ')}; runs ${runs.join(' ')}`;
     },
   },
@@ -171,10 +174,30 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
         const homeless = new Set(assignments.flatMap(({ app, cell }) => (cell === undefined ? [app] : [])));
         const some = new Set(assignments.map(({ app }) => app));
         const open = apps.find(
-          ({ name: app, revision, undone, paused }) =>
-            some.has(app) && !homeless.has(app) && (revision.outcome ?? undone ?? paused) === undefined,
+          ({ name: app, revision, undone, paused, withheld }) =>
+            some.has(app) &&
+            !homeless.has(app) &&
+            // What failed before it began waits for somebody to mend it.
+            Object.keys(withheld).length === 0 &&
+            (revision.outcome ?? undone ?? paused) === undefined,
         );
         if (open !== undefined) return `${open.name} revision ${open.revision.seq} is open on ${name}`;
+      }
+      return undefined;
+    },
+  },
+  {
+    // With back-off between its tries.
+    name: 'every run of a job has ended, unless it has no place',
+    withinMs: 120_000,
+    check: (world) => {
+      for (const { name } of world.up()) {
+        const { apps, assignments } = world.view(name);
+        const placed = new Set(assignments.flatMap(({ app, service, cell }) => (cell ? [`${app}/${service}`] : [])));
+        const open = apps.flatMap(({ name: app, runs }) =>
+          runs.filter(({ state, name: run }) => state === 'open' && placed.has(`${app}/${run}`)),
+        );
+        if (open.length > 0) return `${open.map((run) => run.name).join(' ')} on ${name}`;
       }
       return undefined;
     },

@@ -64,7 +64,8 @@ export function live(options: LifeOptions): World {
   const { ticket } = world.get('h1', { op: 'ticket.create', uses: 64, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
   const diary: Diary = { kept: [], disksLost: 0, ticket: String(ticket), joined: 0 };
   const moods = on.has('bad') ? { bad: new Random(`bad/${seed}`) } : {};
-  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods };
+  const works = on.has('work') ? { work: new Random(`work/${seed}`) } : {};
+  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods, ...works };
   const hold = (invariants: readonly Invariant[]): void => {
     for (const { name, check } of invariants) {
       const detail = check(world, diary);

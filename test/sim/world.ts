@@ -47,6 +47,8 @@ export class World {
   readonly violations: string[] = [];
   /** Containers of images named falls-… end soon after they started. */
   falling = true;
+  /** Replicas of jobs, and how often each ran to a good end. */
+  readonly worked = new Map<string, number>();
   nowMs = 0;
   digest = 0;
   steps = 0;
@@ -92,7 +94,11 @@ export class World {
   /** What the engine has, at a start and from time to time, as Host asks. */
   #list(host: SimHost, life: number): void {
     if (host.life !== life || host.cell === undefined) return;
-    this.give(host.name, { type: 'units.observed', driver: 'docker', units: [...host.containers.values()] });
+    this.give(host.name, {
+      type: 'units.observed',
+      driver: 'docker',
+      units: [...host.containers.values(), ...host.ended.values()],
+    });
     this.after(30_000, () => this.#list(host, life));
   }
 
@@ -329,6 +335,7 @@ export class World {
         return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]) * host.startFactor);
       case 'unit.stop':
         if (host.engine === '') return;
+        if (effect.keep === true) return this.#halt(host, effect.key, effect.handle, 137);
         this.#mayStop(host, effect.key, effect.handle);
         return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
       case 'unit.fuse':
@@ -417,14 +424,17 @@ export class World {
       if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
         // An engine has one container of a name: what an earlier life of the daemon began is found, not made twice.
         const { replica, hash } = effect.unit;
-        const same = [...host.containers.values()].find((one) => one.replica === replica && one.hash === hash);
+        const there = [...host.containers.values(), ...host.ended.values()];
+        const same = there.find((one) => one.replica === replica && one.hash === hash);
         const observed =
           same === undefined ? observedOf(effect.unit, this.nowMs) : Object.assign(same, { running: true });
         host.containers.set(observed.handle, observed);
         host.ran.set(observed.replica, Number.POSITIVE_INFINITY);
         if (needsStopFirst(effect.unit.service)) host.forced.add(observed.replica);
         if (strict === true) this.#onlyOnce(host, observed);
-        if (this.falling && image.startsWith('falls-')) this.#fall(host, effect.key, observed.handle);
+        host.ended.delete(observed.handle);
+        if (effect.unit.service.job !== undefined) this.#toil(host, effect.key, observed.handle, image);
+        else if (this.falling && image.startsWith('falls-')) this.#fall(host, effect.key, observed.handle);
         if (host.life !== life) return;
         this.give(host.name, { type: 'unit.started', key: effect.key, observed });
       }
@@ -437,6 +447,25 @@ export class World {
       this.#end(host, handle);
       this.give(host.name, { type: 'unit.exited', key, exitCode: 1, oom: false });
     });
+  }
+
+  /** A job ends by itself; it is written down how often each did. */
+  #toil(host: SimHost, key: string, handle: string, image: string): void {
+    this.after(this.#work.between(100, 3_000), () => {
+      if (!host.containers.has(handle)) return;
+      const exitCode = this.falling && image.startsWith('falls-') ? 1 : 0;
+      const replica = key.split('@')[0]!;
+      if (exitCode === 0) this.worked.set(replica, (this.worked.get(replica) ?? 0) + 1);
+      this.#halt(host, key, handle, exitCode);
+    });
+  }
+
+  #halt(host: SimHost, key: string, handle: string, exitCode: number): void {
+    const container = host.containers.get(handle);
+    if (container === undefined) return;
+    this.#end(host, handle);
+    host.ended.set(handle, { ...container, running: false, exitCode });
+    this.give(host.name, { type: 'unit.exited', key, exitCode, oom: false });
   }
 
   /** A strict replica runs here now: nowhere else may one. */
@@ -495,6 +524,7 @@ export class World {
 
   #stopUnit(host: SimHost, handle: string): number {
     this.#end(host, handle);
+    host.ended.delete(handle);
     return this.#work.between(5, 50);
   }
 

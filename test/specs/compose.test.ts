@@ -204,6 +204,58 @@ services:
   });
 });
 
+describe('jobs', () => {
+  it('are what says so, with retries as its restart policy has them', () => {
+    expect(service('    deploy: {mode: replicated-job, replicas: 4}')).toMatchObject({
+      ...{ mode: 'replicated', replicas: 4, job: { parallelism: 1, retries: 3 } },
+    });
+    expect(service('    deploy: {mode: global-job}')).toMatchObject({ mode: 'global', job: { retries: 3 } });
+    expect(service('    x-osca: {job: {parallelism: 2, retries: 5, deadline: 10m}}').job).toEqual({
+      ...{ parallelism: 2, retries: 5, deadlineMs: 600_000 },
+    });
+    expect(service('    x-osca: {job: {}}\n    restart: on-failure:7').job!.retries).toBe(7);
+    expect(service('    x-osca: {job: {}}\n    restart: "no"').job!.retries).toBe(0);
+    expect(service('    x-osca: {job: {}, singleton: loose}').job!.loose).toBe(true);
+    expect(service('    restart: "no"').job).toBeUndefined();
+  });
+
+  it('and schedules, in their time zone', () => {
+    const { schedule, job } = service("    x-osca: {schedule: '30 3 * * mon-fri'}");
+    expect(schedule).toEqual({ cron: '30 3 * * mon-fri', zone: 'UTC', missed: 'run', overlap: 'skip' });
+    expect(job).toEqual({ parallelism: 1, retries: 3 });
+    const given = "{cron: '@daily', timezone: Europe/Berlin, missed: skip, overlap: allow}";
+    expect(service(`    x-osca: {schedule: ${given}}`).schedule).toEqual({
+      ...{ cron: '@daily', zone: 'Europe/Berlin', missed: 'skip', overlap: 'allow' },
+    });
+  });
+
+  it.each([
+    ["{schedule: '61 * * * *'}", 'x-osca.schedule', 'Invalid value for minute: 61'],
+    ["{schedule: '0 0 30 2 *'}", 'x-osca.schedule', 'there is no such day'],
+    ["{schedule: 'at night'}", 'x-osca.schedule', 'five, six, or seven'],
+    ["{schedule: {cron: '@daily', timezone: Mars/Base}}", 'x-osca.schedule', 'no time zone'],
+    ["{schedule: {cron: '@daily', missed: maybe}}", 'missed', 'is not known'],
+    ['{schedule: {timezone: UTC}}', 'x-osca.schedule', 'has no cron'],
+    ['{job: {retries: -1}}', 'retries', 'must be 0 or more'],
+    ['{job: {parallelism: 0}}', 'parallelism', 'must be 1 or more'],
+    ["{job: {}, pre_deploy: {command: 'true'}}", 'pre_deploy', 'a job has no change'],
+    ['{pre_deploy: {command: "echo \'oh"}}', 'command', 'quote'],
+    ['{pre_deploy: {}}', 'command', 'must be a command'],
+  ])('refuse %s', (osca, key, message) => {
+    const [problem] = problems(() => service(`    x-osca: ${osca}`));
+    expect(problem!.key).toContain(key);
+    expect(problem!.message).toContain(message);
+    expect(problem!.line).toBe(4);
+  });
+
+  it('refuse a restart that never ends, and a schedule on every cell', () => {
+    expect(problems(() => service('    restart: always\n    x-osca: {job: {}}'))[0]!.key).toContain('restart');
+    expect(
+      problems(() => service("    deploy: {mode: global-job}\n    x-osca: {schedule: '@daily'}"))[0]!.key,
+    ).toContain('mode');
+  });
+});
+
 describe('a wrong Compose file is refused by place', () => {
   const refused = (text: string) => problems(() => read(text))[0]!;
 

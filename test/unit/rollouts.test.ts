@@ -39,7 +39,7 @@ const revision = (seq: number, more: Partial<Revision> = {}): Revision => ({
 function shop(update: Partial<UpdatePolicy> = {}, more: Partial<AppState> = {}): AppState {
   const first = revision(1, { outcome: { seq: 1, state: 'done', atMs: 0 } });
   const second = revision(2, { spec: { name: 'shop', services: [simService('web', 3, { update })] } });
-  const state = { stopped: false, stoppedServices: [], restarts: {} };
+  const state = { stopped: false, stoppedServices: [], restarts: {}, withheld: {}, runs: [] };
   return { name: 'shop', revision: second, history: [first, second], ...state, ...more };
 }
 

@@ -128,7 +128,7 @@ export class DockerDriver implements RuntimeDriver {
     return State.Running ? { pid: ownPid(State.Pid, handle), isGroup: false, id: handle } : undefined;
   }
 
-  async stop(handle: string, graceMs: number): Promise<void> {
+  async stop(handle: string, graceMs: number, keep = false): Promise<void> {
     const container = this.#docker.getContainer(handle);
     try {
       await container.stop({ t: Math.ceil(graceMs / 1_000) });
@@ -136,6 +136,7 @@ export class DockerDriver implements RuntimeDriver {
       const { statusCode } = error as { statusCode?: number };
       if (statusCode !== 304 && statusCode !== 404) throw engineError(error);
     }
+    if (keep) return;
     try {
       await container.remove({ force: true, v: true });
     } catch (error) {

@@ -166,11 +166,11 @@ export class ProcessDriver implements RuntimeDriver {
     return Promise.resolve(runs ? { pid: file.pid, isGroup: true, id: handle } : undefined);
   }
 
-  async stop(handle: string, graceMs: number): Promise<void> {
+  async stop(handle: string, graceMs: number, keep = false): Promise<void> {
     const file = readUnit(handle);
-    this.#forget(handle);
+    if (!keep) this.#forget(handle);
     if (file !== undefined) await endUnit(handle, file, graceMs);
-    rmSync(handle, { recursive: true, force: true });
+    if (!keep) rmSync(handle, { recursive: true, force: true });
   }
 
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {

@@ -1,0 +1,81 @@
+/**
+ * What the document knows of runs (core/runs.ts): those that a time or a person began, and how replicas of any ended.
+ *
+ *     run/APP/NAME -> RunRecord   ran/APP/NAME/INDEX -> RunResult
+ */
+import type * as Y from 'yjs';
+import { compare } from '../core/hash.ts';
+import { limits } from '../core/limits.ts';
+import type { AppState, RunResult } from '../core/model.ts';
+import type { RunNotes, RunRecord } from '../core/runs.ts';
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+const none: RunNotes = { records: new Map(), results: new Map() };
+
+export class RunBook {
+  readonly #map: Y.Map<Json>;
+  readonly #drop: (key: string) => void;
+
+  constructor(map: Y.Map<Json>, drop: (key: string) => void) {
+    this.#map = map;
+    this.#drop = drop;
+  }
+
+  /** By app. */
+  notes(): (app: string) => RunNotes {
+    const books = new Map<
+      string,
+      { records: Map<string, RunRecord>; results: Map<string, Record<string, RunResult>> }
+    >();
+    for (const key of [...this.#map.keys()].sort(compare)) {
+      if (!key.startsWith('run/') && !key.startsWith('ran/')) continue;
+      const [kind, app, name, index] = key.split('/') as [string, string, string, string?];
+      const value: unknown = this.#map.get(key);
+      const book = books.get(app) ?? { records: new Map(), results: new Map() };
+      books.set(app, book);
+      if (kind === 'run' && isRecord(value)) book.records.set(name, value);
+      else if (kind === 'ran' && index !== undefined && isResult(value))
+        book.results.set(name, { ...book.results.get(name), [index]: value });
+    }
+    return (app) => books.get(app) ?? none;
+  }
+
+  begin(app: string, name: string, record: RunRecord): void {
+    const key = `run/${app}/${name}`;
+    if (!this.#map.has(key)) this.#map.set(key, record as unknown as Json);
+  }
+
+  /** Nothing where it is known already: the first result is the one that counts. */
+  end(app: string, name: string, index: string, result: RunResult): void {
+    const key = `ran/${app}/${name}/${index}`;
+    if (!this.#map.has(key)) this.#map.set(key, result as unknown as Json);
+  }
+
+  /** Keeps the newest of each service that have ended. What the revision that runs begins by itself would begin again. */
+  prune({ name: app, runs }: AppState): void {
+    const seen = new Map<string, number>();
+    for (const { name, service, cause, state, results, work } of runs) {
+      if (state === 'open' || (work !== undefined && (cause === 'deploy' || cause === 'pre_deploy'))) continue;
+      const count = (seen.get(service) ?? 0) + 1;
+      seen.set(service, count);
+      if (count <= limits.runs) continue;
+      this.#drop(`run/${app}/${name}`);
+      for (const index of Object.keys(results)) this.#drop(`ran/${app}/${name}/${index}`);
+    }
+  }
+}
+
+function isRecord(value: unknown): value is RunRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { service, revision, atMs, cause } = value as Record<string, unknown>;
+  const isCause = cause === 'schedule' || cause === 'request';
+  return typeof service === 'string' && typeof revision === 'string' && typeof atMs === 'number' && isCause;
+}
+
+function isResult(value: unknown): value is RunResult {
+  if (typeof value !== 'object' || value === null) return false;
+  const { ok, reason, startMs, endMs } = value as Record<string, unknown>;
+  const areTimes = typeof startMs === 'number' && typeof endMs === 'number';
+  return typeof ok === 'boolean' && typeof reason === 'string' && areTimes;
+}
