@@ -70,7 +70,8 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.delete<{ Params: { cell: string } }>(
     '/v1/cells/:cell',
     { schema: { summary: 'Remove a cell from the appliance' } },
-    async ({ params }) => await host.ask({ op: 'cell.rm', cell: cellOf(host.view(), params.cell) }),
+    async ({ params }) =>
+      await host.ask({ op: 'cell.rm', cell: cellOf(host.view(), params.cell), keySeed: freshSeed() }),
   );
   app.post<{ Params: { cell: string } }>(
     '/v1/cells/:cell/approve',

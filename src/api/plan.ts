@@ -27,7 +27,8 @@ export interface Plan {
   warnings: string[];
 }
 
-export function planOf(host: Host, { app: spec, builds, warnings }: ComposeResult): Plan {
+export function planOf(host: Host, { app: read, builds, files, warnings }: ComposeResult): Plan {
+  const spec = host.cell.resolved(read, files);
   const view = host.view();
   const now = view.apps.find(({ name }) => name === spec.name);
   // An image is built only by a deploy; until then the one that runs stands for it.

@@ -2,7 +2,16 @@
  * The two unions through which a cell meets the world. An Event says what happened; an Effect says what to do. Both
  * are plain values: a run is a list of them, and the same list gives the same run.
  */
-import type { ApplianceSettings, AppSpec, CellFacts, CellId, Load, LogEvent, ServiceSpec } from './model.ts';
+import type {
+  ApplianceSettings,
+  AppSpec,
+  CellFacts,
+  CellId,
+  FileSource,
+  Load,
+  LogEvent,
+  ServiceSpec,
+} from './model.ts';
 
 export type TimerName = 'tick' | 'settle';
 
@@ -32,7 +41,16 @@ export interface UnitSpec {
 
 /** What people ask for; answered by one `reply` effect with the same `id`. */
 export type Request =
-  | { op: 'deploy'; spec: AppSpec; by: string; note: string; acks: number }
+  /** `files`: what files of its services hold, by name. `keySeed` makes a key for secrets where there is none yet. */
+  | {
+      op: 'deploy';
+      spec: AppSpec;
+      files?: Record<string, FileSource>;
+      keySeed?: string;
+      by: string;
+      note: string;
+      acks: number;
+    }
   | { op: 'remove'; app: string }
   | { op: 'stop'; app: string; service?: string; stopped: boolean }
   | { op: 'restart'; app: string; service?: string }
@@ -53,7 +71,8 @@ export type Request =
   | { op: 'run.cancel'; app: string; run: string; by: string }
   | { op: 'pause'; app: string; paused: boolean; by: string }
   | { op: 'cell.set'; cell: CellId; name?: string; labels?: Record<string, string | null>; drain?: boolean }
-  | { op: 'cell.rm'; cell: CellId }
+  /** `keySeed` makes a key for secrets that the removed cell does not know. */
+  | { op: 'cell.rm'; cell: CellId; keySeed?: string }
   | { op: 'settings.set'; settings: Partial<ApplianceSettings> }
   | { op: 'cell.approve'; cell: CellId }
   | { op: 'ticket.create'; uses: number; expiresInMs: number; seed: string }

@@ -113,6 +113,7 @@ function isRecord(value: unknown): boolean {
     isInt(value.master) &&
     isFlag(value.left) &&
     maybe(isOrders)(value.orders) &&
+    maybe(isText)(value.box) &&
     maybe(isFlag)(value.leaving) &&
     maybe(isInt)(value.held)
   );

@@ -42,6 +42,9 @@ export const limits = {
   voters: 15,
   /** Strict replicas in one question for leases: far above what one cell runs. */
   leases: 2_000,
+  /** One config or secret, and all of one app: a change of the document travels in one frame. */
+  fileBytes: 262_144,
+  filesBytes: 524_288,
   /** One spec file, and what YAML aliases may expand it to. */
   specBytes: 1_048_576,
   specAliases: 1_000,

@@ -25,6 +25,22 @@ export interface Mount {
   createPath?: boolean;
 }
 
+/** A small file in a container: a config, or a secret. */
+export interface FileMount {
+  target: string;
+  /** Id of what it holds; in an app on its way into the document, its name. */
+  blob: string;
+  uid?: number;
+  gid?: number;
+  mode?: number;
+}
+
+/** What a file holds, on its way into the document: base64. */
+export interface FileSource {
+  data: string;
+  secret?: true;
+}
+
 export interface Healthcheck {
   /** ['CMD', ...argv] or ['CMD-SHELL', line]. */
   test: string[];
@@ -156,6 +172,10 @@ export interface ServiceSpec {
   user?: string;
   ports: Port[];
   mounts: Mount[];
+  /** In memory only, never on the cell's disk. */
+  files?: FileMount[];
+  /** Variables whose values are secrets: NAME -> blob. */
+  sealedEnvironment?: Record<string, string>;
   labels: Record<string, string>;
   restart: RestartPolicy;
   healthcheck?: Healthcheck;
@@ -365,6 +385,8 @@ export interface MemberRecord {
   master: number;
   /** Of the duties that it owns. */
   orders?: Order[];
+  /** What is sealed for it alone is sealed with this (core/vault.ts). */
+  box?: string;
   /** It hands over what it runs, and goes then. */
   leaving?: true;
   /** It fell so often of late that it gets no replicas for a while. */

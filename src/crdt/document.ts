@@ -3,7 +3,7 @@
  * collide, and of two who touch the same the document picks one, the same everywhere (Yjs: YATA, Nicolaescu et
  * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
- *     apps   revisions, outcomes, what is stopped or paused (catalogue.ts)
+ *     apps   revisions, outcomes, what is stopped or paused (catalogue.ts), runs (run-book.ts), files and secrets (blobs.ts)
  *     cells  name/ID   label/ID/KEY   drain/ID   voter/ID -> number         settings  NAME -> number         meta  voters -> number
  *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
@@ -16,6 +16,7 @@ import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { ApplianceSettings, AppState, CellId, CellSettings, TrustItem } from '../core/model.ts';
 import { settingsDefaults } from '../core/model.ts';
+import { Blobs } from './blobs.ts';
 import { Catalogue } from './catalogue.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
@@ -25,6 +26,7 @@ export class WantedDocument {
   readonly catalogue = new Catalogue(this.#doc.getMap<Json>('apps'), (key) =>
     this.#delete(this.#doc.getMap<Json>('apps'), key),
   );
+  readonly blobs = new Blobs(this.#doc, (key) => this.#delete(this.#doc.getMap<Json>('apps'), key));
   readonly #cells = this.#doc.getMap<Json>('cells');
   readonly #settingsMap = this.#doc.getMap<Json>('settings');
   readonly #trust = this.#doc.getMap<string>('trust');

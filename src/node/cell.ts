@@ -8,8 +8,19 @@
 import type { Effect, Event, TimerName } from '../core/events.ts';
 import type { Frame, Sealer } from '../core/frames.ts';
 import { canonical } from '../core/hash.ts';
-import type { AppState, Assignment, CellId, CellsChange, ClusterView, Load, MemberRecord } from '../core/model.ts';
+import type {
+  AppSpec,
+  AppState,
+  Assignment,
+  CellId,
+  CellsChange,
+  ClusterView,
+  FileSource,
+  Load,
+  MemberRecord,
+} from '../core/model.ts';
 import type { Random } from '../core/random.ts';
+import type { Vault } from '../core/vault.ts';
 import { WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
 import { Admission } from '../gossip/admission.ts';
@@ -29,9 +40,11 @@ import { Members, unknownFacts } from './members.ts';
 import { Quorum } from './quorum.ts';
 import { Requests } from './requests.ts';
 import { Scheduling } from './scheduling.ts';
+import { Secrets } from './secrets.ts';
 
 export interface CellDeps {
   sealer: Sealer;
+  vault: Vault;
   random: Random;
 }
 
@@ -71,6 +84,8 @@ export class Cell {
   readonly #scheduling: Scheduling;
   readonly #leases: Leases;
   readonly #quorum: Quorum;
+  readonly #secrets: Secrets;
+  readonly #box: string;
   readonly #flapping = new Flapping();
   /** Falls, while I am held back for them. */
   #held = 0;
@@ -94,7 +109,7 @@ export class Cell {
   #shownFor = '';
   #view: ClusterView | undefined;
 
-  constructor({ sealer, random }: CellDeps, options: CellOptions = cellDefaults) {
+  constructor({ sealer, vault, random }: CellDeps, options: CellOptions = cellDefaults) {
     this.id = sealer.id;
     this.#sealer = sealer;
     this.#options = options;
@@ -166,7 +181,13 @@ export class Cell {
       ...{ antiEntropy: this.#antiEntropy, replication: this.#replication },
       ...{ document: this.#document, leases: this.#leases },
     });
+    this.#box = vault.box;
+    this.#secrets = new Secrets({
+      ...{ self, vault, document: this.#document, members: () => this.#membership.members() },
+      write: (edit) => this.#replication.note(edit),
+    });
     this.#requests = new Requests({
+      secrets: this.#secrets,
       ...{ self, sealer, out, admission: this.#admission, membership: this.#membership },
       document: () => this.#document,
       write: (edit, request, now) => this.#replication.write(edit, request, now),
@@ -343,7 +364,7 @@ export class Cell {
     return {
       ...{ name: this.#name, addrs: this.#addrs, facts: this.#facts, load: this.#load },
       ...{ units: this.#supervisor.statuses(), vetoes: this.#supervisor.vetoes() },
-      ...{ master: this.#masters.epoch, left: this.#left },
+      ...{ master: this.#masters.epoch, left: this.#left, box: this.#box },
       ...(this.#scheduling.orders.length > 0 ? { orders: this.#scheduling.orders } : {}),
       ...(this.#leaving ? { leaving: true as const } : {}),
       ...(this.#held > 0 ? { held: this.#held } : {}),
@@ -372,6 +393,8 @@ export class Cell {
     this.#shownFor = this.#state();
     this.#view = undefined;
     this.#scheduling.write();
+    if (this.#admission.isAdmitted(this.id))
+      this.#secrets.tend(`${this.#membership.version} ${this.#document.version}`);
     this.#out.push({ type: 'changed' });
   }
 
@@ -449,6 +472,16 @@ export class Cell {
   /** Frames that were dropped, by fault. */
   counters(): Record<string, number> {
     return this.#hearing.counters();
+  }
+
+  /** What a file or a variable of a service holds, as base64; undefined where this cell can't know it (yet). */
+  reveal(app: string, blob: string): string | undefined {
+    return this.#secrets.reveal(app, blob);
+  }
+
+  /** An app as the document would have it. */
+  resolved(spec: AppSpec, files: Readonly<Record<string, FileSource>>): AppSpec {
+    return this.#secrets.prepare(spec, files, undefined).spec;
   }
 
   handleOf(key: string): ReturnType<Supervisor['handleOf']> {

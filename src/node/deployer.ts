@@ -6,6 +6,7 @@ import type { ComposeRequest, ComposeResult } from '../specs/compose.ts';
 import { readCompose } from '../specs/compose.ts';
 import type { BuildSpec } from '../specs/normalise.ts';
 import type { Host } from './host.ts';
+import { freshSeed } from './identity.ts';
 
 export interface Builder {
   /** Builds and returns the image's id; throws build-failed or engine-away. */
@@ -52,8 +53,8 @@ export class Deployer {
   }
 
   /** The app as it would be deployed; images are built first, so that equal contexts give equal revisions. */
-  async prepare(request: ComposeRequest, progress: Progress): Promise<{ app: AppSpec; warnings: string[] }> {
-    const { app, builds, warnings } = this.read(request);
+  async prepare(request: ComposeRequest, progress: Progress): Promise<Omit<ComposeResult, 'builds'>> {
+    const { app, builds, files, warnings } = this.read(request);
     const services = [];
     for (const spec of app.services) {
       const build = builds[spec.name];
@@ -65,7 +66,7 @@ export class Deployer {
           builtOn: this.#host.cell.id,
         });
     }
-    return { app: { ...app, services }, warnings };
+    return { app: { ...app, services }, files, warnings };
   }
 
   /** An image's name says what is in it: the same bytes are the same image on every cell. */
@@ -78,11 +79,12 @@ export class Deployer {
   }
 
   async deploy(request: DeployRequest, progress: Progress): Promise<Deployment> {
-    const { app, warnings } = await this.prepare(request, progress);
+    const { app, files, warnings } = await this.prepare(request, progress);
     const note = `deploy ${request.file.split('/').at(-1)}`;
     const { value, warning } = await this.#host.ask({
       op: 'deploy',
       spec: app,
+      ...(Object.keys(files).length === 0 ? {} : { files, keySeed: freshSeed() }),
       by: request.by,
       note,
       acks: request.acks,

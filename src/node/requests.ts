@@ -12,6 +12,7 @@ import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import { decodeTicket, encodeTicket, signLink } from '../gossip/trust.ts';
+import type { Secrets } from './secrets.ts';
 
 export interface RequestsDeps {
   self: CellId;
@@ -20,6 +21,7 @@ export interface RequestsDeps {
   admission: Admission;
   membership: Membership;
   document(): WantedDocument;
+  secrets: Secrets;
   write(edit: () => void, request: { id: number; value: Record<string, unknown>; acks: number }, now: number): void;
   wallMs(now: number): number;
   addrs(): string[];
@@ -125,7 +127,14 @@ export class Requests {
     return notFound(`app '${app}' has no service '${service}'`, `it has: ${services.join(', ')}`);
   }
 
-  #deploy(id: number, { spec, by, note, acks }: RequestOf<'deploy'>, now: number): Refusal | undefined {
+  #deploy(id: number, request: RequestOf<'deploy'>, now: number): Refusal | undefined {
+    const { by, note, acks, files = {}, keySeed } = request;
+    const { secrets } = this.#deps;
+    if (Object.values(files).some(({ secret }) => secret === true) && !secrets.isReady) {
+      const message = 'this cell has not been given the key for secrets yet';
+      return { code: 'conflict', message, hint: 'try again in a moment, or deploy on another cell' };
+    }
+    const { spec, edit } = secrets.prepare(request.spec, files, keySeed);
     const document = this.#deps.document();
     const tooMany = document.catalogue.app(spec.name) === undefined && document.apps().length >= limits.apps;
     if (tooMany)
@@ -137,6 +146,9 @@ export class Requests {
       now,
       value,
       (doc) => {
+        edit();
+        const kept = doc.catalogue.app(spec.name)?.history.map((one) => one.spec) ?? [];
+        doc.blobs.prune(spec.name, [...kept, spec]);
         const { id: revision, seq } = doc.catalogue.deploy(spec, made);
         Object.assign(value, { revision, seq, atMs: made.atMs });
       },
@@ -317,7 +329,7 @@ export class Requests {
     return this.#edit(id, now, { ...next }, (doc) => doc.set(settings));
   }
 
-  #removeCell(id: number, { cell }: RequestOf<'cell.rm'>, now: number): Refusal | undefined {
+  #removeCell(id: number, { cell, keySeed }: RequestOf<'cell.rm'>, now: number): Refusal | undefined {
     const { admission, self } = this.#deps;
     if (!admission.isAdmitted(cell)) return notFound(`there is no cell '${cell}'`, 'osca cell ls shows the cells');
     if (cell === self) {
@@ -326,6 +338,7 @@ export class Requests {
     return this.#edit(id, now, { cell }, (doc) => {
       doc.addTrust({ kind: 'revoke', sub: cell, by: self });
       doc.dropCell(cell);
+      if (keySeed !== undefined) this.#deps.secrets.renew(keySeed, cell);
     });
   }
 

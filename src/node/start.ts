@@ -13,12 +13,14 @@ import type { CellId, DriverKind } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import { Random } from '../core/random.ts';
 import { Store } from '../crdt/sqlite/store.ts';
+import { createVault } from '../crdt/vault/vault.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
 import { Transport } from '../gossip/libp2p/transport.ts';
 import { applianceId, decodeTicket } from '../gossip/trust.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
+import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
 import { Fuses } from '../runtime/process/fuses.ts';
 import { nextTime } from '../specs/cron.ts';
@@ -83,7 +85,7 @@ async function assemble(
   const sealer = createSealer(seed);
   if (config.ticket !== undefined) checkTicket(config, config.ticket, sealer, store, log);
   const random = new Random(freshSeed());
-  const cell = new Cell({ sealer, random: random.fork('cell') });
+  const cell = new Cell({ sealer, vault: createVault(seed), random: random.fork('cell') });
   const docker = new Docker({ socketPath: engineSocket(config) });
   const drivers = new Map<DriverKind, RuntimeDriver>();
   let transport: Transport | undefined;
@@ -122,14 +124,18 @@ async function assemble(
   };
 
   const base = await machineFacts(version);
+  const files = new UnitFiles(memoryFolder(config.dataDir), (app, blob) => cell.reveal(app, blob));
   const dockerDriver = new DockerDriver({
-    docker,
+    ...{ docker, files },
     owner: () => ({ cell: cell.id, appliance: host.view().appliance }),
     fetchImage: async (image, from, progress) =>
       await peers.fetchImage(image, from, progress, (archive) => loadImage(docker, archive)),
   });
   if (config.engine !== '') drivers.set('docker', dockerDriver);
-  drivers.set('process', new ProcessDriver({ folder: join(config.dataDir, 'process'), lifeline: config.lifeline }));
+  drivers.set(
+    'process',
+    new ProcessDriver({ files, folder: join(config.dataDir, 'process'), lifeline: config.lifeline }),
+  );
   let told = '';
   const tellFacts = async (): Promise<void> => {
     const engine = config.engine === '' ? '' : await dockerDriver.version();

@@ -49,6 +49,38 @@ function labelRows(prefix: string, note: string, kind?: KeyClass): KeyRow[] {
   ];
 }
 
+/** Of the top level. */
+function fileRows(kind: string, note: string): KeyRow[] {
+  return [
+    row(kind, 'object|null', `${note}; 256 KiB each at most, 512 KiB for an app`),
+    row(`${kind}.*`, 'object', 'its name'),
+    row(`${kind}.*.file`, 'text', 'a file with its content, relative to the spec; read when it is deployed'),
+    row(`${kind}.*.content`, 'text|number|flag', 'its content'),
+    row(`${kind}.*.environment`, 'text', 'a variable with its content, of the shell or .env'),
+    row(`${kind}.*.name`, 'text', 'ignored: services know it by its name in the file', 'translated'),
+    row(`${kind}.*.external`, 'flag', 'false: it is in the file'),
+    ...labelRows(`${kind}.*.`, 'for people; ignored', 'translated'),
+    ...refuseAll(
+      `${kind}.*.`,
+      'only what the file holds is known; use file, content or environment',
+      'driver driver_opts template_driver',
+    ),
+  ];
+}
+
+/** Of a service. */
+function mountRows(kind: string, note: string, target: string): KeyRow[] {
+  return [
+    row(`${S}${kind}`, 'list', note),
+    row(`${S}${kind}[]`, 'text|object', 'its name at the top level'),
+    row(`${S}${kind}[].source`, 'text', 'its name at the top level'),
+    row(`${S}${kind}[].target`, 'text', `a path, or a name; ${target}`),
+    row(`${S}${kind}[].uid`, 'text|int', 'its owner; 0. Where the daemon is not root, its user'),
+    row(`${S}${kind}[].gid`, 'text|int', 'its group; 0'),
+    row(`${S}${kind}[].mode`, 'text|int', 'octal; 0444'),
+  ];
+}
+
 /** A text, or a list of them. */
 function textsRows(keys: string, types: string, note: string): KeyRow[] {
   return keys.split(' ').flatMap((key) => [row(`${S}${key}`, types, note), row(`${S}${key}[]`, 'text|number', 'one')]);
@@ -77,8 +109,11 @@ export const composeKeys: readonly KeyRow[] = [
     'containers use the engine’s default network for now; remove the key',
     'driver_opts attachable enable_ipv4 enable_ipv6 external internal ipam',
   ),
-  refuse('configs', `${later}, and mount a file with volumes`),
-  refuse('secrets', `${later}, and mount a file with volumes or use env_file`),
+  ...fileRows('configs', 'small files for services, kept in the document'),
+  ...fileRows(
+    'secrets',
+    'the same, sealed: only cells of the appliance can open them, and only where a replica needs them',
+  ),
   refuse('include', `${later}, and put the services into one file or use extends`),
   refuse('models', 'models are not supported; run the model as a service'),
 
@@ -328,8 +363,8 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}stdin_open`, 'flag', 'ignored: replicas run without a terminal; osca exec opens one', 'translated'),
   row(`${S}develop`, 'any', 'ignored: it is for docker compose watch', 'translated'),
   refuse(`${S}links`, 'services reach each other by published ports for now; remove the key'),
-  refuse(`${S}secrets`, `${later}, and mount a file with volumes or use env_file`),
-  refuse(`${S}configs`, `${later}, and mount a file with volumes`),
+  ...mountRows('configs', 'files in memory, read only, at /NAME', '/NAME'),
+  ...mountRows('secrets', 'files in memory, read only, at /run/secrets/NAME', '/run/secrets/NAME'),
   refuse(`${S}pull_policy`, 'an image is pulled where it is missing; remove the key'),
   row(`${S}platform`, 'text', 'OS/ARCH: it runs only on cells of this architecture', 'translated'),
 

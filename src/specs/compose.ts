@@ -8,10 +8,11 @@ import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import type { AppSpec, ServiceSpec } from '../core/model.ts';
+import type { AppSpec, FileSource, ServiceSpec } from '../core/model.ts';
 import { checkSpec } from './check.ts';
 import type { Loaded, Raw } from './extend.ts';
 import { extended, isRaw } from './extend.ts';
+import { fileMounts, fileSources } from './files.ts';
 import type { Environment } from './interpolate.ts';
 import { interpolate } from './interpolate.ts';
 import type { BuildSpec } from './normalise.ts';
@@ -36,6 +37,8 @@ export interface ComposeResult {
   app: AppSpec;
   /** service -> what to build before the deploy; its `image` is filled in afterwards. */
   builds: Record<string, BuildSpec>;
+  /** What configs and secrets hold, by the names that services have in the place of their ids. */
+  files: Record<string, FileSource>;
   warnings: string[];
 }
 
@@ -87,8 +90,15 @@ export function readCompose(request: ComposeRequest): ComposeResult {
       problems.push(loaded.source.problem(['services', service, ...path], message, hint));
     };
     const dependsOn = dependenciesOf(whole, all, wanted, report);
-    return dependsOn.length === 0 ? spec : { ...spec, dependsOn };
+    const mounts = fileMounts(whole, raw, report);
+    return {
+      ...spec,
+      ...(mounts.length === 0 ? {} : { files: mounts }),
+      ...(dependsOn.length === 0 ? {} : { dependsOn }),
+    };
   });
+  const used = new Set(services.flatMap(({ files = [] }) => files.map(({ blob }) => blob)));
+  const files = fileSources(raw, used, { source: loaded.source, folder: dirname(file), env, problems });
   untilTheyEnd(services, wholes);
   const circle = circleOf(services);
   if (circle !== undefined)
@@ -110,7 +120,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   if (services.length > limits.services)
     problems.push(loaded.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
   if (problems.length > 0) throw new SpecError(problems);
-  return { app: { name, services }, builds, warnings: [...new Set(warnings)] };
+  return { app: { name, services }, builds, files, warnings: [...new Set(warnings)] };
 }
 
 /** What others wait for until it has ended is not started again when it has, unless its file says so. */

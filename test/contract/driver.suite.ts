@@ -6,8 +6,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { UnitSpec } from '../../src/core/events.ts';
 import type { ServiceSpec } from '../../src/core/model.ts';
 import type { DriverChange, LogLine, RuntimeDriver } from '../../src/core/ports.ts';
+import { UnitFiles } from '../../src/runtime/files/files.ts';
 import { Fuses } from '../../src/runtime/process/fuses.ts';
 import { simService } from '../sim/makers.ts';
+
+/** For all drivers under test, where each engine sees it; a blob is what its name says. */
+export const testFiles = new UnitFiles(mkdtempSync(join(tmpdir(), 'osca-files-')), (app, blob) =>
+  blob === 'unknown' ? undefined : Buffer.from(`${blob} of ${app}`).toString('base64url'),
+);
 
 export interface DriverCase {
   driver(): RuntimeDriver;
@@ -114,6 +120,25 @@ export function driverSuite(name: string, given: DriverCase): void {
       expect(await session.exitCode).toBe(5);
       await given.until('its output', () => out === 'me in\n' && err === 'bad\n');
       await given.driver().stop(handle, 100);
+    });
+
+    it('gives it files and secret variables, again after memory was lost, and takes them away with it', async () => {
+      const files = { files: [{ target: '/run/secrets/pw', blob: 'word', mode: 0o440 }] };
+      const line = 'echo "$(cat /run/secrets/pw 2>/dev/null || cat $OSCA_FILES/pw) $TOKEN"';
+      const spec = unit('k/web/1', line, { ...files, sealedEnvironment: { TOKEN: 'token' } });
+      const { handle } = await start(spec);
+      await given.until('it wrote', async () => (await logsOf(handle)).includes('word of k token of k'));
+      expect(testFiles.isUsed).toBe(true);
+      testFiles.remove('k/web/1@abcdef123456');
+      const again = await given.again().start(spec, () => {});
+      await given.until('it wrote again', async () => (await logsOf(again.handle)).length >= 1);
+      expect(new Set(await logsOf(again.handle))).toEqual(new Set(['word of k token of k']));
+      await given.driver().stop(again.handle, 100);
+      expect(testFiles.placed('k/web/1@abcdef123456')).toBe(false);
+      const locked = unit('l/web/1', line, { files: [{ target: '/pw', blob: 'unknown' }] });
+      await expect(start(locked)).rejects.toMatchObject({
+        ...{ code: 'start-failed', message: expect.stringContaining('has not come to this cell yet') },
+      });
     });
 
     it('publishes a free port where none is asked for', async () => {

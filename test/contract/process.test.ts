@@ -5,14 +5,15 @@ import { expect, it } from 'vitest';
 import { ProcessDriver } from '../../src/runtime/process/driver.ts';
 import { simService } from '../sim/makers.ts';
 import { until } from '../until.ts';
-import { driverSuite } from './driver.suite.ts';
+import { driverSuite, testFiles } from './driver.suite.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'osca-process-'));
-const driver = new ProcessDriver({ folder, lifeline: false });
+const driver = new ProcessDriver({ files: testFiles, folder, lifeline: false });
 
 driverSuite('process', {
-  ...{ driver: () => driver, again: () => new ProcessDriver({ folder, lifeline: false }) },
-  stranger: () => new ProcessDriver({ folder: mkdtempSync(join(tmpdir(), 'osca-process-')), lifeline: false }),
+  ...{ driver: () => driver, again: () => new ProcessDriver({ files: testFiles, folder, lifeline: false }) },
+  stranger: () =>
+    new ProcessDriver({ files: testFiles, folder: mkdtempSync(join(tmpdir(), 'osca-process-')), lifeline: false }),
   ...{ service: { driver: 'process' }, until },
 });
 

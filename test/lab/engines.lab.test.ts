@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DockerDriver } from '../../src/runtime/docker/driver.ts';
-import { driverSuite } from '../contract/driver.suite.ts';
+import { driverSuite, testFiles } from '../contract/driver.suite.ts';
 import { loopback } from '../loopback.ts';
 import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
@@ -24,7 +24,7 @@ afterAll(() => lab.down());
 const driverOf = (number: number, cell: string): DockerDriver =>
   new DockerDriver({
     docker: new Docker({ socketPath: h(number).engineSocket }),
-    ...{ owner: () => ({ cell, appliance: 'lab' }), fetchImage: async () => {} },
+    ...{ owner: () => ({ cell, appliance: 'lab' }), fetchImage: async () => {}, files: testFiles },
   });
 
 for (const [number, name] of [

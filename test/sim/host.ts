@@ -3,6 +3,7 @@
 import type { Observed, UnitSpec } from '../../src/core/events.ts';
 import type { Sealer, Signer } from '../../src/core/frames.ts';
 import { hash32 } from '../../src/core/hash.ts';
+import type { Vault } from '../../src/core/vault.ts';
 import type { Cell } from '../../src/node/cell.ts';
 
 export interface Disk {
@@ -104,6 +105,21 @@ export function simSealer(id: string): Sealer {
       const key = `key${hash32(seed, 3).toString(36).padStart(7, '0')}${hash32(seed, 4).toString(36).padStart(7, '0')}`;
       return { id: key, sign: (text) => tag(key, text) };
     },
+  };
+}
+
+/** Says who may read it, in place of a cipher. */
+export function simVault(id: string): Vault {
+  const box = `box-${id}`;
+  const opened = (head: string, text: string): string | undefined =>
+    text.startsWith(`${head}:`) ? text.slice(head.length + 1) : undefined;
+  return {
+    box,
+    make: (seed) => ({ id: hash32(seed, 5).toString(36), key: `key-${seed}` }),
+    wrap: (key, to) => `${to}:${key}`,
+    unwrap: (text) => opened(box, text),
+    seal: (key, plain) => `${key}:${plain}`,
+    open: (key, sealed) => opened(key, sealed),
   };
 }
 

@@ -13,7 +13,7 @@ import { Cell, cellDefaults } from '../../src/node/cell.ts';
 import { needsStopFirst } from '../../src/runtime/reconcile.ts';
 import { Agenda } from './heap.ts';
 import type { SimHost } from './host.ts';
-import { clockOf, observedOf, simHost, simSealer } from './host.ts';
+import { clockOf, observedOf, simHost, simSealer, simVault } from './host.ts';
 import type { NetworkOptions } from './network.ts';
 import { lan, Network } from './network.ts';
 
@@ -76,7 +76,10 @@ export class World {
     host.life++;
     const random = this.random.fork(`cell/${name}/${host.life}`);
     const clientId = random.next();
-    host.cell = new Cell({ sealer: simSealer(host.id), random }, this.#options.cell ?? cellDefaults);
+    host.cell = new Cell(
+      { sealer: simSealer(host.id), vault: simVault(host.id), random },
+      this.#options.cell ?? cellDefaults,
+    );
     const { disk } = host;
     disk.incarnation++;
     this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });

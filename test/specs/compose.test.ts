@@ -204,6 +204,58 @@ services:
   });
 });
 
+describe('configs and secrets', () => {
+  const whole = (top: string, uses: string, env: Record<string, string> = {}) =>
+    read(`${top}\nservices:\n  web:\n    image: nginx\n${uses}`, env);
+  const plain = (data: string): string => Buffer.from(data, 'base64url').toString();
+
+  it('are read from files, the environment, and the spec itself', () => {
+    put('shop/pw.txt', 'open sesame');
+    const { app, files } = whole(
+      'secrets: {pw: {file: ./pw.txt}, token: {environment: TOKEN}, unused: {file: ./none}}\nconfigs: {site: {content: "port ${PORT}"}}',
+      '    secrets: [pw, {source: token, target: api, uid: "103", mode: 0440}]\n    configs: [{source: site, target: /etc/site.conf}]',
+      { TOKEN: 'abc', PORT: '80' },
+    );
+    expect(app.services[0]!.files).toEqual([
+      { target: '/etc/site.conf', blob: '#configs/site' },
+      { target: '/run/secrets/pw', blob: '#secrets/pw' },
+      { target: '/run/secrets/api', blob: '#secrets/token', uid: 103, mode: 0o440 },
+    ]);
+    expect(Object.entries(files).map(([name, { data, secret }]) => [name, plain(data), secret])).toEqual([
+      ['#configs/site', 'port 80', undefined],
+      ['#secrets/pw', 'open sesame', true],
+      ['#secrets/token', 'abc', true],
+    ]);
+  });
+
+  it.each([
+    ['secrets: {pw: {file: ./none}}', '    secrets: [pw]', 'secrets.pw.file', "can't be read"],
+    ['secrets: {pw: {environment: NONE}}', '    secrets: [pw]', 'secrets.pw.environment', 'NONE is not set'],
+    ['secrets: {pw: {external: true}}', '    secrets: [pw]', 'secrets.pw.external', 'nothing outside'],
+    ['secrets: {pw: {}}', '    secrets: [pw]', 'secrets.pw', 'says not what it holds'],
+    ['secrets: {pw: {content: a, environment: B}}', '    secrets: [pw]', 'secrets.pw', 'says twice'],
+    ['configs: {a: {content: b}}', '    configs: [c]', 'services.web.configs[0]', "no config 'c'"],
+    [
+      'configs: {a: {content: b}}',
+      '    configs: [a, {source: a, target: /a}]',
+      'services.web.configs[1]',
+      'another file',
+    ],
+    ['configs: {a: {content: b}}', '    configs: [{source: a, mode: 999}]', 'services.web.configs[0].mode', 'is none'],
+  ])('refuse %s with%s', (top, uses, key, message) => {
+    const [problem] = problems(() => whole(top, uses));
+    expect([problem!.key, problem!.message]).toEqual([key, expect.stringContaining(message)]);
+  });
+
+  it('refuse what is too large, alone and together', () => {
+    put('shop/big', 'x'.repeat(300_000));
+    put('shop/half', 'x'.repeat(200_000));
+    expect(problems(() => whole('configs: {a: {file: big}}', '    configs: [a]'))[0]!.message).toContain('256 KiB');
+    const three = 'configs: {a: {file: half}, b: {file: half}, c: {file: half}}';
+    expect(problems(() => whole(three, '    configs: [a, b, c]'))[0]!.message).toContain('512 KiB together');
+  });
+});
+
 describe('jobs', () => {
   it('are what says so, with retries as its restart policy has them', () => {
     expect(service('    deploy: {mode: replicated-job, replicas: 4}')).toMatchObject({

@@ -2,6 +2,7 @@
 import type { ContainerCreateOptions, MountSettings } from 'dockerode';
 import type { UnitSpec } from '../../core/events.ts';
 import type { EngineOptions, Mount, Port, ServiceSpec } from '../../core/model.ts';
+import type { PlacedFile } from '../files/files.ts';
 
 export const labelKeys = {
   cell: 'io.osca.cell',
@@ -22,7 +23,13 @@ export function containerName(unit: UnitSpec, owner: Owner): string {
   return `osca-${unit.replica.replaceAll('/', '-')}-${unit.hash.slice(0, 6)}-${owner.cell.slice(-6)}`;
 }
 
-export function createOptions(unit: UnitSpec, owner: Owner): ContainerCreateOptions {
+/** What of a unit is known only where it runs. */
+export interface Inside {
+  files: readonly PlacedFile[];
+  environment: Readonly<Record<string, string>>;
+}
+
+export function createOptions(unit: UnitSpec, owner: Owner, { files, environment }: Inside): ContainerCreateOptions {
   const { service } = unit;
   const labels = {
     ...service.labels,
@@ -38,7 +45,7 @@ export function createOptions(unit: UnitSpec, owner: Owner): ContainerCreateOpti
     Image: service.image ?? '',
     ...(service.command === undefined ? {} : { Cmd: service.command }),
     ...(service.entrypoint === undefined ? {} : { Entrypoint: service.entrypoint }),
-    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment }).map(
+    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment, ...environment }).map(
       ([key, value]) => `${key}=${value}`,
     ),
     ...(service.workingDir === undefined ? {} : { WorkingDir: service.workingDir }),
@@ -49,11 +56,14 @@ export function createOptions(unit: UnitSpec, owner: Owner): ContainerCreateOpti
     ...given({ Hostname: service.engine?.hostname, Domainname: service.engine?.domainname }),
     Labels: labels,
     ExposedPorts: Object.fromEntries(service.ports.map((port) => [portKey(port), {}])),
-    HostConfig: hostConfig(service),
+    HostConfig: hostConfig(service, files),
   };
 }
 
-function hostConfig(service: ServiceSpec): NonNullable<ContainerCreateOptions['HostConfig']> {
+function hostConfig(
+  service: ServiceSpec,
+  files: readonly PlacedFile[],
+): NonNullable<ContainerCreateOptions['HostConfig']> {
   const { resources } = service;
   const bindings: Record<string, { HostIp?: string; HostPort: string }[]> = {};
   for (const port of service.ports) {
@@ -68,7 +78,10 @@ function hostConfig(service: ServiceSpec): NonNullable<ContainerCreateOptions['H
     Binds: service.mounts
       .filter(isLoose)
       .map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`),
-    Mounts: service.mounts.filter((mount) => !isLoose(mount)).map(mountSettings),
+    Mounts: [
+      ...service.mounts.filter((mount) => !isLoose(mount)).map(mountSettings),
+      ...files.map(({ source, target }) => ({ Type: 'bind' as const, Source: source, Target: target, ReadOnly: true })),
+    ],
     ...(service.init === undefined ? {} : { Init: service.init }),
     ...(service.capAdd === undefined ? {} : { CapAdd: service.capAdd }),
     ...(service.capDrop === undefined ? {} : { CapDrop: service.capDrop }),

@@ -9,10 +9,12 @@ import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
+import { unitKey } from '../../core/events.ts';
 import { holdBack } from '../../core/exec-frames.ts';
 import type { CellId } from '../../core/model.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
 import { firstMoment } from '../facts/moment.ts';
+import type { UnitFiles } from '../files/files.ts';
 import type { Owner } from './container.ts';
 import { containerName, createOptions, labelKeys, portKey } from './container.ts';
 import { pullImage } from './images.ts';
@@ -22,6 +24,7 @@ import { Multiplex } from './multiplex.ts';
 export interface DockerDriverDeps {
   docker: Docker;
   owner: () => Owner;
+  files: UnitFiles;
   /** Gets an image that OSCA built from the cell that has it. */
   fetchImage(image: string, from: CellId | undefined, progress: (text: string) => void): Promise<void>;
 }
@@ -100,7 +103,9 @@ export class DockerDriver implements RuntimeDriver {
 
   /** A new container, or the one that stands here already. */
   async #create(unit: UnitSpec, progress: (text: string) => void): Promise<Docker.Container> {
-    const options = createOptions(unit, this.#deps.owner());
+    const { files } = this.#deps;
+    const inside = { files: files.place(unitKey(unit.replica, unit.hash), unit), environment: files.environment(unit) };
+    const options = createOptions(unit, this.#deps.owner(), inside);
     try {
       return await this.#docker.createContainer(options);
     } catch (error) {
@@ -137,12 +142,15 @@ export class DockerDriver implements RuntimeDriver {
       if (statusCode !== 304 && statusCode !== 404) throw engineError(error);
     }
     if (keep) return;
+    const labels = this.#deps.files.isUsed ? (await container.inspect().catch(() => undefined))?.Config.Labels : {};
     try {
       await container.remove({ force: true, v: true });
     } catch (error) {
       const { statusCode } = error as { statusCode?: number };
       if (statusCode !== 404 && statusCode !== 409) throw engineError(error);
     }
+    const [replica, hash] = [labels?.[labelKeys.replica], labels?.[labelKeys.hash]];
+    if (replica !== undefined && hash !== undefined) this.#deps.files.remove(unitKey(replica, hash));
   }
 
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {

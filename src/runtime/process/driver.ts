@@ -8,12 +8,14 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
+import { unitKey } from '../../core/events.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
 import { firstMoment } from '../facts/moment.ts';
+import type { UnitFiles } from '../files/files.ts';
 import { createCgroup } from './cgroup.ts';
 import { openLog, readLog, rotate } from './log.ts';
 import { isSame, startTimeOf } from './proc.ts';
@@ -23,6 +25,7 @@ import { endUnit, exitCodeOf, killGroup, readUnit } from './unit.ts';
 
 export interface ProcessDriverOptions {
   folder: string;
+  files: UnitFiles;
   /** Processes end when the daemon does, however it ends. */
   lifeline: boolean;
 }
@@ -90,11 +93,16 @@ export class ProcessDriver implements RuntimeDriver {
     const handle = join(this.#options.folder, `${unit.replica.replaceAll('/', '_')}@${unit.hash}`);
     await this.#endFormer(handle);
     const ports = await Promise.all(service.ports.map(({ published, hostIp }) => freePort(published, hostIp)));
+    const key = unitKey(unit.replica, unit.hash);
+    const { files } = this.#options;
+    for (const { source, target } of files.place(key, unit)) linkFile(handle, source, target);
     const env: Record<string, string> = {
       ...environment(),
       OSCA_REPLICA: unit.replica,
+      ...(service.files === undefined ? {} : { OSCA_FILES: join(handle, 'files') }),
       ...portEnvironment(service.ports, ports),
       ...service.environment,
+      ...files.environment(unit),
     };
     checkCommand(argv[0]!, env.PATH ?? '', service.workingDir ?? process.cwd());
     const { lifeline } = this.#options;
@@ -170,7 +178,9 @@ export class ProcessDriver implements RuntimeDriver {
     const file = readUnit(handle);
     if (!keep) this.#forget(handle);
     if (file !== undefined) await endUnit(handle, file, graceMs);
-    if (!keep) rmSync(handle, { recursive: true, force: true });
+    if (keep) return;
+    if (file !== undefined) this.#options.files.remove(unitKey(file.unit.replica, file.unit.hash));
+    rmSync(handle, { recursive: true, force: true });
   }
 
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
@@ -184,8 +194,10 @@ export class ProcessDriver implements RuntimeDriver {
     const env = {
       ...environment(),
       OSCA_REPLICA: file.unit.replica,
+      ...(service.files === undefined ? {} : { OSCA_FILES: join(handle, 'files') }),
       ...portEnvironment(service.ports, file.ports),
       ...service.environment,
+      ...this.#options.files.environment(file.unit),
     };
     const size = `stty rows ${query.rows ?? 24} cols ${query.columns ?? 80}; exec ${query.argv.map(quote).join(' ')}`;
     const [command, ...args] = query.tty ? ['script', '-qec', size, '/dev/null'] : query.argv;
@@ -216,6 +228,14 @@ export class ProcessDriver implements RuntimeDriver {
     this.#watchers.add(onChange);
     return () => void this.#watchers.delete(onChange);
   }
+}
+
+/** A process has no root of its own: it finds its files by their last names, in the folder that OSCA_FILES names. */
+function linkFile(handle: string, source: string, target: string): void {
+  const link = join(handle, 'files', basename(target));
+  mkdirSync(join(handle, 'files'), { recursive: true });
+  rmSync(link, { force: true });
+  symlinkSync(source, link);
 }
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,0 +1,100 @@
+/**
+ * Configs and secrets of units as files in memory: a folder for each unit on a tmpfs of the cell, written before each start (a board that
+ * was without power has lost them) and removed with the unit.
+ */
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fromBase64 } from '../../core/base64.ts';
+import { OscaError, reasonOf } from '../../core/errors.ts';
+import type { UnitSpec } from '../../core/events.ts';
+import { contentHash } from '../../core/hash.ts';
+
+export interface PlacedFile {
+  /** On the cell, and in the container. */
+  source: string;
+  target: string;
+}
+
+/** What a file or a variable holds, as base64; undefined where this cell can't know it (yet). */
+export type Reveal = (app: string, blob: string) => string | undefined;
+
+/** A place in memory that this user may write to. `dataDir` tells the daemons of one machine apart. */
+export function memoryFolder(dataDir: string): string {
+  const own = `osca-${contentHash(dataDir, 8)}`;
+  const places = [process.env.XDG_RUNTIME_DIR, process.getuid?.() === 0 ? '/run' : undefined, '/dev/shm'];
+  const place = places.find((one) => one !== undefined && one !== '' && existsSync(one));
+  return join(place ?? dataDir, own);
+}
+
+export class UnitFiles {
+  readonly #folder: string;
+  readonly #reveal: Reveal;
+
+  constructor(folder: string, reveal: Reveal) {
+    this.#folder = folder;
+    this.#reveal = reveal;
+  }
+
+  #of(key: string): string {
+    return join(this.#folder, key.replaceAll('/', '_'));
+  }
+
+  /** Writes what the unit `key` needs. Throws start-failed. */
+  place(key: string, { app, replica, service }: UnitSpec): PlacedFile[] {
+    const { files = [] } = service;
+    if (files.length === 0) return [];
+    const folder = this.#of(key);
+    try {
+      // Others on the cell can't look; the container's user can, through its mount.
+      mkdirSync(this.#folder, { recursive: true, mode: 0o711 });
+      mkdirSync(folder, { recursive: true, mode: 0o711 });
+      return files.map(({ target, blob, uid, gid, mode }) => {
+        const source = join(folder, contentHash(target, 16));
+        const bytes = this.#bytes(app, blob, replica);
+        if (!existsSync(source) || !readFileSync(source).equals(bytes)) writeFileSync(source, bytes, { mode: 0o600 });
+        chmodSync(source, mode ?? 0o444);
+        if (process.getuid?.() === 0) chownSync(source, uid ?? 0, gid ?? 0);
+        return { source, target };
+      });
+    } catch (error) {
+      if (error instanceof OscaError) throw error;
+      const message = `${replica}: its files can't be written: ${reasonOf(error)}`;
+      throw new OscaError('start-failed', message, `is there space in ${this.#folder}?`, error);
+    }
+  }
+
+  /** Variables whose values are secrets. */
+  environment({ app, replica, service }: Pick<UnitSpec, 'app' | 'replica' | 'service'>): Record<string, string> {
+    return Object.fromEntries(
+      Object.entries(service.sealedEnvironment ?? {}).map(([name, blob]) => [
+        name,
+        this.#bytes(app, blob, replica).toString(),
+      ]),
+    );
+  }
+
+  #bytes(app: string, blob: string, replica: string): Buffer {
+    const text = this.#reveal(app, blob);
+    const bytes = text === undefined ? undefined : fromBase64(text);
+    if (bytes !== undefined) return Buffer.from(bytes);
+    const message = `${replica}: the key to its secrets has not come to this cell yet`;
+    throw new OscaError(
+      'start-failed',
+      message,
+      'it comes from another cell as soon as one of those that have it is there',
+    );
+  }
+
+  remove(key: string): void {
+    rmSync(this.#of(key), { recursive: true, force: true });
+  }
+
+  placed(key: string): boolean {
+    return existsSync(this.#of(key));
+  }
+
+  /** Some unit has files. */
+  get isUsed(): boolean {
+    return existsSync(this.#folder);
+  }
+}

@@ -1,0 +1,132 @@
+/** configs and secrets: what the file says they hold, and where services have them. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { toBase64 } from '../core/base64.ts';
+import type { SpecProblem } from '../core/errors.ts';
+import { reasonOf } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import type { FileMount, FileSource } from '../core/model.ts';
+import type { Raw } from './extend.ts';
+import { isRaw } from './extend.ts';
+import type { Environment } from './interpolate.ts';
+import type { Path, Source } from './source.ts';
+
+type Report = (path: Path, message: string, hint: string) => void;
+
+export type FileKind = 'configs' | 'secrets';
+
+/** Where short names lead. */
+const roots: Record<FileKind, string> = { configs: '/', secrets: '/run/secrets/' };
+
+export const fileName = (kind: FileKind, name: string): string => `#${kind}/${name}`;
+
+export interface FilesContext {
+  source: Source;
+  folder: string;
+  env: Environment;
+  problems: SpecProblem[];
+}
+
+/** What is used of the file's top level, by name; problems where it can't be read. */
+export function fileSources(raw: Raw, used: ReadonlySet<string>, context: FilesContext): Record<string, FileSource> {
+  const sources: Record<string, FileSource> = {};
+  let total = 0;
+  for (const kind of ['configs', 'secrets'] as const) {
+    for (const [name, given] of Object.entries(isRaw(raw[kind]) ? raw[kind] : {})) {
+      const key = fileName(kind, name);
+      if (!used.has(key)) continue;
+      const report = (path: Path, message: string, hint: string): void => {
+        context.problems.push(context.source.problem([kind, name, ...path], message, hint));
+      };
+      const bytes = contentOf(isRaw(given) ? given : {}, context, report);
+      if (bytes === undefined) continue;
+      total += bytes.length;
+      if (bytes.length > limits.fileBytes)
+        report([], `is larger than ${limits.fileBytes / 1_024} KiB`, 'put it into the image, or into a volume');
+      sources[key] = { data: toBase64(bytes), ...(kind === 'secrets' ? { secret: true as const } : {}) };
+    }
+  }
+  if (total > limits.filesBytes)
+    context.problems.push(
+      context.source.problem(
+        ['services'],
+        `configs and secrets hold more than ${limits.filesBytes / 1_024} KiB together`,
+        'put large ones into the image, or into a volume',
+      ),
+    );
+  return sources;
+}
+
+function contentOf(given: Raw, { folder, env }: FilesContext, report: Report): Uint8Array | undefined {
+  const ways = ['file', 'content', 'environment'].filter((way) => given[way] !== undefined);
+  if (given.external === true || given.external === 'true') {
+    report(['external'], 'there is nothing outside the file', 'say file: PATH, content: TEXT or environment: NAME');
+    return undefined;
+  }
+  if (ways.length !== 1) {
+    report(
+      [],
+      ways.length === 0 ? 'says not what it holds' : `says twice what it holds: ${ways.join(', ')}`,
+      'say one of file: PATH, content: TEXT and environment: NAME',
+    );
+    return undefined;
+  }
+  if (given.content !== undefined) return Buffer.from(String(given.content));
+  if (given.environment !== undefined) {
+    const value = env[String(given.environment)];
+    if (value === undefined)
+      report(
+        ['environment'],
+        `variable ${String(given.environment)} is not set`,
+        'set it in the shell or in .env beside the file',
+      );
+    return value === undefined ? undefined : Buffer.from(value);
+  }
+  const path = resolve(folder, String(given.file));
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    report(['file'], `${path} can't be read: ${reasonOf(error)}`, 'the path is relative to this file');
+    return undefined;
+  }
+}
+
+/** Those of one service. */
+export function fileMounts(service: Raw, top: Raw, report: Report): FileMount[] {
+  const mounts: FileMount[] = [];
+  const seen = new Set<string>();
+  for (const kind of ['configs', 'secrets'] as const) {
+    const items = Array.isArray(service[kind]) ? service[kind] : [];
+    items.forEach((item: unknown, i) => {
+      const given = isRaw(item) ? item : { source: item };
+      const name = String(given.source ?? '');
+      const all = isRaw(top[kind]) ? Object.keys(top[kind]) : [];
+      if (!all.includes(name)) {
+        const hint =
+          all.length === 0 ? `describe it under ${kind}: at the top of the file` : `the file has: ${all.join(', ')}`;
+        report([kind, i], `there is no ${kind === 'configs' ? 'config' : 'secret'} '${name}'`, hint);
+        return;
+      }
+      const target = String(given.target ?? name);
+      const path = target.startsWith('/') ? target : roots[kind] + target;
+      if (seen.has(path)) report([kind, i], `there is another file at ${path}`, 'give one of them another target');
+      seen.add(path);
+      const number = (key: 'uid' | 'gid' | 'mode'): Partial<FileMount> => {
+        if (given[key] === undefined) return {};
+        const value = key === 'mode' ? octal(given[key]) : Number(given[key]);
+        if (Number.isSafeInteger(value) && value >= 0) return { [key]: value };
+        report([kind, i, key], `'${String(given[key])}' is none`, key === 'mode' ? "write '0440'" : 'write a number');
+        return {};
+      };
+      mounts.push({ target: path, blob: fileName(kind, name), ...number('uid'), ...number('gid'), ...number('mode') });
+    });
+  }
+  return mounts;
+}
+
+/** 0440, however YAML read it: as text, as a number of octal digits, or by 0o as their value. */
+function octal(value: unknown): number {
+  const text = String(value);
+  if (/^0?[0-7]{1,4}$/.test(text)) return Number.parseInt(text, 8);
+  return Number(value) <= 0o777 ? Number(value) : Number.NaN;
+}
