@@ -1,8 +1,9 @@
 /** What the routes work with, and how names that people type become ids. */
 import type { FastifyReply } from 'fastify';
 import { OscaError } from '../core/errors.ts';
-import type { CellId, ClusterView, DriverKind, LogEvent, Schedule } from '../core/model.ts';
+import type { CellId, ClusterView, LogEvent } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
+import type { DriverKind, Schedule } from '../core/spec.ts';
 import type { Deployer } from '../node/deployer.ts';
 import type { Host } from '../node/host.ts';
 import type { Peers } from '../node/peers.ts';

@@ -2,7 +2,7 @@
 import type { ErrorCode } from '../core/errors.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { AppState, Revision } from '../core/model.ts';
-import { updateDefaults } from '../core/model.ts';
+import { updateDefaults } from '../core/spec.ts';
 import type { Deployment, DeployRequest } from '../node/deployer.ts';
 import { Bell } from './bell.ts';
 import type { ApiDeps } from './context.ts';

@@ -15,6 +15,7 @@ import { ndjson } from './streams.ts';
 
 const file = {
   file: text,
+  over: { type: 'array', items: text },
   name: text,
   profiles: { type: 'array', items: text },
   env: { type: 'object', additionalProperties: text },
@@ -22,13 +23,14 @@ const file = {
 
 interface FileBody {
   file: string;
+  over?: string[];
   name?: string;
   profiles?: string[];
   env?: Record<string, string>;
 }
 
-const composeRequest = ({ file: path, name, profiles, env }: FileBody) => ({
-  ...{ file: path, profiles: profiles ?? [], env: env ?? {} },
+const composeRequest = ({ file: path, over, name, profiles, env }: FileBody) => ({
+  ...{ file: path, over: over ?? [], profiles: profiles ?? [], env: env ?? {} },
   ...(name === undefined ? {} : { name }),
 });
 

@@ -23,8 +23,9 @@ function composeFile(given: string): string {
   return file;
 }
 
-export const bodyOf = (file: string, { name, profile }: FileOptions) => ({
-  ...{ file: composeFile(file), profiles: profile, env: shellEnvironment() },
+/** Those after the first are merged over it. */
+export const bodyOf = ([file, ...over]: readonly string[], { name, profile }: FileOptions) => ({
+  ...{ file: composeFile(file!), over: over.map(composeFile), profiles: profile, env: shellEnvironment() },
   ...(name === undefined ? {} : { name }),
 });
 

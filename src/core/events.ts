@@ -2,16 +2,8 @@
  * The two unions through which a cell meets the world. An Event says what happened; an Effect says what to do. Both
  * are plain values: a run is a list of them, and the same list gives the same run.
  */
-import type {
-  ApplianceSettings,
-  AppSpec,
-  CellFacts,
-  CellId,
-  FileSource,
-  Load,
-  LogEvent,
-  ServiceSpec,
-} from './model.ts';
+import type { ApplianceSettings, CellFacts, CellId, Load, LogEvent } from './model.ts';
+import type { AppSpec, FileSource, ServiceSpec } from './spec.ts';
 
 export type TimerName = 'tick' | 'settle';
 

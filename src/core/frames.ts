@@ -104,7 +104,8 @@ function isRecord(value: unknown): boolean {
   const known = ['version', 'os', 'arch', 'engine', 'hostname'].every((key) => isText(facts[key]));
   const sized =
     isInt(facts.cpuMilli) && isInt(facts.memoryBytes) && isInt(load.cpuPercent) && isInt(load.memoryUsedBytes);
-  const lists = Array.isArray(units) && units.every(isUnit) && Array.isArray(vetoes) && vetoes.every(isVeto);
+  const devices = maybe(isInt)(facts.gpus) && maybe(isTexts)(facts.devices);
+  const lists = devices && Array.isArray(units) && units.every(isUnit) && Array.isArray(vetoes) && vetoes.every(isVeto);
   return (
     named &&
     known &&

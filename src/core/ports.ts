@@ -1,6 +1,6 @@
 /** The narrow doors through which Host reaches the outside: one contract suite per port, for every adapter. */
 import type { Observed, UnitSpec } from './events.ts';
-import type { DriverKind } from './model.ts';
+import type { DriverKind } from './spec.ts';
 
 export interface LogQuery {
   follow: boolean;
@@ -22,6 +22,11 @@ export interface ExecQuery {
   stdin: boolean;
   columns?: number;
   rows?: number;
+  /** Of a container: its own where absent. */
+  user?: string;
+  workingDir?: string;
+  environment?: Record<string, string>;
+  privileged?: boolean;
 }
 
 /** A running exec: bytes both ways; with a tty one stream, without it stderr apart. */

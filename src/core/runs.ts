@@ -7,8 +7,9 @@
  * hook is made from (so a deploy that does not change it does not run it again), or the name of a request.
  */
 import { compare, contentHash } from './hash.ts';
-import type { CellId, JobPolicy, Revision, Run, RunResult, ServiceSpec } from './model.ts';
+import type { CellId, Revision, Run, RunResult } from './model.ts';
 import { serviceHash } from './service.ts';
+import type { JobPolicy, ServiceSpec } from './spec.ts';
 
 /** A run that was begun by a time or a person, as the document has it. */
 export interface RunRecord {

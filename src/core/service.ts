@@ -1,6 +1,6 @@
 /** What a service's containers are made from. */
 import { contentHash } from './hash.ts';
-import type { ServiceSpec } from './model.ts';
+import type { ServiceSpec } from './spec.ts';
 
 const hashes = new WeakMap<ServiceSpec, { restarts: number; hash: string }>();
 
@@ -12,6 +12,8 @@ export function serviceHash(spec: ServiceSpec, restarts: number): string {
     replicas: _r,
     mode: _m,
     constraints: _c,
+    maxPerCell: _x,
+    pull: _l,
     strict: _s,
     update: _u,
     rollback: _b,

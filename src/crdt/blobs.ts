@@ -6,7 +6,8 @@
  */
 import type * as Y from 'yjs';
 import { contentHash } from '../core/hash.ts';
-import type { AppSpec, CellId } from '../core/model.ts';
+import type { CellId } from '../core/model.ts';
+import type { AppSpec } from '../core/spec.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 

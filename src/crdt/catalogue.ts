@@ -11,9 +11,10 @@
 import type * as Y from 'yjs';
 import { compare, contentHash } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { AppSpec, AppState, Outcome, Pause, Revision, Run } from '../core/model.ts';
+import type { AppState, Outcome, Pause, Revision, Run } from '../core/model.ts';
 import type { RunNotes } from '../core/runs.ts';
 import { formerRuns, hookFailure, hookKey, hooksOf, newestFirst, runsOf } from '../core/runs.ts';
+import type { AppSpec } from '../core/spec.ts';
 import { RunBook } from './run-book.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };

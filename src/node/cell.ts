@@ -8,18 +8,9 @@
 import type { Effect, Event, TimerName } from '../core/events.ts';
 import type { Frame, Sealer } from '../core/frames.ts';
 import { canonical } from '../core/hash.ts';
-import type {
-  AppSpec,
-  AppState,
-  Assignment,
-  CellId,
-  CellsChange,
-  ClusterView,
-  FileSource,
-  Load,
-  MemberRecord,
-} from '../core/model.ts';
+import type { AppState, Assignment, CellId, CellsChange, ClusterView, MemberRecord } from '../core/model.ts';
 import type { Random } from '../core/random.ts';
+import type { AppSpec, FileSource } from '../core/spec.ts';
 import type { Vault } from '../core/vault.ts';
 import { WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
@@ -36,7 +27,8 @@ import { Masters, mastersOf } from '../placement/masters.ts';
 import { Supervisor } from '../runtime/supervise.ts';
 import { AppNews } from './app-news.ts';
 import { Hearing } from './hearing.ts';
-import { Members, unknownFacts } from './members.ts';
+import { Machine } from './machine.ts';
+import { Members } from './members.ts';
 import { Quorum } from './quorum.ts';
 import { Requests } from './requests.ts';
 import { Scheduling } from './scheduling.ts';
@@ -93,11 +85,7 @@ export class Cell {
   readonly #document = new WantedDocument(1);
   readonly #replication: Replication;
   readonly #antiEntropy: AntiEntropy;
-  #name = '';
-  #addrs: string[] = [];
-  #facts = unknownFacts;
-  #load: Load = { cpuPercent: 0, memoryUsedBytes: 0 };
-  #loadMs = Number.NEGATIVE_INFINITY;
+  readonly #machine: Machine;
   #clockOffsetMs = 0;
   #leaving = false;
   #left = false;
@@ -113,6 +101,7 @@ export class Cell {
     this.id = sealer.id;
     this.#sealer = sealer;
     this.#options = options;
+    this.#machine = new Machine(options.loadEveryMs);
     this.#voice = new Voice(sealer);
     const out = { push: (effect: Effect) => void this.#out.push(effect) };
     const self = sealer.id;
@@ -130,7 +119,7 @@ export class Cell {
     this.#supervisor = new Supervisor(out);
     this.#masters = new Masters(self);
     this.#admission = new Admission({
-      ...{ self, sealer, out, name: () => this.#name, wallMs: (now) => now + this.#clockOffsetMs },
+      ...{ self, sealer, out, name: () => this.#machine.name, wallMs: (now) => now + this.#clockOffsetMs },
       log: () => this.#document.trustLog(),
       append: (entry, floor) => this.#replication.note(() => this.#document.addTrust(entry, floor)),
       document: (sv) => (sv === undefined ? this.#document.whole() : (this.#document.missingOf(sv) ?? '')),
@@ -155,18 +144,12 @@ export class Cell {
       },
     });
     this.#news = new AppNews(out);
-    this.#members = new Members({
-      self,
-      membership: this.#membership,
-      admission: this.#admission,
-      document: this.#document,
-    });
-    this.#quorum = new Quorum({
-      ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
-    });
+    const known = { self, membership: this.#membership, admission: this.#admission, document: this.#document };
+    this.#members = new Members(known);
+    this.#quorum = new Quorum(known);
     this.#leases = new Leases(self, out, () => this.#quorum.electorate());
     this.#scheduling = new Scheduling({
-      ...{ self, membership: this.#membership, admission: this.#admission, document: this.#document },
+      ...known,
       ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases, out },
       masters: () => mastersOf(this.#live()),
       isMajority: () => {
@@ -177,9 +160,8 @@ export class Cell {
       wallMs: (now) => now + this.#clockOffsetMs,
     });
     this.#hearing = new Hearing({
-      ...{ self, voice: this.#voice, membership: this.#membership, admission: this.#admission },
-      ...{ antiEntropy: this.#antiEntropy, replication: this.#replication },
-      ...{ document: this.#document, leases: this.#leases },
+      ...{ ...known, voice: this.#voice, antiEntropy: this.#antiEntropy },
+      ...{ replication: this.#replication, leases: this.#leases },
     });
     this.#box = vault.box;
     this.#secrets = new Secrets({
@@ -192,7 +174,7 @@ export class Cell {
       document: () => this.#document,
       write: (edit, request, now) => this.#replication.write(edit, request, now),
       wallMs: (now) => Math.round(now + this.#clockOffsetMs),
-      addrs: () => this.#addrs,
+      addrs: () => [...this.#machine.addrs],
       leave: (gone) => {
         this.#leaving = true;
         this.#left ||= gone;
@@ -235,7 +217,7 @@ export class Cell {
       case 'facts':
         return this.#onFacts(event, now);
       case 'load':
-        return this.#onLoad(event.load, now);
+        return this.#machine.measure(event.load, now);
       case 'units.observed':
         return this.#supervisor.observed(event.driver, event.units, now);
       case 'unit.started':
@@ -338,31 +320,21 @@ export class Cell {
       this.#out.push({ type: 'expel', peer: gone });
     }
     const name = this.#document.cell(this.id).name;
-    if (name !== undefined) this.#name = name;
+    if (name !== undefined) this.#machine.rename(name);
     this.#news.look(this.#document.apps());
   }
 
   // -- what this cell says of itself -------------------------------------------------------------------------------
 
   #onFacts({ name, facts, addrs }: Event & { type: 'facts' }, now: number): void {
-    if (this.#facts.engine !== '' && facts.engine === '') this.#supervisor.engineAway(now);
-    this.#facts = facts;
-    this.#addrs = addrs;
-    this.#name = this.#document.cell(this.id).name ?? name;
-  }
-
-  #onLoad(load: Load, now: number): void {
-    const moved =
-      Math.abs(load.cpuPercent - this.#load.cpuPercent) >= 10 ||
-      Math.abs(load.memoryUsedBytes - this.#load.memoryUsedBytes) >= this.#facts.memoryBytes / 20;
-    if (!moved || now - this.#loadMs < this.#options.loadEveryMs) return;
-    this.#load = load;
-    this.#loadMs = now;
+    if (this.#machine.facts.engine !== '' && facts.engine === '') this.#supervisor.engineAway(now);
+    this.#machine.describe(facts, addrs);
+    this.#machine.rename(this.#document.cell(this.id).name ?? name);
   }
 
   #record(): MemberRecord {
     return {
-      ...{ name: this.#name, addrs: this.#addrs, facts: this.#facts, load: this.#load },
+      ...this.#machine.told(),
       ...{ units: this.#supervisor.statuses(), vetoes: this.#supervisor.vetoes() },
       ...{ master: this.#masters.epoch, left: this.#left, box: this.#box },
       ...(this.#scheduling.orders.length > 0 ? { orders: this.#scheduling.orders } : {}),
@@ -400,7 +372,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#name} ${this.#facts.engine} ${this.#addrs.join()} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#held} ${this.#loadMs} ${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
+    const machine = `${this.#machine.version} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#held} ${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 

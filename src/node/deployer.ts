@@ -1,7 +1,7 @@
 /** From a file to a deploy: read it, build what must be built, and hand the normalised app to the cell. */
 import { existsSync, statSync } from 'node:fs';
 import { OscaError } from '../core/errors.ts';
-import type { AppSpec } from '../core/model.ts';
+import type { AppSpec } from '../core/spec.ts';
 import type { ComposeRequest, ComposeResult } from '../specs/compose.ts';
 import { readCompose } from '../specs/compose.ts';
 import type { BuildSpec } from '../specs/normalise.ts';

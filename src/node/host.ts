@@ -6,8 +6,9 @@
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect, Event, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
-import type { CellId, ClusterView, DriverKind, LogEvent } from '../core/model.ts';
+import type { CellId, ClusterView, LogEvent } from '../core/model.ts';
 import type { DriverChange, Life, RuntimeDriver } from '../core/ports.ts';
+import type { DriverKind } from '../core/spec.ts';
 import type { Cell } from './cell.ts';
 import { sleepCountingClock } from './clock.ts';
 

@@ -1,7 +1,8 @@
 /** Jobs: as the owner of a schedule this cell begins its runs; of what ended here it writes down how. */
 import { limits } from '../core/limits.ts';
-import type { AppState, CellId, Schedule, ServiceSpec } from '../core/model.ts';
+import type { AppState, CellId } from '../core/model.ts';
 import { momentId, runName } from '../core/runs.ts';
+import type { Schedule, ServiceSpec } from '../core/spec.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import { ownerOf } from '../placement/duties.ts';
 import type { HeldUnit } from '../runtime/supervise.ts';

@@ -2,8 +2,9 @@
 import type { Outbox, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import { limits } from '../core/limits.ts';
-import type { AppState, Assignment, CellId, CellsChange, DriverKind, MemberView, Order, Run } from '../core/model.ts';
+import type { AppState, Assignment, CellId, CellsChange, MemberView, Order, Run } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
+import type { DriverKind } from '../core/spec.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';

@@ -2,7 +2,8 @@
  * Secrets and configs: sealed on their way into the document, opened only where a replica needs them. Cells that have a key of the
  * appliance seal it for those that have not, the first by id of those that are there.
  */
-import type { AppSpec, CellId, FileSource, ServiceSpec } from '../core/model.ts';
+import type { CellId } from '../core/model.ts';
+import type { AppSpec, FileSource, ServiceSpec } from '../core/spec.ts';
 import type { Vault } from '../core/vault.ts';
 import type { Blob } from '../crdt/blobs.ts';
 import { idOf } from '../crdt/blobs.ts';

@@ -9,9 +9,10 @@ import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect } from '../core/events.ts';
 import type { Sealer } from '../core/frames.ts';
-import type { CellId, DriverKind } from '../core/model.ts';
+import type { AppState, CellId } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import { Random } from '../core/random.ts';
+import type { DriverKind } from '../core/spec.ts';
 import { Store } from '../crdt/sqlite/store.ts';
 import { createVault } from '../crdt/vault/vault.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
@@ -19,7 +20,7 @@ import { Transport } from '../gossip/libp2p/transport.ts';
 import { applianceId, decodeTicket } from '../gossip/trust.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
-import { LoadMeter, machineFacts } from '../runtime/facts/machine.ts';
+import { gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
 import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
 import { Fuses } from '../runtime/process/fuses.ts';
@@ -137,13 +138,17 @@ async function assemble(
     new ProcessDriver({ files, folder: join(config.dataDir, 'process'), lifeline: config.lifeline }),
   );
   let told = '';
+  let seen: readonly AppState[] = [];
   const tellFacts = async (): Promise<void> => {
     const engine = config.engine === '' ? '' : await dockerDriver.version();
     const addrs = transport?.addrs() ?? [];
-    const text = `${engine} ${addrs.join()}`;
+    const devices = presentDevices(seen);
+    const gpus = gpuCount();
+    const text = `${engine} ${addrs.join()} ${devices.join()} ${gpus}`;
     if (text === told) return;
     told = text;
-    host.give({ type: 'facts', name: config.name, facts: { ...base, engine }, addrs });
+    const more = { ...(devices.length === 0 ? {} : { devices }), ...(gpus === 0 ? {} : { gpus }) };
+    host.give({ type: 'facts', name: config.name, facts: { ...base, ...more, engine }, addrs });
   };
 
   const clock = (): void => host.give({ type: 'clock', offsetMs: Date.now() - performance.now() });
@@ -192,6 +197,14 @@ async function assemble(
   await open();
   for (const driver of drivers.values()) closing.push(await host.attach(driver, tellFacts));
 
+  // A device that a new app names is looked for at once.
+  const offDevices = host.onChange(() => {
+    const { apps } = host.view();
+    if (apps === seen) return;
+    seen = apps;
+    void tellFacts();
+  });
+  closing.push(offDevices);
   const folder = specsFolder(config, store, host, deployer);
   folder.start();
   closing.push(() => folder.stop());

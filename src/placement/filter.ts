@@ -2,7 +2,8 @@
  * Can this cell run this service? Each question answers with a verdict in words, the same words that `osca why`,
  * `osca plan` and the events show.
  */
-import type { CellFacts, CellId, Constraint, ServiceSpec, Verdict } from '../core/model.ts';
+import type { CellFacts, CellId, Verdict } from '../core/model.ts';
+import type { Constraint, ServiceSpec } from '../core/spec.ts';
 
 export interface PlacementCell {
   id: CellId;
@@ -55,7 +56,10 @@ export const weightOf = ({ cpuMilli, memoryBytes }: CellFacts): number =>
 /** Everything that does not pass by itself: architecture, labels, size of the machine, ports of other replicas. */
 export function refusal(service: ServiceSpec, cell: PlacementCell, taken: Taken): string | undefined {
   return (
-    labelRefusal(service.constraints, cell) ?? resourceRefusal(service, cell, taken) ?? portRefusal(service, taken)
+    labelRefusal(service.constraints, cell) ??
+    deviceRefusal(service, cell) ??
+    resourceRefusal(service, cell, taken) ??
+    portRefusal(service, taken)
   );
 }
 
@@ -79,6 +83,17 @@ function labelRefusal(constraints: readonly Constraint[], cell: PlacementCell): 
   }
   return undefined;
 }
+
+function deviceRefusal({ engine, resources: { gpus } }: ServiceSpec, { facts }: PlacementCell): string | undefined {
+  const has = facts.gpus ?? 0;
+  if (gpus !== undefined && has < Math.max(1, gpus)) return `GPUs: needs ${gpus < 0 ? 'one' : gpus}, has ${has}`;
+  const missing = engine?.devices?.find(({ host }) => facts.devices?.includes(host) !== true);
+  return missing === undefined ? undefined : `it has no ${missing.host}`;
+}
+
+/** It can't be everywhere: something about it is asked of each cell. */
+export const isChoosy = ({ constraints, engine, resources }: ServiceSpec): boolean =>
+  constraints.length > 0 || engine?.devices !== undefined || resources.gpus !== undefined;
 
 function constraintValue(key: string, { id, name, facts, labels }: PlacementCell): string | undefined {
   if (key === 'node.id') return id;

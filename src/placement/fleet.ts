@@ -66,6 +66,8 @@ function isAlike(a: PlacementCell, b: PlacementCell): boolean {
     now.os === then.os &&
     now.arch === then.arch &&
     now.cpuMilli === then.cpuMilli &&
-    now.memoryBytes === then.memoryBytes
+    now.memoryBytes === then.memoryBytes &&
+    now.gpus === then.gpus &&
+    now.devices?.join() === then.devices?.join()
   );
 }

@@ -6,7 +6,7 @@
  * fewest of the service, of those to the longest straw. Full is a cell with a tenth more than its fair share by weight: consistent hashing
  * with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA '18) with c = 1.1.
  */
-import type { ServiceSpec } from '../core/model.ts';
+import type { ServiceSpec } from '../core/spec.ts';
 import type { Taken } from './filter.ts';
 import { hostPorts, nothingTaken, reserves } from './filter.ts';
 import type { Fleet } from './fleet.ts';
@@ -97,7 +97,8 @@ export class Layout {
 
   /** The row of the cell for a replica, which it takes; -1 where none fits. */
   choose(keyHash: number, replica: string): number {
-    for (; this.#level <= this.#most; this.#rise()) {
+    const most = Math.min(this.#most, (this.#spec?.maxPerCell ?? Number.POSITIVE_INFINITY) - 1);
+    for (; this.#level <= most; this.#rise()) {
       let row = this.#longest(keyHash);
       if (row < 0 && this.#level >= 0) row = this.#leastOver(keyHash);
       if (row < 0) continue;

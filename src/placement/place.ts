@@ -12,7 +12,7 @@ import { compare, hash32 } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
 import type { PlacementInput, PlacementService } from './filter.ts';
-import { absence, hasData, heldBack, leavingNow, nothingTaken, refusal, verdictOf } from './filter.ts';
+import { absence, hasData, heldBack, isChoosy, leavingNow, nothingTaken, refusal, verdictOf } from './filter.ts';
 import { Fleet } from './fleet.ts';
 import { fullAt, Layout, sharesAt, sharesOf } from './layout.ts';
 import type { Spread, Stray } from './stay.ts';
@@ -122,7 +122,7 @@ export class Placement {
     this.#wants.clear();
     for (const { service, wants } of replicated) {
       const { spec } = service;
-      const isFree = spec.constraints.length === 0;
+      const isFree = !isChoosy(spec);
       layout.open(spec, (row) => isFree || refusal(spec, fleet.cells[row]!, nothingTaken) === undefined);
       for (const want of wants) {
         want.home = layout.choose(want.keyHash, want.replica);
@@ -252,7 +252,7 @@ export class Placement {
     const { cells } = this.#fleet;
     const { spec } = group.service;
     const may = this.#whoMay(group, alsoHeld);
-    const isFree = spec.constraints.length === 0;
+    const isFree = !isChoosy(spec);
     const fitsAt = (row: number): boolean => isFree || refusal(spec, cells[row]!, nothingTaken) === undefined;
     layout.open(spec, (row) => (this.#isOpen[row] === 1 || may(row)) && fitsAt(row));
     for (const { row } of group.wants) if (row >= 0) layout.has(row);
@@ -300,13 +300,18 @@ export class Placement {
   }
 
   /** A global replica has but one cell that could have it. */
-  #judge({ service: { spec, hash }, serviceKey }: Group, want: Want): Verdict[] {
+  #judge({ service: { spec, hash }, serviceKey, wants }: Group, want: Want): Verdict[] {
     const key = `${serviceKey}@${hash}`;
     const { cells } = this.#fleet;
+    const most = spec.maxPerCell ?? Number.POSITIVE_INFINITY;
+    const full = (row: number): string | undefined =>
+      wants.filter((other) => other !== want && other.row === row).length < most
+        ? undefined
+        : `max_replicas_per_node: it has ${most} already`;
     return cells.flatMap((cell, row) => {
       if (spec.mode === 'global' && row !== want.home) return [];
       const reason = absence(spec, key, cell) ?? (cell.leaving ? leavingNow : cell.held ? heldBack : undefined);
-      return [verdictOf(cell, reason ?? refusal(spec, cell, this.#last.takenOn(row)))];
+      return [verdictOf(cell, reason ?? refusal(spec, cell, this.#last.takenOn(row)) ?? full(row))];
     });
   }
 }

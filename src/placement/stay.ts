@@ -6,7 +6,7 @@
  * All cells know the same of what runs as soon as they have the same records. Until then one may start what another keeps, and
  * nothing is stopped before its successor is ready; so a late record costs a start, never a replica.
  */
-import type { ServiceSpec } from '../core/model.ts';
+import type { ServiceSpec } from '../core/spec.ts';
 import { isStateful } from './filter.ts';
 import type { Fleet } from './fleet.ts';
 import type { Layout } from './layout.ts';

@@ -1,5 +1,5 @@
 /** What a service waits for before its replicas start: the state of other services of its app, on whatever cell they run. */
-import type { Dependency, ServiceSpec } from '../core/model.ts';
+import type { Dependency, ServiceSpec } from '../core/spec.ts';
 import type { Told } from './reconcile.ts';
 
 /** A replica of the service that is waited for: the form that it should have, and what is told of it. */

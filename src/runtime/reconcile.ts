@@ -8,7 +8,8 @@
 import type { UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import { compare } from '../core/hash.ts';
-import type { Assignment, CellId, ServiceSpec, UnitState } from '../core/model.ts';
+import type { Assignment, CellId, UnitState } from '../core/model.ts';
+import type { ServiceSpec } from '../core/spec.ts';
 
 /** A unit that exists on this cell. */
 export interface Held {

@@ -4,9 +4,10 @@
  */
 import { unitKey } from '../core/events.ts';
 import { contentHash } from '../core/hash.ts';
-import type { AppState, Assignment, UpdatePolicy, Veto } from '../core/model.ts';
-import { updateDefaults } from '../core/model.ts';
+import type { AppState, Assignment, Veto } from '../core/model.ts';
 import { isRun } from '../core/runs.ts';
+import type { UpdatePolicy } from '../core/spec.ts';
+import { updateDefaults } from '../core/spec.ts';
 import type { Told } from './reconcile.ts';
 
 export interface Rollout {

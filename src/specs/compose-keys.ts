@@ -81,6 +81,21 @@ function mountRows(kind: string, note: string, target: string): KeyRow[] {
   ];
 }
 
+function hookRows(key: string, note: string): KeyRow[] {
+  return [
+    row(`${S}${key}`, 'list', note),
+    row(`${S}${key}[]`, 'object', 'one'),
+    row(`${S}${key}[].command`, 'text|list', 'what runs'),
+    row(`${S}${key}[].command[]`, 'text|number', 'an argument'),
+    row(`${S}${key}[].user`, 'text|int', 'as whom; the container’s'),
+    row(`${S}${key}[].working_dir`, 'text', 'where; the container’s'),
+    row(`${S}${key}[].privileged`, 'flag', 'with everything that the host may do'),
+    row(`${S}${key}[].environment`, 'object|list', 'beside the container’s'),
+    row(`${S}${key}[].environment.*`, 'text|number|flag|null', 'a variable'),
+    row(`${S}${key}[].environment[]`, 'text', 'NAME=value'),
+  ];
+}
+
 /** A text, or a list of them. */
 function textsRows(keys: string, types: string, note: string): KeyRow[] {
   return keys.split(' ').flatMap((key) => [row(`${S}${key}`, types, note), row(`${S}${key}[]`, 'text|number', 'one')]);
@@ -114,7 +129,13 @@ export const composeKeys: readonly KeyRow[] = [
     'secrets',
     'the same, sealed: only cells of the appliance can open them, and only where a replica needs them',
   ),
-  refuse('include', `${later}, and put the services into one file or use extends`),
+  row('include', 'list', 'other files whose services, volumes, configs and secrets belong to the app too'),
+  row('include[]', 'text|object', 'a file, relative to this one'),
+  row('include[].path', 'text|list', 'a file, or several that are merged'),
+  row('include[].path[]', 'text', 'a file'),
+  row('include[].project_directory', 'text', 'to which its paths are relative; its own folder'),
+  row('include[].env_file', 'text|list', 'its variables; .env beside it. Those of the file that includes it go before'),
+  row('include[].env_file[]', 'text', 'a file'),
   refuse('models', 'models are not supported; run the model as a service'),
 
   // what it is
@@ -129,8 +150,25 @@ export const composeKeys: readonly KeyRow[] = [
   ...refuseAll(
     `${S}build.`,
     'the classic builder knows context, dockerfile, args and target; build the image yourself and name it in image',
-    'additional_contexts cache_from cache_to dockerfile_inline entitlements extra_hosts isolation labels network no_cache platforms privileged provenance pull sbom secrets shm_size ssh tags ulimits',
+    'additional_contexts dockerfile_inline entitlements isolation platforms privileged secrets ssh ulimits',
   ),
+  ...labelRows(`${S}build.`, 'labels of the image'),
+  row(`${S}build.network`, 'text', 'network of the steps'),
+  row(`${S}build.extra_hosts`, 'list|object', 'NAME:IP or NAME=IP'),
+  row(`${S}build.extra_hosts[]`, 'text', 'a host'),
+  row(`${S}build.extra_hosts.*`, 'text|list', 'its address'),
+  row(`${S}build.extra_hosts.*[]`, 'text', 'an address'),
+  row(`${S}build.shm_size`, 'bytes|int', 'of /dev/shm in the steps'),
+  row(`${S}build.no_cache`, 'flag', 'each step anew'),
+  row(`${S}build.pull`, 'flag', 'pull the base images, even if they are there'),
+  ...'cache_from cache_to tags'
+    .split(' ')
+    .map((key) =>
+      row(`${S}build.${key}`, 'list', 'ignored: the cache is the engine’s own, the tag ours', 'translated'),
+    ),
+  ...'cache_from cache_to tags'.split(' ').map((key) => row(`${S}build.${key}[]`, 'text', 'one', 'translated')),
+  row(`${S}build.provenance`, 'any', 'ignored: for people who publish images', 'translated'),
+  row(`${S}build.sbom`, 'any', 'ignored: for people who publish images', 'translated'),
   row(`${S}command`, 'text|list|null', 'arguments; text is split as a shell would'),
   row(`${S}command[]`, 'text|number|flag', 'an argument'),
   row(`${S}entrypoint`, 'text|list|null', 'program; text is split as a shell would'),
@@ -279,7 +317,15 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}deploy.resources.reservations`, 'object', 'what must be free on the cell'),
   row(`${S}deploy.resources.reservations.cpus`, 'number|text', 'cores'),
   row(`${S}deploy.resources.reservations.memory`, 'bytes|int', 'memory'),
-  refuse(`${S}deploy.resources.reservations.devices`, later),
+  row(`${S}deploy.resources.reservations.devices`, 'list', 'GPUs that must be on the cell'),
+  row(`${S}deploy.resources.reservations.devices[]`, 'object', 'some of them'),
+  row(`${S}deploy.resources.reservations.devices[].capabilities`, 'list', '[gpu]'),
+  row(`${S}deploy.resources.reservations.devices[].capabilities[]`, 'text', 'gpu, and what the driver knows'),
+  row(`${S}deploy.resources.reservations.devices[].driver`, 'text', 'nvidia', 'translated'),
+  row(`${S}deploy.resources.reservations.devices[].count`, 'int|text', 'how many; all'),
+  row(`${S}deploy.resources.reservations.devices[].device_ids`, 'list', 'as many as it names', 'translated'),
+  row(`${S}deploy.resources.reservations.devices[].device_ids[]`, 'text|int', 'one', 'translated'),
+  refuse(`${S}deploy.resources.reservations.devices[].options`, later),
   refuse(`${S}deploy.resources.reservations.generic_resources`, later),
   row(`${S}deploy.placement`, 'object', 'where'),
   row(`${S}deploy.placement.constraints`, 'list', 'all must hold'),
@@ -288,8 +334,20 @@ export const composeKeys: readonly KeyRow[] = [
     'text',
     'node.labels.X == Y, node.hostname, node.id, node.platform.os, node.platform.arch; also !=',
   ),
-  refuse(`${S}deploy.placement.preferences`, 'replicas spread over cells by themselves; remove the key'),
-  refuse(`${S}deploy.placement.max_replicas_per_node`, 'replicas spread over cells by themselves; remove the key'),
+  row(
+    `${S}deploy.placement.preferences`,
+    'list',
+    'replicas spread over cells, and over zones: osca cell label CELL zone=NAME',
+    'translated',
+  ),
+  row(
+    `${S}deploy.placement.preferences[]`,
+    'object',
+    'ignored but for node.labels.zone, over which they spread anyway',
+    'translated',
+  ),
+  row(`${S}deploy.placement.preferences[].spread`, 'text', 'node.labels.zone', 'translated'),
+  row(`${S}deploy.placement.max_replicas_per_node`, 'int', 'of the service on one cell; 0 for any'),
   row(`${S}deploy.restart_policy`, 'object', 'goes before restart'),
   row(`${S}deploy.restart_policy.condition`, 'text', 'none, on-failure or any'),
   row(`${S}deploy.restart_policy.delay`, 'duration', 'before a restart; without it, longer and longer'),
@@ -365,7 +423,24 @@ export const composeKeys: readonly KeyRow[] = [
   refuse(`${S}links`, 'services reach each other by published ports for now; remove the key'),
   ...mountRows('configs', 'files in memory, read only, at /NAME', '/NAME'),
   ...mountRows('secrets', 'files in memory, read only, at /run/secrets/NAME', '/run/secrets/NAME'),
-  refuse(`${S}pull_policy`, 'an image is pulled where it is missing; remove the key'),
+  row(`${S}pull_policy`, 'text', 'missing (default), always before each new container, never, or build'),
+  ...hookRows('post_start', 'commands in the container after each start; where one fails, it has not started'),
+  ...hookRows('pre_stop', 'commands in the container before it is stopped, within stop_grace_period'),
+  row(`${S}gpus`, 'text|int|list', 'GPUs that must be on the cell: all, a number, or a list'),
+  row(`${S}gpus[]`, 'object', 'some of them'),
+  row(`${S}gpus[].count`, 'int|text', 'how many; all'),
+  row(`${S}gpus[].driver`, 'text', 'nvidia', 'translated'),
+  row(`${S}gpus[].capabilities`, 'list', 'gpu, and what the driver knows', 'translated'),
+  row(`${S}gpus[].capabilities[]`, 'text', 'one', 'translated'),
+  row(`${S}gpus[].device_ids`, 'list', 'as many as it names', 'translated'),
+  row(`${S}gpus[].device_ids[]`, 'text|int', 'one', 'translated'),
+  refuse(`${S}gpus[].options`, later),
+  row(`${S}annotations`, 'object|list', 'labels of the container', 'translated'),
+  row(`${S}annotations.*`, 'text|number|flag|null', 'its value', 'translated'),
+  row(`${S}annotations[]`, 'text', 'NAME=value', 'translated'),
+  row(`${S}attach`, 'flag', 'ignored: osca logs shows what each service wrote', 'translated'),
+  row(`${S}cpu_period`, 'int|text', 'of the kernel’s scheduler, in µs'),
+  row(`${S}cpu_quota`, 'int|text', 'of the kernel’s scheduler, in µs'),
   row(`${S}platform`, 'text', 'OS/ARCH: it runs only on cells of this architecture', 'translated'),
 
   // for the engine alone
@@ -385,7 +460,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}sysctls`, 'object|list', 'kernel settings of the container'),
   row(`${S}sysctls.*`, 'text|number', 'its value'),
   row(`${S}sysctls[]`, 'text', 'NAME=value'),
-  row(`${S}devices`, 'list', 'devices of the cell; say where with deploy.placement.constraints'),
+  row(`${S}devices`, 'list', 'devices of the cell: it runs only where they are'),
   row(`${S}devices[]`, 'text|object', 'HOST[:CONTAINER[:rwm]]'),
   row(`${S}devices[].source`, 'text', 'on the cell'),
   row(`${S}devices[].target`, 'text', 'in the container'),
@@ -413,6 +488,6 @@ export const composeKeys: readonly KeyRow[] = [
   ...refuseAll(
     S,
     later,
-    'annotations attach blkio_config cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime credential_spec external_links gpus isolation label_file mac_address models post_start pre_stop provider use_api_socket volumes_from',
+    'blkio_config cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec external_links isolation label_file mac_address models provider use_api_socket volumes_from',
   ),
 ];

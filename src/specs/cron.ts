@@ -1,6 +1,6 @@
 /** When a schedule's times are. Fields as in crontab(5), with L, W and # and seconds in front if need be (croner). */
 import { Cron } from 'croner';
-import type { Schedule } from '../core/model.ts';
+import type { Schedule } from '../core/spec.ts';
 
 const jobs = new Map<string, Cron>();
 

@@ -1,5 +1,5 @@
 /** What a service asks of its container engine and of nothing else: handed on as it is, after its form was checked. */
-import type { EngineOptions } from '../core/model.ts';
+import type { EngineOptions } from '../core/spec.ts';
 import type { Raw } from './extend.ts';
 import { hostList, isRaw, pairs } from './extend.ts';
 import type { Path } from './source.ts';
@@ -31,6 +31,8 @@ const readers: Record<string, (value: unknown, path: Path, report: Report) => Pa
     memorySwapBytes: String(value) === '-1' ? -1 : bytes(value, path, report),
   }),
   mem_swappiness: (value, path, report) => ({ memorySwappiness: within(value, 0, 100, path, report) }),
+  cpu_period: (value) => ({ cpuPeriod: Number(value) }),
+  cpu_quota: (value) => ({ cpuQuota: Number(value) }),
   cpu_shares: (value) => ({ cpuShares: Number(value) }),
   cpuset: (value) => ({ cpuset: String(value) }),
   cgroup_parent: (value) => ({ cgroupParent: String(value) }),

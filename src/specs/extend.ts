@@ -5,12 +5,12 @@
 import { dirname, resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
-import type { Path, Source } from './source.ts';
+import type { Path, Places } from './source.ts';
 
 export type Raw = Record<string, unknown>;
 
 export interface Loaded {
-  source: Source;
+  source: Places;
   /** The whole file, variables filled in. */
   value: Raw;
   services: Record<string, Raw>;
@@ -37,10 +37,23 @@ export function mergeRaw(base: Raw, over: Raw): Raw {
     else if (key === 'extra_hosts') out[key] = [...hostList(below), ...hostList(value)];
     else if (listed.has(key)) out[key] = [below, value].flat();
     else if (isRaw(below) && isRaw(value)) out[key] = mergeRaw(below, value);
-    else if (Array.isArray(below) && Array.isArray(value)) out[key] = [...below, ...value];
+    else if (Array.isArray(below) && Array.isArray(value)) out[key] = joined(key, below, value);
     else out[key] = value;
   }
   return out;
+}
+
+/** Appended; what is the same thing once more takes the place of what was there. */
+function joined(key: string, below: readonly unknown[], over: readonly unknown[]): unknown[] {
+  const names = new Set(over.map((item) => nameOf(key, item)));
+  return [...below.filter((item) => !names.has(nameOf(key, item))), ...over];
+}
+
+/** Mounts are told apart by where they are in the container. */
+function nameOf(key: string, item: unknown): string {
+  if (key === 'volumes') return isRaw(item) ? String(item.target) : (String(item).split(':')[1] ?? String(item));
+  if (key === 'configs' || key === 'secrets') return String(isRaw(item) ? (item.target ?? item.source) : item);
+  return JSON.stringify(item);
 }
 
 /** A list of names as a mapping of them. */

@@ -5,11 +5,11 @@ import { toBase64 } from '../core/base64.ts';
 import type { SpecProblem } from '../core/errors.ts';
 import { reasonOf } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import type { FileMount, FileSource } from '../core/model.ts';
+import type { FileMount, FileSource } from '../core/spec.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
-import type { Environment } from './interpolate.ts';
-import type { Path, Source } from './source.ts';
+import type { Part } from './project.ts';
+import type { Path } from './source.ts';
 
 type Report = (path: Path, message: string, hint: string) => void;
 
@@ -20,44 +20,39 @@ const roots: Record<FileKind, string> = { configs: '/', secrets: '/run/secrets/'
 
 export const fileName = (kind: FileKind, name: string): string => `#${kind}/${name}`;
 
-export interface FilesContext {
-  source: Source;
-  folder: string;
-  env: Environment;
-  problems: SpecProblem[];
-}
-
-/** What is used of the file's top level, by name; problems where it can't be read. */
-export function fileSources(raw: Raw, used: ReadonlySet<string>, context: FilesContext): Record<string, FileSource> {
+/** What is used of the top level of all parts, by name; problems where it can't be read. */
+export function fileSources(
+  parts: readonly Part[],
+  used: ReadonlySet<string>,
+  problems: SpecProblem[],
+): Record<string, FileSource> {
   const sources: Record<string, FileSource> = {};
   let total = 0;
-  for (const kind of ['configs', 'secrets'] as const) {
-    for (const [name, given] of Object.entries(isRaw(raw[kind]) ? raw[kind] : {})) {
-      const key = fileName(kind, name);
-      if (!used.has(key)) continue;
-      const report = (path: Path, message: string, hint: string): void => {
-        context.problems.push(context.source.problem([kind, name, ...path], message, hint));
-      };
-      const bytes = contentOf(isRaw(given) ? given : {}, context, report);
-      if (bytes === undefined) continue;
-      total += bytes.length;
-      if (bytes.length > limits.fileBytes)
-        report([], `is larger than ${limits.fileBytes / 1_024} KiB`, 'put it into the image, or into a volume');
-      sources[key] = { data: toBase64(bytes), ...(kind === 'secrets' ? { secret: true as const } : {}) };
+  for (const part of parts) {
+    for (const kind of ['configs', 'secrets'] as const) {
+      for (const [name, given] of Object.entries(isRaw(part.value[kind]) ? part.value[kind] : {})) {
+        const key = fileName(kind, name);
+        if (!used.has(key)) continue;
+        const report = (path: Path, message: string, hint: string): void => {
+          problems.push(part.source.problem([kind, name, ...path], message, hint));
+        };
+        const bytes = contentOf(isRaw(given) ? given : {}, part, report);
+        if (bytes === undefined) continue;
+        total += bytes.length;
+        if (bytes.length > limits.fileBytes)
+          report([], `is larger than ${limits.fileBytes / 1_024} KiB`, 'put it into the image, or into a volume');
+        sources[key] = { data: toBase64(bytes), ...(kind === 'secrets' ? { secret: true as const } : {}) };
+      }
     }
   }
-  if (total > limits.filesBytes)
-    context.problems.push(
-      context.source.problem(
-        ['services'],
-        `configs and secrets hold more than ${limits.filesBytes / 1_024} KiB together`,
-        'put large ones into the image, or into a volume',
-      ),
-    );
+  if (total > limits.filesBytes) {
+    const message = `configs and secrets hold more than ${limits.filesBytes / 1_024} KiB together`;
+    problems.push(parts[0]!.source.problem(['services'], message, 'put large ones into the image, or into a volume'));
+  }
   return sources;
 }
 
-function contentOf(given: Raw, { folder, env }: FilesContext, report: Report): Uint8Array | undefined {
+function contentOf(given: Raw, { folder, env }: Part, report: Report): Uint8Array | undefined {
   const ways = ['file', 'content', 'environment'].filter((way) => given[way] !== undefined);
   if (given.external === true || given.external === 'true') {
     report(['external'], 'there is nothing outside the file', 'say file: PATH, content: TEXT or environment: NAME');

@@ -1,5 +1,5 @@
 /** What runs to its end: jobs, schedules, and what has to run before a change. */
-import type { JobPolicy, Schedule, ServiceSpec } from '../core/model.ts';
+import type { JobPolicy, Schedule, ServiceSpec } from '../core/spec.ts';
 import { scheduleFault } from './cron.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';

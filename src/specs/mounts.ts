@@ -1,7 +1,7 @@
 /** Volumes, binds and tmpfs of a service, short form and long. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
-import type { Mount } from '../core/model.ts';
+import type { Mount } from '../core/spec.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { ServiceContext } from './normalise.ts';

@@ -4,27 +4,36 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import type { Constraint, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/model.ts';
+import type { Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/spec.ts';
 import { engineKeys, engineOf } from './engine.ts';
 import type { Raw } from './extend.ts';
-import { isRaw, pairs } from './extend.ts';
+import { hostList, isRaw, pairs } from './extend.ts';
+import { hooksOf } from './hooks.ts';
 import type { Environment } from './interpolate.ts';
 import { jobsOf } from './jobs.ts';
 import { deployOf } from './legacy.ts';
 import { mountsOf } from './mounts.ts';
-import type { Path, Source } from './source.ts';
+import { constraintsOf, gpusOf, mostPerCell, platformOf } from './placement.ts';
+import type { Path, Places } from './source.ts';
 import { policyOf } from './update.ts';
-import { parseBytes, parseConstraint, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
+import { parseBytes, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
 
 export interface BuildSpec {
   context: string;
   dockerfile?: string;
   target?: string;
   args: Record<string, string>;
+  labels?: Record<string, string>;
+  network?: string;
+  /** NAME:IP */
+  extraHosts?: string[];
+  shmBytes?: number;
+  noCache?: boolean;
+  pull?: boolean;
 }
 
 export interface ServiceContext {
-  source: Source;
+  source: Places;
   app: string;
   service: string;
   folder: string;
@@ -64,12 +73,15 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
     ports: portsOf(service, report),
     mounts,
     ...(strict ? { strict } : {}),
-    labels: strings({ ...pairs(service.labels), ...pairs(deploy.labels) }),
+    labels: strings({ ...pairs(service.annotations), ...pairs(service.labels), ...pairs(deploy.labels) }),
     restart: jobs.job === undefined ? restartOf(service, deploy, report) : delayOf(deploy),
     stopGraceMs: ms(service.stop_grace_period) ?? grace,
     ...jobs,
+    ...mostPerCell(raw(deploy.placement), report),
+    ...hooksOf(service, report),
+    ...pullOf(service, report),
     replicas,
-    resources: resourcesOf(raw(deploy.resources), report),
+    resources: resourcesOf(service, raw(deploy.resources), report),
     constraints: [...constraintsOf(raw(deploy.placement), report), ...platformOf(service, report)],
     ...given<ServiceSpec>({
       image: typeof service.image === 'string' && service.image !== '' ? service.image : undefined,
@@ -101,7 +113,18 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
   if (driver === 'process') {
     if (service.image !== undefined || service.build !== undefined)
       report([], 'a process has no image', 'remove image and build, or x-osca.driver');
-    const images = ['user', 'read_only', 'cap_add', 'cap_drop', 'volumes', 'tmpfs', 'ulimits', 'init', 'platform'];
+    const images = [
+      'user',
+      'read_only',
+      'cap_add',
+      'cap_drop',
+      'volumes',
+      'tmpfs',
+      'ulimits',
+      'init',
+      'platform',
+      'gpus',
+    ];
     for (const key of [...images, ...engineKeys]) {
       if (service[key] !== undefined)
         report(
@@ -144,6 +167,12 @@ function buildOf(service: Raw, { folder }: ServiceContext): BuildSpec | undefine
     context: resolve(folder, String(build.context ?? '.')),
     args: strings(pairs(build.args)),
     ...given<BuildSpec>({
+      labels: build.labels === undefined ? undefined : strings(pairs(build.labels)),
+      network: build.network === undefined ? undefined : String(build.network),
+      extraHosts: build.extra_hosts === undefined ? undefined : hostList(build.extra_hosts),
+      shmBytes: build.shm_size === undefined ? undefined : parseBytes(build.shm_size as string | number),
+      noCache: build.no_cache === undefined ? undefined : flag(build.no_cache),
+      pull: build.pull === undefined ? undefined : flag(build.pull),
       dockerfile: build.dockerfile === undefined ? undefined : String(build.dockerfile),
       target: build.target === undefined ? undefined : String(build.target),
     }),
@@ -252,6 +281,15 @@ function restartOf(service: Raw, deploy: Raw, report: Report): RestartPolicy {
   return { condition: 'any' };
 }
 
+/** if_not_present is missing; an image that is built here is never pulled. */
+function pullOf({ pull_policy: policy }: Raw, report: Report): Pick<ServiceSpec, 'pull'> {
+  const text = String(policy ?? 'missing');
+  if (text === 'always' || text === 'never') return { pull: text };
+  if (!['missing', 'if_not_present', 'build'].includes(text))
+    report(['pull_policy'], `'${text}' is no policy`, 'use always, missing, never or build');
+  return {};
+}
+
 /** A run is tried again as its job says (core/runs.ts); of the policy only the pause between is left. */
 function delayOf(deploy: Raw): RestartPolicy {
   const delayMs = ms(raw(deploy.restart_policy).delay);
@@ -277,7 +315,7 @@ function healthcheckOf(check: Raw, report: Report): Healthcheck | undefined {
   };
 }
 
-function resourcesOf(resources: Raw, report: Report): Resources {
+function resourcesOf(service: Raw, resources: Raw, report: Report): Resources {
   const cpus = (kind: string): number | undefined => {
     const value = raw(resources[kind]).cpus;
     if (value === undefined) return undefined;
@@ -298,31 +336,8 @@ function resourcesOf(resources: Raw, report: Report): Resources {
       limitPids: pids === undefined ? undefined : Number(pids),
     },
     ...{ reserveCpuMilli: cpus('reservations'), reserveMemoryBytes: memory('reservations') },
+    gpus: gpusOf(service, raw(resources.reservations), report),
   });
-}
-
-function constraintsOf(placement: Raw, report: Report): Constraint[] {
-  return texts(placement.constraints).flatMap((text, i) => {
-    const constraint = parseConstraint(text);
-    if (constraint === undefined) {
-      report(
-        ['deploy', 'placement', 'constraints', i],
-        `'${text}' is no constraint`,
-        'write node.labels.NAME == VALUE; node.hostname, node.id, node.platform.os and node.platform.arch work too; label a cell with osca cell label',
-      );
-    }
-    return constraint === undefined ? [] : [constraint];
-  });
-}
-
-/** Images of another architecture don't start: a cell that has it is looked for. */
-function platformOf({ platform }: Raw, report: Report): Constraint[] {
-  if (platform === undefined) return [];
-  const [os, arch] = String(platform).split('/');
-  const known = { amd64: 'amd64', x86_64: 'amd64', arm64: 'arm64', aarch64: 'arm64' }[arch ?? ''];
-  if (os !== 'linux' || known === undefined)
-    report(['platform'], `no cell is ever '${String(platform)}'`, 'use linux/amd64 or linux/arm64');
-  return [{ key: 'node.platform.arch', op: '==', value: known ?? '' }];
 }
 
 function ulimitsOf(ulimits: Raw): Record<string, { soft: number; hard: number }> {

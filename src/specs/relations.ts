@@ -1,5 +1,5 @@
 /** What services of a file have to do with each other: who waits for whom, and on which network they are. */
-import type { Dependency } from '../core/model.ts';
+import type { Dependency } from '../core/spec.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Path } from './source.ts';

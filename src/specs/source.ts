@@ -7,7 +7,14 @@ import { limits } from '../core/limits.ts';
 
 export type Path = (string | number)[];
 
-export class Source {
+/** Where things stand in one file, or in several that were merged. */
+export interface Places {
+  readonly file: string;
+  has(path: Path): boolean;
+  problem(path: Path, message: string, hint?: string): SpecProblem;
+}
+
+export class Source implements Places {
   readonly file: string;
   readonly value: unknown;
   readonly #document: Document;
@@ -57,6 +64,10 @@ export class Source {
       return { line, column: col };
     }
     return { line: 1, column: 1 };
+  }
+
+  has(path: Path): boolean {
+    return path.length > 0 && this.#offset(path) !== undefined;
   }
 
   #offset(path: Path): number | undefined {

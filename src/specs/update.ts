@@ -1,5 +1,5 @@
 /** deploy.update_config and deploy.rollback_config: how a change goes through a service. */
-import type { UpdatePolicy } from '../core/model.ts';
+import type { UpdatePolicy } from '../core/spec.ts';
 import type { Raw } from './extend.ts';
 import type { Path } from './source.ts';
 import { parseDuration } from './values.ts';

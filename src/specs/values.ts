@@ -1,5 +1,5 @@
 /** The small notations of Compose: durations, sizes, command lines, ports. Each answers undefined for what is none. */
-import type { Constraint, Port } from '../core/model.ts';
+import type { Constraint, Port } from '../core/spec.ts';
 
 const durationUnits: Record<string, number> = { us: 0.001, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 

@@ -1,11 +1,11 @@
 /** What every runtime driver must do; run against each real one. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { UnitSpec } from '../../src/core/events.ts';
-import type { ServiceSpec } from '../../src/core/model.ts';
 import type { DriverChange, LogLine, RuntimeDriver } from '../../src/core/ports.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import { UnitFiles } from '../../src/runtime/files/files.ts';
 import { Fuses } from '../../src/runtime/process/fuses.ts';
 import { simService } from '../sim/makers.ts';
@@ -139,6 +139,27 @@ export function driverSuite(name: string, given: DriverCase): void {
       await expect(start(locked)).rejects.toMatchObject({
         ...{ code: 'start-failed', message: expect.stringContaining('has not come to this cell yet') },
       });
+    });
+
+    it('runs hooks after its start and before its end, and does not start where one fails', async () => {
+      const path = join(mkdtempSync(join(tmpdir(), 'osca-hooks-')), 'log');
+      const mounts = [{ kind: 'bind' as const, source: dirname(path), target: dirname(path) }];
+      const bind = given.service.driver === 'process' ? {} : { mounts };
+      const told = (words: string) => [
+        { command: ['sh', '-c', `echo "${words} $WHO" >> ${path}`], environment: { WHO: 'me' } },
+      ];
+      const line = `echo begun; while :; do sleep 0.1; done`;
+      const hooks = { postStart: told('after'), preStop: told('before') };
+      const { handle } = await start(unit('m/web/1', line, { ...bind, ...hooks }));
+      expect(readFileSync(path, 'utf8')).toBe('after me\n');
+      // Also by a daemon that has not started it.
+      await given.again().stop(handle, 1_000);
+      expect(readFileSync(path, 'utf8')).toBe('after me\nbefore me\n');
+      const failing = unit('n/web/1', line, { postStart: [{ command: ['sh', '-c', 'echo no luck; exit 3'] }] });
+      await expect(start(failing)).rejects.toMatchObject({
+        ...{ code: 'start-failed', message: expect.stringMatching(/post_start: .* exit code 3: no luck/) },
+      });
+      expect((await given.driver().list()).filter(({ replica }) => replica === 'n/web/1')).toEqual([]);
     });
 
     it('publishes a free port where none is asked for', async () => {

@@ -39,7 +39,7 @@ describe('without a daemon', () => {
   });
 
   it('shows help with examples, and refuses what is no command with code 2', async () => {
-    expect((await run(['deploy', '--help'])).stdout).toContain('Example:');
+    expect((await run(['deploy', '--help'])).stdout).toContain('Example');
     expect((await run(['--help'])).stdout).toContain('Exit codes:');
     expect((await run(['deplyo'])).code).toBe(2);
     for (const shell of ['bash', 'zsh', 'fish']) expect((await run(['completion', shell])).stdout).toContain('deploy');

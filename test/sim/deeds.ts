@@ -2,8 +2,9 @@
  * What people do and what goes wrong in a random life, each a small deed with a name. A fault is off in a life unless its
  * seed drew it (swarm testing, Groce et al., ISSTA '12: a run without a fault finds what that fault hides).
  */
-import type { ServiceSpec } from '../../src/core/model.ts';
+
 import type { Random } from '../../src/core/random.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import { simService } from './makers.ts';
 import type { World } from './world.ts';
 

@@ -1,6 +1,7 @@
 /** Jobs in World: each replica of one ends once, each time of a schedule runs once, and a change waits for its hook. */
 import { describe, expect, it } from 'vitest';
-import type { Run, ServiceSpec } from '../../src/core/model.ts';
+import type { Run } from '../../src/core/model.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import { appliance, simService } from './makers.ts';
 import type { World } from './world.ts';
 

@@ -1,5 +1,5 @@
 /** Appliances ready to be tried, and what is asked of them. */
-import type { ServiceSpec } from '../../src/core/model.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import { WantedDocument } from '../../src/crdt/document.ts';
 import { applianceId, redeem, signLink } from '../../src/gossip/trust.ts';
 import type { SimHost } from './host.ts';

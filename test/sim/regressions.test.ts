@@ -5,7 +5,7 @@ import { toBase64 } from '../../src/core/base64.ts';
 import type { Effect, Event, Request } from '../../src/core/events.ts';
 import type { Frame, Link } from '../../src/core/frames.ts';
 import { encodeFrame } from '../../src/core/frames.ts';
-import type { ServiceSpec } from '../../src/core/model.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import { trustKey } from '../../src/crdt/document.ts';
 import { applianceId, decodeTicket, redeem, signLink } from '../../src/gossip/trust.ts';
 import { simSealer } from './host.ts';

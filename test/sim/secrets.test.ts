@@ -1,6 +1,6 @@
 /** Secrets in World: whoever is a member can open them, nobody else, and keys come to newcomers by themselves. */
 import { describe, expect, it } from 'vitest';
-import type { ServiceSpec } from '../../src/core/model.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import { appliance, simService } from './makers.ts';
 import type { World } from './world.ts';
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SpecProblem } from '../../src/core/errors.ts';
 import { SpecError } from '../../src/core/errors.ts';
-import type { ServiceSpec } from '../../src/core/model.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
 import type { ComposeResult } from '../../src/specs/compose.ts';
 import { readCompose } from '../../src/specs/compose.ts';
 
@@ -201,6 +201,98 @@ services:
     expect(app.services[0]).toMatchObject({ command: ['b'], environment: { A: '1', B: '2' } });
     expect(app.services[0]!.mounts[0]!.source).toBe(join(folder, 'shop/common/data'));
     expect(app.services[0]!.ports.map(({ target }) => target)).toEqual([80, 81]);
+  });
+});
+
+describe('where and how a service runs', () => {
+  it('on machines that have what it needs, some on each', () => {
+    const text = `    gpus: 2
+    pull_policy: always
+    annotations: {a: b}
+    deploy:
+      placement: {max_replicas_per_node: 2, preferences: [{spread: node.labels.zone}]}
+      resources: {reservations: {devices: [{capabilities: [gpu], count: 1}]}}
+`;
+    expect(service(text)).toMatchObject({ maxPerCell: 2, pull: 'always', labels: { a: 'b' }, resources: { gpus: 3 } });
+    expect(service('    gpus: all').resources.gpus).toBe(-1);
+    expect(service('    deploy: {placement: {max_replicas_per_node: 0}}').maxPerCell).toBeUndefined();
+  });
+
+  it('with hooks', () => {
+    const web = service(
+      '    post_start: [{command: ./warm-up now, user: root}]\n    pre_stop: [{command: [drain], environment: [A=1]}]',
+    );
+    expect(web.postStart).toEqual([{ command: ['./warm-up', 'now'], user: 'root' }]);
+    expect(web.preStop).toEqual([{ command: ['drain'], environment: { A: '1' } }]);
+  });
+
+  it.each([
+    ['    pull_policy: weekly', 'services.web.pull_policy'],
+    ['    post_start: [{user: root}]', 'services.web.post_start[0]'],
+    [
+      '    deploy: {resources: {reservations: {devices: [{capabilities: [tpu]}]}}}',
+      'services.web.deploy.resources.reservations.devices[0]',
+    ],
+    ['    gpus: many', 'services.web.gpus[0].count'],
+    ['    deploy: {placement: {max_replicas_per_node: -1}}', 'services.web.deploy.placement.max_replicas_per_node'],
+  ])('refuses %s', (text, key) => {
+    expect(problems(() => service(text))[0]!.key).toBe(key);
+  });
+});
+
+describe('several files', () => {
+  const names = (result: ComposeResult): string[] => result.app.services.map(({ name }) => name);
+
+  it('are merged, the later over the earlier, each complaint with its own place', () => {
+    const file = put(
+      'shop/compose.yaml',
+      'services:\n  web:\n    image: a\n    ports: ["80"]\n    volumes: ["one:/data"]\n    environment: {A: "1", B: "2"}\nvolumes: {one: {}, two: {}}',
+    );
+    const over = put(
+      'other/prod.yaml',
+      'services:\n  web:\n    image: b\n    ports: ["81"]\n    volumes: ["two:/data"]\n    environment: [B=3]\n  job: {image: c, env_file: [vars.env]}',
+    );
+    put('shop/vars.env', 'C=4');
+    const { services } = readCompose({ file, over: [over], env: {}, profiles: [] }).app;
+    const web = services.find(({ name }) => name === 'web')!;
+    expect(web).toMatchObject({ image: 'b', environment: { A: '1', B: '3' } });
+    expect(web.ports.map(({ target }) => target)).toEqual([80, 81]);
+    expect(web.mounts).toMatchObject([{ source: 'shop_two', target: '/data' }]);
+    // Paths are relative to the first file.
+    expect(services.find(({ name }) => name === 'job')!.environment).toEqual({ C: '4' });
+    const wrong = put('other/wrong.yaml', '\n\nservices: {web: {image: b, deploy: {mode: many}}}');
+    expect(problems(() => readCompose({ file, over: [wrong], env: {}, profiles: [] }))).toMatchObject([
+      { file: wrong, line: 3, key: 'services.web.deploy.mode' },
+    ]);
+  });
+
+  it('are included, each with its own folder and variables', () => {
+    put(
+      'shop/db/compose.yaml',
+      'services:\n  db: {image: "pg:${TAG}", secrets: [pw], volumes: [data:/data]}\nvolumes: {data: {}}\nsecrets: {pw: {file: pw}}',
+    );
+    put('shop/db/.env', 'TAG=17');
+    put('shop/db/pw', 'sesame');
+    put('shop/mail/a.yaml', 'services: {mail: {image: a}}');
+    put('shop/mail/b.yaml', 'services: {mail: {command: b}}');
+    const result = read(
+      'include: [db/compose.yaml, {path: [mail/a.yaml, mail/b.yaml]}]\nservices: {web: {image: web, depends_on: [db]}}',
+    );
+    expect(names(result)).toEqual(['web', 'db', 'mail']);
+    expect(result.app.services[1]).toMatchObject({ image: 'pg:17', mounts: [{ source: 'shop_data' }] });
+    expect(Object.keys(result.files)).toEqual(['#secrets/pw']);
+    expect(
+      read('include: [db/compose.yaml]\nservices: {web: {image: web}}', { TAG: '18' }).app.services[1]!.image,
+    ).toBe('pg:18');
+  });
+
+  it('are refused where they go in a circle, differ, or are not there', () => {
+    put('shop/circle.yaml', 'include: [compose.yaml]\nservices: {a: {image: a}}');
+    expect(problems(() => read('include: [circle.yaml]'))[0]!.message).toContain('includes itself');
+    expect(problems(() => read('include: [none.yaml]'))).toMatchObject([{ key: 'include[0]', line: 1 }]);
+    put('shop/same.yaml', 'services: {web: {image: b}}');
+    const [problem] = problems(() => read('include: [same.yaml]\nservices: {web: {image: a}}'));
+    expect(problem).toMatchObject({ key: 'services.web', message: expect.stringContaining('differs') });
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Dependency, UnitState } from '../../src/core/model.ts';
+import type { UnitState } from '../../src/core/model.ts';
+import type { Dependency } from '../../src/core/spec.ts';
 import { waitsFor } from '../../src/runtime/depends.ts';
 import type { Told } from '../../src/runtime/reconcile.ts';
 import { simService } from '../sim/makers.ts';

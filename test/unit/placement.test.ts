@@ -155,6 +155,52 @@ function runs(list: readonly PlacementCell[], placed: ReadonlyMap<string, string
 const movedFrom = (before: ReadonlyMap<string, string | undefined>, after: ReadonlyMap<string, string | undefined>) =>
   [...after].filter(([replica, home]) => before.get(replica) !== home).length;
 
+describe('what some cells have and others have not', () => {
+  const with_ = (id: string, facts: Partial<PlacementCell['facts']>): PlacementCell => {
+    const plain = cell(id);
+    return { ...plain, facts: { ...plain.facts, ...facts } };
+  };
+
+  it('devices: a service runs only where they are, and says what is missing', () => {
+    const stick = { engine: { devices: [{ host: '/dev/ttyUSB0', inside: '/dev/ttyUSB0', permissions: 'rwm' }] } };
+    const list = [cell('a'), with_('b', { devices: ['/dev/ttyUSB0'] })];
+    const zigbee = simService('zigbee', 1, stick);
+    expect([...where(input(list, [zigbee])).values()]).toEqual(['b']);
+    const [lost] = place(input([cell('a')], [zigbee]));
+    expect(lost!.verdicts.map(({ reason }) => reason)).toEqual(['it has no /dev/ttyUSB0']);
+  });
+
+  it('GPUs', () => {
+    const list = [cell('a'), with_('b', { gpus: 1 }), with_('c', { gpus: 2 })];
+    expect([...where(input(list, [simService('llm', 1, { resources: { gpus: 2 } })])).values()]).toEqual(['c']);
+    const any = simService('llm', 4, { resources: { gpus: -1 } });
+    expect(new Set(where(input(list, [any])).values())).toEqual(new Set(['b', 'c']));
+    const [none] = place(input([cell('a')], [any]));
+    expect(none!.verdicts[0]!.reason).toBe('GPUs: needs one, has 0');
+  });
+
+  it('at most so many of a service on each', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 0, max: 12 }),
+        (size, most, count) => {
+          const placed = place(input(cells(size), [simService('web', count, { maxPerCell: most })]));
+          const on = Map.groupBy(
+            placed.filter((one) => one.cell !== undefined),
+            (one) => one.cell,
+          );
+          for (const [, replicas] of on) expect(replicas.length).toBeLessThanOrEqual(most);
+          expect(placed.filter((one) => one.cell !== undefined)).toHaveLength(Math.min(count, size * most));
+          for (const one of placed.filter(({ cell }) => cell === undefined))
+            expect(one.verdicts[0]!.reason).toBe(`max_replicas_per_node: it has ${most} already`);
+        },
+      ),
+    );
+  });
+});
+
 describe('when the list of cells changes', () => {
   const services = Array.from({ length: 40 }, (_, i) => simService(`s${i}`, 5));
 

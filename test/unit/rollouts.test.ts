@@ -1,6 +1,7 @@
 /** A change of a service: who goes next, what counts as failed, and how it ends. */
 import { describe, expect, it } from 'vitest';
-import type { AppState, Assignment, Revision, UnitState, UpdatePolicy, Veto } from '../../src/core/model.ts';
+import type { AppState, Assignment, Revision, UnitState, Veto } from '../../src/core/model.ts';
+import type { UpdatePolicy } from '../../src/core/spec.ts';
 import type { Verdict } from '../../src/runtime/progress.ts';
 import { Progress } from '../../src/runtime/progress.ts';
 import type { Told } from '../../src/runtime/reconcile.ts';

@@ -8,23 +8,26 @@ import { tellSteps } from '../steps.ts';
 
 export function addDeployCommand(osca: Command): void {
   osca
-    .command('deploy <file>')
-    .description('run what a Compose file describes, and wait until it runs')
+    .command('deploy <file...>')
+    .description('run what a Compose file describes, and wait until it runs; further files are merged over it')
     .option('--name <app>', 'name of the app, before name: of the file')
     .option('--profile <name>', 'also run services of this profile', collect, [] as string[])
     .option('--json', 'print JSON')
     .option('--detach', 'return as soon as it is accepted')
     .option('--timeout <time>', 'give up waiting after this long', '5m')
     .option('--ack <n>', 'other cells that must have it on disk', '1')
-    .addHelpText('after', '\nExample:\n  osca deploy examples/hello/compose.yaml')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  osca deploy examples/hello/compose.yaml\n  osca deploy compose.yaml compose.production.yaml',
+    )
     .action(
       async (
-        file: string,
+        files: string[],
         options: FileOptions & { detach?: boolean; timeout: string; ack: string },
         command: Command,
       ) => {
         const body = {
-          ...bodyOf(file, options),
+          ...bodyOf(files, options),
           detach: options.detach ?? false,
           timeoutMs: duration(options.timeout),
           acks: wholeNumber(options.ack),

@@ -9,7 +9,7 @@ import { clientOf, show } from '../shared.ts';
 
 export function addPlanCommand(osca: Command): void {
   osca
-    .command('plan [file]')
+    .command('plan [files...]')
     .description('show what would change; exits 0 for nothing, 1 for changes, 2 for an error')
     .option('--name <app>', 'name of the app, before name: of the file')
     .option('--profile <name>', 'also run services of this profile', collect, [] as string[])
@@ -20,10 +20,10 @@ export function addPlanCommand(osca: Command): void {
       'after',
       '\nExamples:\n  osca plan compose.yaml\n  osca plan --remove-cell pi-3\n  osca plan --add-cell 4,8g',
     )
-    .action(async (file: string | undefined, options: PlanOptions, command: Command) => {
+    .action(async (files: string[], options: PlanOptions, command: Command) => {
       try {
         const isMoves = options.removeCell !== undefined || options.addCell !== undefined;
-        process.exitCode = await (isMoves ? planMoves(options, command) : planFile(file, options, command));
+        process.exitCode = await (isMoves ? planMoves(options, command) : planFile(files, options, command));
       } catch (error) {
         // 1 means changes: whatever goes wrong here is a 2.
         const known = error instanceof OscaError;
@@ -37,10 +37,10 @@ interface PlanOptions extends FileOptions {
   addCell?: string | true;
 }
 
-async function planFile(file: string | undefined, options: FileOptions, command: Command): Promise<number> {
-  if (file === undefined)
+async function planFile(files: string[], options: FileOptions, command: Command): Promise<number> {
+  if (files.length === 0)
     throw new OscaError('bad-request', 'no file was given', 'osca plan FILE, or --remove-cell CELL, or --add-cell');
-  const plan = await clientOf(command).call<Plan>('POST', '/v1/plan', bodyOf(file, options));
+  const plan = await clientOf(command).call<Plan>('POST', '/v1/plan', bodyOf(files, options));
   show(command, plan, () => planText(plan));
   return plan.changes ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 /** A unit in the words of the Engine API (v1.41), which Docker and Podman both speak. */
 import type { ContainerCreateOptions, MountSettings } from 'dockerode';
 import type { UnitSpec } from '../../core/events.ts';
-import type { EngineOptions, Mount, Port, ServiceSpec } from '../../core/model.ts';
+import type { EngineOptions, Mount, Port, ServiceSpec } from '../../core/spec.ts';
 import type { PlacedFile } from '../files/files.ts';
 
 export const labelKeys = {
@@ -11,6 +11,8 @@ export const labelKeys = {
   hash: 'io.osca.hash',
   app: 'io.osca.app',
   service: 'io.osca.service',
+  /** What to run in it before it is stopped, also by a daemon that does not know its spec any more. */
+  preStop: 'io.osca.pre-stop',
 } as const;
 
 export interface Owner {
@@ -39,6 +41,7 @@ export function createOptions(unit: UnitSpec, owner: Owner, { files, environment
     [labelKeys.hash]: unit.hash,
     [labelKeys.app]: unit.app,
     [labelKeys.service]: service.name,
+    ...(service.preStop === undefined ? {} : { [labelKeys.preStop]: JSON.stringify(service.preStop) }),
   };
   return {
     name: containerName(unit, owner),
@@ -91,6 +94,9 @@ function hostConfig(
     ...(resources.limitMemoryBytes === undefined ? {} : { Memory: resources.limitMemoryBytes }),
     ...(resources.reserveMemoryBytes === undefined ? {} : { MemoryReservation: resources.reserveMemoryBytes }),
     ...(resources.limitPids === undefined ? {} : { PidsLimit: resources.limitPids }),
+    ...(resources.gpus === undefined
+      ? {}
+      : { DeviceRequests: [{ Driver: 'nvidia', Count: resources.gpus, Capabilities: [['gpu']] }] }),
     ...engineConfig(service.engine ?? {}),
   };
 }
@@ -118,6 +124,8 @@ function engineConfig(engine: EngineOptions): NonNullable<ContainerCreateOptions
     OomKillDisable: engine.oomKillDisable,
     MemorySwap: engine.memorySwapBytes,
     MemorySwappiness: engine.memorySwappiness,
+    CpuPeriod: engine.cpuPeriod,
+    CpuQuota: engine.cpuQuota,
     CpuShares: engine.cpuShares,
     CpusetCpus: engine.cpuset,
     CgroupParent: engine.cgroupParent,

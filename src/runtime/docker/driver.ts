@@ -13,8 +13,10 @@ import { unitKey } from '../../core/events.ts';
 import { holdBack } from '../../core/exec-frames.ts';
 import type { CellId } from '../../core/model.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
+import type { ContainerHook } from '../../core/spec.ts';
 import { firstMoment } from '../facts/moment.ts';
 import type { UnitFiles } from '../files/files.ts';
+import { hookFailed, runHooks, timed } from '../hooks/hooks.ts';
 import type { Owner } from './container.ts';
 import { containerName, createOptions, labelKeys, portKey } from './container.ts';
 import { pullImage } from './images.ts';
@@ -90,6 +92,12 @@ export class DockerDriver implements RuntimeDriver {
     }
     const { replica, hash, service } = unit;
     const startedAtMs = Date.now();
+    try {
+      await runHooks(this, container.id, service.postStart);
+    } catch (error) {
+      await this.stop(container.id, 0);
+      throw hookFailed(unit, error);
+    }
     await firstMoment();
     // Asked rather than heard: the engine's word of an exit may come late.
     const observed = { replica, hash, handle: container.id, startedAtMs, driver: 'docker' as const };
@@ -106,20 +114,32 @@ export class DockerDriver implements RuntimeDriver {
     const { files } = this.#deps;
     const inside = { files: files.place(unitKey(unit.replica, unit.hash), unit), environment: files.environment(unit) };
     const options = createOptions(unit, this.#deps.owner(), inside);
+    if (unit.service.pull === 'always' && unit.service.builtOn === undefined && !(await this.#stands(unit)))
+      await this.#bring(unit, progress);
     try {
       return await this.#docker.createContainer(options);
     } catch (error) {
       const { statusCode } = error as { statusCode?: number };
-      if (statusCode === 409) {
+      // Podman 4 answers 500 where it means 409.
+      if (statusCode === 409 || reasonOf(error).includes('that name is already in use')) {
         const info = await wrap(() => this.#docker.getContainer(containerName(unit, this.#deps.owner())).inspect());
         return this.#docker.getContainer(info.Id);
       }
-      if (statusCode !== 404 || unit.service.image === undefined) throw startError(unit, error);
+      if (statusCode !== 404 || unit.service.image === undefined || unit.service.pull === 'never')
+        throw startError(unit, error);
       await this.#bring(unit, progress);
       return await this.#docker.createContainer(options).catch((again: unknown) => {
         throw startError(unit, again);
       });
     }
+  }
+
+  async #stands(unit: UnitSpec): Promise<boolean> {
+    const container = this.#docker.getContainer(containerName(unit, this.#deps.owner()));
+    return await container.inspect().then(
+      () => true,
+      () => false,
+    );
   }
 
   async #bring(unit: UnitSpec, progress: (text: string) => void): Promise<void> {
@@ -135,6 +155,7 @@ export class DockerDriver implements RuntimeDriver {
 
   async stop(handle: string, graceMs: number, keep = false): Promise<void> {
     const container = this.#docker.getContainer(handle);
+    graceMs -= await this.#runPreStop(container, graceMs);
     try {
       await container.stop({ t: Math.ceil(graceMs / 1_000) });
     } catch (error) {
@@ -153,6 +174,14 @@ export class DockerDriver implements RuntimeDriver {
     if (replica !== undefined && hash !== undefined) this.#deps.files.remove(unitKey(replica, hash));
   }
 
+  /** What its label says is to run first; how long that took. A hook that fails keeps nothing from ending. */
+  async #runPreStop(container: Docker.Container, withinMs: number): Promise<number> {
+    const info = withinMs > 0 ? await container.inspect().catch(() => undefined) : undefined;
+    const label = info?.State.Running === true ? info.Config.Labels[labelKeys.preStop] : undefined;
+    if (label === undefined) return 0;
+    return await timed(withinMs, runHooks(this, container.id, JSON.parse(label) as ContainerHook[]));
+  }
+
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
     return readLogs(this.#docker.getContainer(handle), query);
   }
@@ -162,6 +191,10 @@ export class DockerDriver implements RuntimeDriver {
     const exec = await wrap(() =>
       this.#docker.getContainer(handle).exec({
         ...{ Cmd: argv, Tty: tty, AttachStdin: stdin, AttachStdout: true, AttachStderr: true },
+        ...(query.user === undefined ? {} : { User: query.user }),
+        ...(query.workingDir === undefined ? {} : { WorkingDir: query.workingDir }),
+        ...(query.privileged === true ? { Privileged: true } : {}),
+        Env: Object.entries(query.environment ?? {}).map(([name, value]) => `${name}=${value}`),
       }),
     );
     const stream = await wrap(() => exec.start({ hijack: true, stdin, Tty: tty }));

@@ -17,6 +17,12 @@ export interface BuildRequest {
   dockerfile?: string;
   target?: string;
   args: Record<string, string>;
+  labels?: Record<string, string>;
+  network?: string;
+  extraHosts?: string[];
+  shmBytes?: number;
+  noCache?: boolean;
+  pull?: boolean;
   tag: string;
 }
 
@@ -72,7 +78,7 @@ export async function buildImage(
   request: BuildRequest,
   progress: (text: string) => void,
 ): Promise<string> {
-  const { context, dockerfile, target, args, tag } = request;
+  const { context, dockerfile, target, args, tag, labels, network, extraHosts, shmBytes, noCache, pull } = request;
   const tail: string[] = [];
   try {
     const stream = await docker.buildImage(
@@ -81,6 +87,12 @@ export async function buildImage(
         ...{ t: tag, buildargs: args, rm: true, forcerm: true },
         ...(dockerfile === undefined ? {} : { dockerfile }),
         ...(target === undefined ? {} : { target }),
+        ...(labels === undefined ? {} : { labels }),
+        ...(network === undefined ? {} : { networkmode: network }),
+        ...(extraHosts === undefined ? {} : { extrahosts: extraHosts.join(',') }),
+        ...(shmBytes === undefined ? {} : { shmsize: shmBytes }),
+        ...(noCache === true ? { nocache: true } : {}),
+        ...(pull === true ? { pull: true } : {}),
       },
     );
     await followed(docker, stream, ({ stream: text }) => {

@@ -2,10 +2,10 @@
  * What this machine is and how busy it is. Facts once, by systeminformation; load every few seconds from two small files
  * of /proc, which costs a Pi nothing.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { arch, hostname, totalmem } from 'node:os';
 import si from 'systeminformation';
-import type { CellFacts, Load } from '../../core/model.ts';
+import type { AppState, CellFacts, Load } from '../../core/model.ts';
 
 const arches: Record<string, string> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' };
 
@@ -21,6 +21,23 @@ export async function machineFacts(version: string): Promise<Omit<CellFacts, 'en
     hostname: hostname(),
   };
   return facts;
+}
+
+/** Of the devices that services name, those that are there now: a stick may come and go. */
+export function presentDevices(apps: readonly AppState[]): string[] {
+  const named = apps.flatMap(({ revision }) =>
+    revision.spec.services.flatMap(({ engine }) => (engine?.devices ?? []).map(({ host }) => host)),
+  );
+  return [...new Set(named)].filter((path) => existsSync(path)).sort();
+}
+
+/** As NVIDIA's driver shows them. */
+export function gpuCount(): number {
+  try {
+    return readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)).length;
+  } catch {
+    return 0;
+  }
 }
 
 /** The smaller of the machine's memory and the cgroup's. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Resources } from '../../core/model.ts';
+import type { Resources } from '../../core/spec.ts';
 
 const root = '/sys/fs/cgroup';
 /** Named after the unit's folder: two forms of a replica, and two daemons, have their own. */

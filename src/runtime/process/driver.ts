@@ -16,6 +16,7 @@ import { unitKey } from '../../core/events.ts';
 import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, RuntimeDriver } from '../../core/ports.ts';
 import { firstMoment } from '../facts/moment.ts';
 import type { UnitFiles } from '../files/files.ts';
+import { hookFailed, runHooks, timed } from '../hooks/hooks.ts';
 import { createCgroup } from './cgroup.ts';
 import { openLog, readLog, rotate } from './log.ts';
 import { isSame, startTimeOf } from './proc.ts';
@@ -138,6 +139,12 @@ export class ProcessDriver implements RuntimeDriver {
       );
     }
     this.#await(handle, file);
+    try {
+      await runHooks(this, handle, service.postStart);
+    } catch (error) {
+      await this.stop(handle, 0);
+      throw hookFailed(unit, error);
+    }
     await firstMoment();
     return this.#observe(handle, file);
   }
@@ -176,6 +183,9 @@ export class ProcessDriver implements RuntimeDriver {
 
   async stop(handle: string, graceMs: number, keep = false): Promise<void> {
     const file = readUnit(handle);
+    const hooks = file?.unit.service.preStop;
+    if (hooks !== undefined && graceMs > 0 && isSame(file!.pid, file!.pidStart))
+      graceMs -= await timed(graceMs, runHooks(this, handle, hooks));
     if (!keep) this.#forget(handle);
     if (file !== undefined) await endUnit(handle, file, graceMs);
     if (keep) return;
@@ -198,6 +208,7 @@ export class ProcessDriver implements RuntimeDriver {
       ...portEnvironment(service.ports, file.ports),
       ...service.environment,
       ...this.#options.files.environment(file.unit),
+      ...query.environment,
     };
     const size = `stty rows ${query.rows ?? 24} cols ${query.columns ?? 80}; exec ${query.argv.map(quote).join(' ')}`;
     const [command, ...args] = query.tty ? ['script', '-qec', size, '/dev/null'] : query.argv;

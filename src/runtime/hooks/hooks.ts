@@ -1,0 +1,37 @@
+/** Commands in a replica after its start and before its end, one by one, the same for every driver. */
+import { OscaError, reasonOf } from '../../core/errors.ts';
+import type { UnitSpec } from '../../core/events.ts';
+import type { RuntimeDriver } from '../../core/ports.ts';
+import type { ContainerHook } from '../../core/spec.ts';
+
+/** Throws where one ends with another code than 0, with what it wrote last. */
+export async function runHooks(
+  driver: Pick<RuntimeDriver, 'exec'>,
+  handle: string,
+  hooks: readonly ContainerHook[] = [],
+): Promise<void> {
+  for (const { command: argv, ...as } of hooks) {
+    const session = await driver.exec(handle, { argv, tty: false, stdin: false, ...as });
+    let output = '';
+    const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-500));
+    session.output.on('data', keep);
+    session.errors?.on('data', keep);
+    const code = await session.exitCode;
+    if (code !== 0) throw new Error(`'${argv.join(' ')}' ended with exit code ${code}: ${output.trim()}`);
+  }
+}
+
+export const hookFailed = ({ replica }: UnitSpec, error: unknown): OscaError =>
+  new OscaError('start-failed', `${replica}: post_start: ${reasonOf(error)}`, 'mend the hook, or remove it', error);
+
+/** Waits, but not longer than that; the ms it took. What fails has ended too. */
+export async function timed(withinMs: number, work: Promise<void>): Promise<number> {
+  const startMs = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, withinMs);
+  });
+  await Promise.race([work.catch(() => {}), late]);
+  clearTimeout(timer);
+  return Math.min(withinMs, performance.now() - startMs);
+}

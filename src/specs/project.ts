@@ -1,0 +1,167 @@
+/**
+ * The files of one app: one, or several that are merged, and what they include. Each part keeps its own folder, variables and
+ * places, so that paths and complaints are those of the file in which something stands.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import type { SpecProblem } from '../core/errors.ts';
+import { OscaError, SpecError } from '../core/errors.ts';
+import { checkSpec } from './check.ts';
+import type { Loaded, Raw } from './extend.ts';
+import { isRaw, mergeRaw } from './extend.ts';
+import type { Environment } from './interpolate.ts';
+import { interpolate } from './interpolate.ts';
+import type { Path, Places } from './source.ts';
+import { Source } from './source.ts';
+
+export interface Part extends Loaded {
+  folder: string;
+  env: Environment;
+}
+
+/** Depth of includes: more is a circle, or nobody can follow it. */
+const deepest = 16;
+const topLevel = ['services', 'volumes', 'networks', 'configs', 'secrets'] as const;
+
+export class Reader {
+  readonly #shell: Environment;
+  readonly warnings: string[] = [];
+
+  constructor(shell: Environment) {
+    this.#shell = shell;
+  }
+
+  /** The files merged into one, each over those before it, and what they include: the merged one first. Throws SpecError. */
+  read(files: readonly string[]): Part[] {
+    const folder = dirname(files[0]!);
+    const env = { ...dotEnv(folder), ...definedOnly(this.#shell) };
+    return this.#parts(files, folder, env, []);
+  }
+
+  #parts(files: readonly string[], folder: string, env: Environment, trail: readonly string[]): Part[] {
+    const loaded = files.map((file) => this.load(file, env));
+    const main: Part = { ...merged(loaded), folder, env };
+    const items = Array.isArray(main.value.include) ? main.value.include : [];
+    const parts = items.flatMap((item: unknown, i) => this.#included(main, item, ['include', i], [...trail, ...files]));
+    refuseTwice([main, ...parts]);
+    return [main, ...parts];
+  }
+
+  #included(from: Part, item: unknown, path: Path, trail: readonly string[]): Part[] {
+    const given = isRaw(item) ? item : { path: item };
+    const fail = (message: string, hint: string): never => {
+      throw new SpecError([from.source.problem(path, message, hint)]);
+    };
+    const files = [given.path].flat().map((one) => resolve(from.folder, String(one)));
+    const circle = files.find((file) => trail.includes(file));
+    if (circle !== undefined || trail.length > deepest)
+      fail(`${circle ?? files[0]} includes itself`, 'take one of the links out');
+    const missing = files.find((file) => !existsSync(file));
+    if (missing !== undefined) fail(`${missing} can't be read`, 'the path is relative to this file');
+    const folder =
+      given.project_directory === undefined
+        ? dirname(files[0]!)
+        : resolve(from.folder, String(given.project_directory));
+    const envFiles =
+      given.env_file === undefined
+        ? [join(folder, '.env')]
+        : [given.env_file].flat().map((one) => resolve(from.folder, String(one)));
+    const own = envFiles.map((file) => (existsSync(file) ? definedOnly(parseEnv(readFileSync(file, 'utf8'))) : {}));
+    return this.#parts(files, folder, Object.assign({}, ...own, definedOnly(from.env)) as Environment, trail);
+  }
+
+  /** One file, variables filled in, held against the key table. `asked`: who named it, where that is another file. */
+  load(file: string, env: Environment, asked?: SpecProblem): Loaded {
+    let text: string;
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch (error) {
+      if (asked !== undefined) throw new SpecError([asked]);
+      throw new OscaError(
+        'not-found',
+        `${file} can't be read: ${(error as Error).message}`,
+        'check the path and its permissions',
+      );
+    }
+    const source = new Source(file, text);
+    const problems: SpecProblem[] = [];
+    const value = this.#interpolated(source, source.value, [], env, problems);
+    if (problems.length === 0) problems.push(...checkSpec(source, value));
+    if (problems.length > 0) throw new SpecError(problems);
+    const services = (value as Raw).services;
+    return { source, value: value as Raw, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
+  }
+
+  #interpolated(source: Source, value: unknown, path: Path, env: Environment, problems: SpecProblem[]): unknown {
+    if (typeof value === 'string') {
+      if (!value.includes('$')) return value;
+      try {
+        const { text, unset } = interpolate(value, env);
+        for (const name of unset) this.warnings.push(`variable ${name} is not set; it is empty`);
+        return text;
+      } catch (error) {
+        problems.push(source.problem(path, (error as Error).message, 'set it in the shell or in .env beside the file'));
+        return value;
+      }
+    }
+    if (Array.isArray(value))
+      return value.map((item, i) => this.#interpolated(source, item, [...path, i], env, problems));
+    if (!isRaw(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, child]) => [
+        key,
+        this.#interpolated(source, child, [...path, key], env, problems),
+      ]),
+    );
+  }
+}
+
+/** Several files as one; what stands in a later one goes before. */
+function merged(all: readonly Loaded[]): Loaded {
+  const [first, ...others] = all as [Loaded, ...Loaded[]];
+  if (others.length === 0) return first;
+  let { value, services } = first;
+  for (const over of others) {
+    const { services: _own, ...top } = over.value;
+    value = mergeRaw(value, top);
+    services = { ...services };
+    for (const [name, service] of Object.entries(over.services))
+      services[name] = services[name] === undefined ? service : mergeRaw(services[name], service);
+  }
+  const lastFirst = [...all].reverse().map(({ source }) => source);
+  const source: Places = {
+    file: first.source.file,
+    has: (path) => lastFirst.some((one) => one.has(path)),
+    problem: (path, message, hint) =>
+      (lastFirst.find((one) => one.has(path)) ?? first.source).problem(path, message, hint),
+  };
+  return { source, value: { ...value, services }, services };
+}
+
+/** A name that two parts give to different things. */
+function refuseTwice([main, ...parts]: readonly Part[]): void {
+  const problems: SpecProblem[] = [];
+  for (const kind of topLevel) {
+    const owners = new Map<string, Part>();
+    for (const part of [main!, ...parts]) {
+      for (const [name, value] of Object.entries(isRaw(part.value[kind]) ? part.value[kind] : {})) {
+        const owner = owners.get(name);
+        owners.set(name, part);
+        if (owner === undefined || JSON.stringify((owner.value[kind] as Raw)[name]) === JSON.stringify(value)) continue;
+        const message = `is in ${owner.source.file} too, and differs`;
+        problems.push(part.source.problem([kind, name], message, 'give one of them another name'));
+      }
+    }
+  }
+  if (problems.length > 0) throw new SpecError(problems);
+}
+
+function dotEnv(folder: string): Record<string, string> {
+  const file = join(folder, '.env');
+  return existsSync(file) ? definedOnly(parseEnv(readFileSync(file, 'utf8'))) : {};
+}
+
+function definedOnly(env: Environment): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
