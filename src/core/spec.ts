@@ -46,6 +46,33 @@ export interface Healthcheck {
   startIntervalMs: number;
 }
 
+/** How a replica is asked how it is: a command in it, or by its network. */
+export type Check =
+  | { kind: 'exec'; command: string[] }
+  | { kind: 'http'; port: number; path: string; scheme: 'http' | 'https'; headers: Record<string, string> }
+  | { kind: 'tcp'; port: number }
+  | { kind: 'grpc'; port: number; service: string };
+
+export interface Probe {
+  check: Check;
+  initialDelayMs: number;
+  intervalMs: number;
+  timeoutMs: number;
+  /** In a row, until it counts. */
+  failures: number;
+  successes: number;
+}
+
+/**
+ * Three questions, as Kubernetes asks them. `startup`: until it is answered once, the others wait, and where it fails, the replica is
+ * replaced. `ready`: may it be counted on now? `live`: where it fails, the replica is replaced.
+ */
+export interface Probes {
+  startup?: Probe;
+  ready?: Probe;
+  live?: Probe;
+}
+
 export interface RestartPolicy {
   condition: 'none' | 'on-failure' | 'any';
   maxAttempts?: number;
@@ -188,6 +215,9 @@ export interface ServiceSpec {
   labels: Record<string, string>;
   restart: RestartPolicy;
   healthcheck?: Healthcheck;
+  probes?: Probes;
+  /** Variables that hold the name of the replica, APP-SERVICE-N. */
+  nameVariables?: string[];
   init?: boolean;
   capAdd?: string[];
   capDrop?: string[];

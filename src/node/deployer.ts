@@ -3,8 +3,8 @@ import { existsSync, statSync } from 'node:fs';
 import { OscaError } from '../core/errors.ts';
 import type { AppSpec } from '../core/spec.ts';
 import type { ComposeRequest, ComposeResult } from '../specs/compose.ts';
-import { readCompose } from '../specs/compose.ts';
 import type { BuildSpec } from '../specs/normalise.ts';
+import { readSpec } from '../specs/read.ts';
 import type { Host } from './host.ts';
 import { freshSeed } from './identity.ts';
 
@@ -40,7 +40,7 @@ export class Deployer {
   }
 
   read(request: ComposeRequest): ComposeResult {
-    const result = readCompose(request);
+    const result = readSpec(request);
     for (const [service, { context }] of Object.entries(result.builds)) {
       if (existsSync(context) && statSync(context).isDirectory()) continue;
       throw new OscaError(

@@ -1,17 +1,9 @@
 /** Holds a file against the key table: unknown keys, refused keys, wrong types, each with its place. */
 import type { SpecProblem } from '../core/errors.ts';
-import type { KeyRow, KeyType } from './compose-keys.ts';
 import { composeKeys } from './compose-keys.ts';
+import type { KeyRow, KeyType } from './key-rows.ts';
 import type { Path, Source } from './source.ts';
 import { nearest, parseBytes, parseDuration } from './values.ts';
-
-const rows = new Map(composeKeys.map((row) => [row.path, row]));
-const children = new Map<string, string[]>();
-for (const { path } of composeKeys) {
-  const at = path.lastIndexOf('.');
-  const parent = at < 0 ? '' : path.slice(0, at);
-  if (path !== '') children.set(parent, [...(children.get(parent) ?? []), path.slice(at + 1)]);
-}
 
 const words: Record<KeyType, string> = {
   ...{
@@ -24,51 +16,79 @@ const words: Record<KeyType, string> = {
   ...{ bytes: 'a size such as 64m', object: 'a mapping', list: 'a list', null: 'nothing', any: 'anything' },
 };
 
-export function checkSpec(source: Source, value: unknown): SpecProblem[] {
-  const problems: SpecProblem[] = [];
-  if (value === null || value === undefined)
-    return [source.problem([], 'the file is empty', 'describe at least one service')];
-  walk(source, value, '', [], problems);
-  return problems;
-}
+/** A table of keys as something that files are held against. */
+export class KeyTable {
+  readonly #rows: ReadonlyMap<string, KeyRow>;
+  readonly #children = new Map<string, string[]>();
+  readonly #unknown: string;
 
-function walk(source: Source, value: unknown, pattern: string, path: Path, problems: SpecProblem[]): void {
-  const row = rows.get(pattern)!;
-  if (row.class === 'refused') {
-    problems.push(source.problem(path, 'is not supported', row.note));
-    return;
+  /** `unknown`: what is said of a key that is not in it. */
+  constructor(keys: readonly KeyRow[], unknown: string) {
+    this.#rows = new Map(keys.map((row) => [row.path, row]));
+    this.#unknown = unknown;
+    for (const { path } of keys) {
+      const at = path.lastIndexOf('.');
+      const parent = at < 0 ? '' : path.slice(0, at);
+      if (path !== '') this.#children.set(parent, [...(this.#children.get(parent) ?? []), path.slice(at + 1)]);
+    }
   }
-  if (!row.types.some((type) => isOfType(value, type))) {
-    problems.push(
-      source.problem(
-        path,
-        `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`,
-        row.note,
-      ),
-    );
-    return;
-  }
-  if (row.types.includes('any')) return;
-  if (Array.isArray(value)) {
-    for (const [i, item] of value.entries()) walk(source, item, `${pattern}[]`, [...path, i], problems);
-  } else if (typeof value === 'object' && value !== null) walkObject(source, value, row, path, problems);
-}
 
-function walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: SpecProblem[]): void {
-  for (const [key, child] of Object.entries(value)) {
-    const prefix = row.path === '' ? '' : `${row.path}.`;
-    const named = rows.has(prefix + key) ? prefix + key : rows.has(`${prefix}*`) ? `${prefix}*` : undefined;
-    if (named !== undefined) walk(source, child, named, [...path, key], problems);
-    else if (!key.startsWith('x-')) {
-      const meant = nearest(
-        key,
-        (children.get(row.path) ?? []).filter((name) => name !== '*'),
+  /** Is there a row for this path? */
+  has(path: string): boolean {
+    return this.#rows.has(path);
+  }
+
+  /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. */
+  check(source: Source, value: unknown, pattern = '', path: Path = []): SpecProblem[] {
+    const problems: SpecProblem[] = [];
+    if (value === null || value === undefined)
+      return [source.problem([], 'the file is empty', 'describe at least one service')];
+    this.#walk(source, value, pattern, path, problems);
+    return problems;
+  }
+
+  #walk(source: Source, value: unknown, pattern: string, path: Path, problems: SpecProblem[]): void {
+    const row = this.#rows.get(pattern)!;
+    if (row.class === 'refused') {
+      problems.push(source.problem(path, 'is not supported', row.note));
+      return;
+    }
+    if (!row.types.some((type) => isOfType(value, type))) {
+      problems.push(
+        source.problem(
+          path,
+          `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`,
+          row.note,
+        ),
       );
-      const hint = meant === undefined ? 'docs/SPEC.md lists every key' : `did you mean '${meant}'?`;
-      problems.push(source.problem([...path, key], 'is no key of the Compose Specification', hint));
+      return;
+    }
+    if (row.types.includes('any')) return;
+    if (Array.isArray(value)) {
+      for (const [i, item] of value.entries()) this.#walk(source, item, `${pattern}[]`, [...path, i], problems);
+    } else if (typeof value === 'object' && value !== null) this.#walkObject(source, value, row, path, problems);
+  }
+
+  #walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: SpecProblem[]): void {
+    for (const [key, child] of Object.entries(value)) {
+      const prefix = row.path === '' ? '' : `${row.path}.`;
+      const known = [prefix + key, `${prefix}*`].find((one) => this.#rows.has(one));
+      if (known !== undefined) this.#walk(source, child, known, [...path, key], problems);
+      else if (!key.startsWith('x-')) {
+        const meant = nearest(
+          key,
+          (this.#children.get(row.path) ?? []).filter((name) => name !== '*'),
+        );
+        const hint = meant === undefined ? 'docs/SPEC.md lists every key' : `did you mean '${meant}'?`;
+        problems.push(source.problem([...path, key], this.#unknown, hint));
+      }
     }
   }
 }
+
+const composeTable = new KeyTable(composeKeys, 'is no key of the Compose Specification');
+
+export const checkSpec = (source: Source, value: unknown): SpecProblem[] => composeTable.check(source, value);
 
 function isOfType(value: unknown, type: KeyType): boolean {
   if (type === 'any') return true;

@@ -1,9 +1,11 @@
 /** A YAML file and where everything in it stands. */
 import type { Document } from 'yaml';
-import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseAllDocuments, parseDocument } from 'yaml';
 import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
+
+const options = { merge: true, prettyErrors: false, uniqueKeys: true } as const;
 
 export type Path = (string | number)[];
 
@@ -20,19 +22,14 @@ export class Source implements Places {
   readonly #document: Document;
   readonly #lines: LineCounter;
 
-  /** Parses; throws SpecError for bad syntax, for aliases that explode and for a file over the limit. */
-  constructor(file: string, text: string) {
+  /** The first document of a file. Throws SpecError for bad syntax, for aliases that explode and for a file over the limit. */
+  constructor(file: string, text: string, document?: Document, lines?: LineCounter) {
     this.file = file;
-    this.#lines = new LineCounter();
+    this.#lines = lines ?? new LineCounter();
     if (Buffer.byteLength(text) > limits.specBytes) {
       throw this.#fail(`the file is larger than ${limits.specBytes / 1_048_576} MiB`, 'split it into several apps');
     }
-    this.#document = parseDocument(text, {
-      lineCounter: this.#lines,
-      merge: true,
-      prettyErrors: false,
-      uniqueKeys: true,
-    });
+    this.#document = document ?? parseDocument(text, { lineCounter: this.#lines, ...options });
     // One mistake makes the parser stumble over all that follows it: the first is the one to mend.
     const problems = this.#document.errors.slice(0, 1).map((error): SpecProblem => {
       const { line, col } = this.#lines.linePos(error.pos[0]);
@@ -49,6 +46,14 @@ export class Source implements Places {
         'write out what the anchors repeat',
       );
     }
+  }
+
+  /** All documents of a file, without those that are empty. */
+  static all(file: string, text: string): Source[] {
+    const lines = new LineCounter();
+    const documents = parseAllDocuments(text, { lineCounter: lines, ...options });
+    const all = Array.isArray(documents) ? (documents as Document.Parsed[]) : [];
+    return all.map((document) => new Source(file, text, document, lines)).filter(({ value }) => value !== null);
   }
 
   #fail(message: string, hint: string): SpecError {

@@ -1,0 +1,93 @@
+/** The objects of a file of Kubernetes manifests, each with its place, and what other objects ask of them. */
+
+import { toBase64 } from '../../core/base64.ts';
+import type { SpecProblem } from '../../core/errors.ts';
+import type { FileSource } from '../../core/spec.ts';
+import type { Raw } from '../extend.ts';
+import { isRaw } from '../extend.ts';
+import type { Path, Source } from '../source.ts';
+
+export type Report = (path: Path, message: string, hint: string) => void;
+
+export const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
+export const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+export interface KubeObject {
+  kind: string;
+  name: string;
+  value: Raw;
+  source: Source;
+  /** Of the object in its document. */
+  path: Path;
+}
+
+export const labelsOf = (metadata: unknown): Record<string, string> =>
+  Object.fromEntries(Object.entries(raw(raw(metadata).labels)).map(([key, value]) => [key, String(value ?? '')]));
+
+/** What is asked of ConfigMaps and Secrets, and what of them is used. */
+export class Contents {
+  readonly #objects: ReadonlyMap<string, KubeObject>;
+  /** What files and variables hold, by the names that stand for their ids. */
+  readonly files: Record<string, FileSource> = {};
+  readonly #problems: SpecProblem[];
+
+  constructor(objects: readonly KubeObject[], problems: SpecProblem[]) {
+    this.#objects = new Map(objects.map((object) => [`${object.kind}/${object.name}`, object]));
+    this.#problems = problems;
+  }
+
+  /** Keys and bytes of a ConfigMap or Secret; undefined where the file has none. */
+  of(kind: 'ConfigMap' | 'Secret', name: string): Map<string, Uint8Array> | undefined {
+    const object = this.#objects.get(`${kind}/${name}`);
+    if (object === undefined) return undefined;
+    const { value } = object;
+    const bytes = new Map<string, Uint8Array>();
+    const encoded = kind === 'Secret' ? value.data : value.binaryData;
+    const plain = kind === 'Secret' ? value.stringData : value.data;
+    for (const [key, text] of Object.entries(raw(encoded))) {
+      const compact = String(text).replace(/\s/g, '');
+      if (!/^[A-Za-z0-9+/]*={0,2}$/.test(compact) || compact.length % 4 !== 0)
+        this.#problems.push(
+          object.source.problem(
+            [...object.path, kind === 'Secret' ? 'data' : 'binaryData', key],
+            'is no base64',
+            'plain text stands under stringData',
+          ),
+        );
+      bytes.set(key, Buffer.from(compact, 'base64'));
+    }
+    for (const [key, text] of Object.entries(raw(plain))) bytes.set(key, Buffer.from(String(text)));
+    return bytes;
+  }
+
+  /** The name that stands for these bytes until the document gives them an id. */
+  use(kind: 'ConfigMap' | 'Secret', name: string, key: string, bytes: Uint8Array): string {
+    const blob = `#${kind}/${name}/${key}`;
+    this.files[blob] = { data: toBase64(bytes), ...(kind === 'Secret' ? { secret: true as const } : {}) };
+    return blob;
+  }
+
+  names(kind: string): string {
+    const all = [...this.#objects.values()].filter((object) => object.kind === kind).map(({ name }) => name);
+    return all.length === 0 ? `the file has no ${kind}` : `the file has: ${all.join(', ')}`;
+  }
+}
+
+/** '500m', '64Mi', '1e3': a number. */
+export function quantity(value: unknown): number | undefined {
+  const match = /^([\d.]+(?:e\d+)?)(m|k|[KMGTP]i?)?$/.exec(String(value).trim());
+  if (match === null || !Number.isFinite(Number(match[1]))) return undefined;
+  const unit = match[2] ?? '';
+  if (unit === 'm') return Number(match[1]) / 1_000;
+  const power = ['', 'k', 'm', 'g', 't', 'p'].indexOf(unit[0]?.toLowerCase() ?? '');
+  return Math.round(Number(match[1]) * (unit.endsWith('i') ? 1_024 : 1_000) ** power * 1_000) / 1_000;
+}
+
+export interface PodContext {
+  app: string;
+  service: string;
+  contents: Contents;
+  /** Claims of a StatefulSet: volume -> claim. */
+  claims: ReadonlyMap<string, string>;
+  report: Report;
+}

@@ -1,0 +1,121 @@
+/** Volumes of a pod as mounts and files of its container. */
+import type { FileMount, Mount } from '../../core/spec.ts';
+import type { Raw } from '../extend.ts';
+import type { Path } from '../source.ts';
+import type { PodContext } from './objects.ts';
+import { list, quantity, raw } from './objects.ts';
+
+export function volumesOf(
+  spec: Raw,
+  container: Raw,
+  at: Path,
+  context: PodContext,
+): { mounts: Mount[]; files: FileMount[] } {
+  const { app, claims, report } = context;
+  const volumes = new Map(list(spec.volumes).map((item, i) => [String(raw(item).name), { volume: raw(item), i }]));
+  const mounts: Mount[] = [];
+  const files: FileMount[] = [];
+  for (const [i, item] of list(container.volumeMounts).entries()) {
+    const { name, mountPath, subPath, readOnly } = raw(item);
+    const here: Path = [...at, 'containers', 0, 'volumeMounts', i];
+    const target = String(mountPath ?? '').replace(/(.)\/+$/, '$1');
+    if (!target.startsWith('/')) report([...here, 'mountPath'], `'${target}' is no absolute path`, 'begin it with /');
+    const flags = readOnly === true ? { readOnly: true } : {};
+    const claim = claims.get(String(name));
+    const found = volumes.get(String(name));
+    const whole = (mount: Mount): void => {
+      if (subPath !== undefined)
+        report([...here, 'subPath'], 'only files of ConfigMaps and Secrets can be had alone', 'mount the whole volume');
+      mounts.push({ ...mount, ...flags });
+    };
+    if (claim !== undefined) {
+      whole({ kind: 'volume', source: `${app}_${claim}`, target });
+      continue;
+    }
+    if (found === undefined) {
+      report(
+        [...here, 'name'],
+        `there is no volume '${String(name)}'`,
+        `the pod has: ${[...volumes.keys(), ...claims.keys()].join(', ') || 'none'}`,
+      );
+      continue;
+    }
+    const { volume } = found;
+    const path: Path = [...at, 'volumes', found.i];
+    if (volume.persistentVolumeClaim !== undefined) {
+      const { claimName, readOnly: sealed } = raw(volume.persistentVolumeClaim);
+      whole({
+        kind: 'volume',
+        source: `${app}_${String(claimName)}`,
+        target,
+        ...(sealed === true ? { readOnly: true } : {}),
+      });
+      continue;
+    }
+    if (volume.hostPath !== undefined) {
+      const { path: source, type = '' } = raw(volume.hostPath);
+      const create = ['', 'DirectoryOrCreate'].includes(String(type)) ? { createPath: true } : {};
+      whole({ kind: 'bind', source: String(source), target, ...create });
+      continue;
+    }
+    const projected = raw(volume.projected).sources;
+    const parts = projected === undefined ? [volume] : list(projected).map(raw);
+    if (parts.some((part) => part.configMap !== undefined || part.secret !== undefined)) {
+      for (const part of parts)
+        files.push(
+          ...filesOf(part, target, subPath === undefined ? undefined : String(subPath), { path, here }, context),
+        );
+      continue;
+    }
+    const { medium, sizeLimit } = raw(volume.emptyDir);
+    const size = sizeLimit === undefined ? {} : { sizeBytes: quantity(sizeLimit) ?? 0 };
+    whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target });
+  }
+  return { mounts, files };
+}
+
+function filesOf(
+  part: Raw,
+  target: string,
+  only: string | undefined,
+  { path, here }: { path: Path; here: Path },
+  { contents, report }: PodContext,
+): FileMount[] {
+  const kind = part.configMap === undefined ? 'Secret' : 'ConfigMap';
+  const ref = raw(part.configMap ?? part.secret);
+  const name = String(ref.name ?? ref.secretName);
+  const keys = contents.of(kind, name);
+  if (keys === undefined) {
+    if (ref.optional !== true) report(path, `there is no ${kind} '${name}'`, contents.names(kind));
+    return [];
+  }
+  const items =
+    ref.items === undefined ? [...keys.keys()].map((key) => ({ key, path: key }) as Raw) : list(ref.items).map(raw);
+  const chosen = only === undefined ? items : items.filter((item) => item.path === only);
+  if (only !== undefined && chosen.length === 0)
+    report(
+      [...here, 'subPath'],
+      `${kind} '${name}' has no '${only}'`,
+      `it has: ${items.map((item) => String(item.path)).join(', ')}`,
+    );
+  return chosen.flatMap((item): FileMount[] => {
+    const bytes = keys.get(String(item.key));
+    if (bytes === undefined) {
+      report(path, `${kind} '${name}' has no key '${String(item.key)}'`, `it has: ${[...keys.keys()].join(', ')}`);
+      return [];
+    }
+    const mode = item.mode ?? ref.defaultMode;
+    return [
+      {
+        target: only === undefined ? `${target}/${String(item.path)}` : target,
+        blob: contents.use(kind, name, String(item.key), bytes),
+        mode: mode === undefined ? 0o644 : modeOf(Number(mode)),
+      },
+    ];
+  });
+}
+
+/** What a cluster gives out has modes in decimal; people write 0644, which YAML 1.2 reads as 644. */
+const decimal = new Set([256, 288, 292, 320, 360, 365, 384, 416, 420, 432, 436, 438, 448, 488, 493, 504, 509, 511]);
+const modeOf = (mode: number): number =>
+  !decimal.has(mode) && /^[0-7]{1,4}$/.test(String(mode)) ? Number.parseInt(String(mode), 8) : mode;

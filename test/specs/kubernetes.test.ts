@@ -1,0 +1,204 @@
+/** Kubernetes manifests in the style of those that people have: what they become, or what is refused, and where. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SpecError } from '../../src/core/errors.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
+import type { ComposeResult } from '../../src/specs/compose.ts';
+import { readSpec } from '../../src/specs/read.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'osca-kube-'));
+const read = (file: string, ...over: string[]): ComposeResult => readSpec({ file, over, env: {}, profiles: [] });
+const corpus = (name: string): ComposeResult => read(new URL(`kubernetes/${name}.yaml`, import.meta.url).pathname);
+const services = (result: ComposeResult): Record<string, ServiceSpec> =>
+  Object.fromEntries(result.app.services.map((service) => [service.name, service]));
+
+function text(content: string, name = 'web.yaml'): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** 'LINE KEY: MESSAGE' of all that is refused. */
+function refused(file: string): string[] {
+  try {
+    read(file);
+  } catch (error) {
+    if (error instanceof SpecError) return error.problems.map(({ line, key, message }) => `${line} ${key}: ${message}`);
+    throw error;
+  }
+  return [];
+}
+
+const pod = (container: string, more = ''): string =>
+  text(
+    `apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - name: web\n    image: web\n${container}\n${more}`,
+  );
+
+describe('manifests that somebody wrote', () => {
+  it('guestbook: deployments, probes, and what is reached from outside', () => {
+    const result = corpus('guestbook');
+    const { redis, frontend } = services(result);
+    expect(result.app.name).toBe('guestbook');
+    expect(redis).toMatchObject({
+      ...{ image: 'docker.io/redis:6.0.5', replicas: 1, ports: [{ target: 6_379, protocol: 'tcp' }] },
+      ...{ labels: { app: 'redis', role: 'leader', tier: 'backend' } },
+      resources: { reserveCpuMilli: 100, reserveMemoryBytes: 100 * 2 ** 20 },
+    });
+    expect(frontend).toMatchObject({
+      ...{ replicas: 3, environment: { GET_HOSTS_FROM: 'dns' } },
+      ports: [{ target: 80, protocol: 'tcp', published: 8_080 }],
+      probes: {
+        live: { check: { kind: 'http', port: 80, path: '/' }, initialDelayMs: 5_000, intervalMs: 10_000, failures: 3 },
+        ready: { check: { kind: 'tcp', port: 80 }, intervalMs: 5_000, failures: 1 },
+      },
+    });
+    expect(result.warnings).toEqual([
+      'Service redis: services reach each other by published ports for now, not by name',
+    ]);
+  });
+
+  it('wordpress: a secret variable, a claim, as whom it runs, where', () => {
+    const result = corpus('wordpress');
+    const [mysql] = result.app.services as [ServiceSpec];
+    expect(mysql).toMatchObject({
+      ...{ name: 'wordpress-mysql', strict: true, user: '999:999', stopGraceMs: 60_000 },
+      ...{ environment: { ID: '7' }, nameVariables: ['POD'] },
+      sealedEnvironment: { MYSQL_ROOT_PASSWORD: '#Secret/mysql-pass/password' },
+      command: ['--default-authentication-plugin=mysql_native_password', '--server-id=7'],
+      mounts: [{ kind: 'volume', source: 'wordpress_mysql-pv-claim', target: '/var/lib/mysql' }],
+      ...{ capAdd: ['NET_BIND_SERVICE'], capDrop: ['ALL'], preStop: [{ command: ['mysqladmin', 'shutdown'] }] },
+      engine: { groupAdd: ['999'], securityOpt: ['no-new-privileges:true'] },
+      update: { order: 'stop-first', parallelism: 0 },
+    });
+    expect(mysql.constraints).toEqual([
+      { key: 'node.labels.disk', op: '==', value: 'ssd' },
+      { key: 'node.platform.arch', op: '==', value: 'arm64' },
+    ]);
+    const { data, secret } = result.files['#Secret/mysql-pass/password']!;
+    expect([Buffer.from(data, 'base64url').toString(), secret]).toEqual(['open sesame', true]);
+  });
+
+  it('config: a list, files from a ConfigMap, one on every cell', () => {
+    const result = corpus('config');
+    const [proxy] = result.app.services as [ServiceSpec];
+    expect(proxy).toMatchObject({
+      ...{ mode: 'global', pull: 'always', engine: { network: 'host' } },
+      environment: { NGINX_LEVEL: 'info' },
+      files: [
+        { target: '/etc/nginx/nginx.conf', blob: '#ConfigMap/nginx/nginx.conf', mode: 0o644 },
+        { target: '/conf/types', blob: '#ConfigMap/nginx/mime.types', mode: 0o400 },
+      ],
+      mounts: [
+        { kind: 'tmpfs', target: '/tmp', sizeBytes: 64 * 2 ** 20 },
+        { kind: 'bind', source: '/var/log', target: '/host/log' },
+      ],
+    });
+  });
+
+  it('batch: a schedule, a job, and replicas with a disk each', () => {
+    const { backup, pi, etcd } = services(corpus('batch'));
+    expect(backup).toMatchObject({
+      job: { parallelism: 1, retries: 2, deadlineMs: 600_000 },
+      schedule: { cron: '30 3 * * *', zone: 'Europe/Berlin', missed: 'run', overlap: 'skip' },
+      entrypoint: ['restic', 'backup', '/data'],
+    });
+    expect(pi).toMatchObject({ replicas: 5, job: { parallelism: 2, retries: 6 } });
+    expect(etcd).toMatchObject({
+      replicas: 3,
+      maxPerCell: 1,
+      mounts: [{ source: 'batch_data-etcd', target: '/data' }],
+    });
+    expect(etcd!.strict).toBeUndefined();
+  });
+
+  it('refused: each with its line, all at once', () => {
+    const file = new URL('kubernetes/refused.yaml', import.meta.url).pathname;
+    expect(refused(file)).toEqual([
+      '6 kind: Ingress is not supported',
+      "11 kind: 'Deploiment' is not known",
+      '18 spec.replica: is no key that is known here',
+    ]);
+    const rest = text(`${'\n'.repeat(2)}apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      initContainers: [{name: init, image: busybox}]
+      containers:
+        - {name: web, image: web}
+      volumes: [{name: share, nfs: {server: nas, path: /}}]
+`);
+    expect(refused(rest)).toEqual([
+      '9 spec.template.spec.initContainers: is not supported',
+      '12 spec.template.spec.volumes[0].nfs: is not supported',
+    ]);
+  });
+});
+
+describe('a wrong manifest is refused by place', () => {
+  it.each<[string, string]>([
+    ['    resources: {limits: {memory: lots}}', "8 spec.containers[0].resources.limits.memory: 'lots' is no quantity"],
+    [
+      '    env: [{name: A, valueFrom: {secretKeyRef: {name: none, key: a}}}]',
+      "8 spec.containers[0].env[0].valueFrom: there is no Secret 'none'",
+    ],
+    [
+      '    env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]',
+      "8 spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: 'status.podIP' is not known here",
+    ],
+    [
+      '    volumeMounts: [{name: none, mountPath: /a}]',
+      "8 spec.containers[0].volumeMounts[0].name: there is no volume 'none'",
+    ],
+    [
+      '    livenessProbe: {httpGet: {port: http}}',
+      "8 spec.containers[0].livenessProbe.httpGet.port: 'http' is no port of the container",
+    ],
+    ['    livenessProbe: {periodSeconds: 5}', '8 spec.containers[0].livenessProbe: says not what to ask'],
+    ['    imagePullPolicie: Always', '8 spec.containers[0].imagePullPolicie: is no key that is known here'],
+    ['  - {name: b, image: b}', '5 spec.containers: has 2 containers'],
+  ])('%s', (container, problem) => {
+    expect(refused(pod(container))).toEqual([problem]);
+  });
+
+  it('objects that contradict each other, or select nothing', () => {
+    const web =
+      'apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec: {containers: [{name: a, image: a}]}\n';
+    expect(refused(text(`${web}---\n${web}`))).toEqual(['8 metadata.name: Pod web has the same name']);
+    const service =
+      'apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {type: NodePort, selector: {app: wep}, ports: [{port: 80}]}\n';
+    expect(refused(text(`${web}---\n${service}`))).toEqual(['9 spec.selector: selects nothing of the file']);
+    expect(
+      refused(
+        text(
+          `apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {pw: "not base64!"}\n---\n${web.replace('image: a', 'image: a, envFrom: [{secretRef: {name: a}}]')}`,
+        ),
+      ),
+    ).toEqual(['4 data.pw: is no base64']);
+    expect(() => read(text('apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n'))).toThrow('nothing that runs');
+  });
+});
+
+it('quantities, several files, and what a cluster adds to what it gives out', () => {
+  const service = text(
+    'apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: 30080}]}\n',
+    'service.yaml',
+  );
+  const web = text(
+    'apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}, uid: x, creationTimestamp: null, managedFields: [{a: b}]}\nspec:\n  containers: [{name: a, image: a, resources: {limits: {cpu: "1.5", memory: 1.5G}, requests: {cpu: 250m, memory: 128974848}}}]\nstatus: {phase: Running}\n',
+    'pod.yaml',
+  );
+  const result = read(web, service);
+  expect(result.app.services[0]).toMatchObject({
+    ports: [{ target: 80, published: 30_080 }],
+    resources: {
+      limitCpuMilli: 1_500,
+      limitMemoryBytes: 1_500_000_000,
+      reserveCpuMilli: 250,
+      reserveMemoryBytes: 128_974_848,
+    },
+  });
+});
