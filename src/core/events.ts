@@ -2,8 +2,12 @@
  * The two unions through which a cell meets the world. An Event says what happened; an Effect says what to do. Both
  * are plain values: a run is a list of them, and the same list gives the same run.
  */
+
 import type { ApplianceSettings, CellFacts, CellId, Load, LogEvent } from './model.ts';
-import type { AppSpec, FileSource, ServiceSpec } from './spec.ts';
+import type { AppSpec, Check, FileSource, ServiceSpec } from './spec.ts';
+
+/** Which question about a replica (runtime/pulse.ts). */
+export type ProbeName = 'health' | 'startup' | 'ready' | 'live';
 
 export type TimerName = 'tick' | 'settle';
 
@@ -115,7 +119,7 @@ export type Event =
   | { type: 'unit.failed'; key: string; code: string; message: string }
   | { type: 'unit.exited'; key: string; exitCode: number; oom: boolean }
   | { type: 'unit.stopped'; key: string }
-  | { type: 'unit.probed'; key: string; ok: boolean; output: string }
+  | { type: 'unit.probed'; key: string; name: ProbeName; ok: boolean; output: string }
   | { type: 'persisted'; token: number }
   /** It will be tried again; whoever waits for it is told. */
   | { type: 'persist.failed'; reason: string }
@@ -147,7 +151,8 @@ export type Effect =
       key: string;
       handle: string;
       driver: ServiceSpec['driver'];
-      test: string[];
+      name: ProbeName;
+      check: Check;
       timeoutMs: number;
     }
   | { type: 'reply'; id: number; reply: Reply }

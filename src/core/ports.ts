@@ -65,6 +65,8 @@ export interface RuntimeDriver {
   lifeOf(handle: string): Promise<Life | undefined>;
   /** Stops and removes it; `keep`: only stops it. Fine where it is gone already. */
   stop(handle: string, graceMs: number, keep?: boolean): Promise<void>;
+  /** Where this cell reaches a port of it; undefined where it can't. */
+  addressOf(handle: string, port: number): Promise<{ host: string; port: number } | undefined>;
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine>;
   exec(handle: string, query: ExecQuery): Promise<ExecSession>;
   /** Calls back when a unit ended or the engine came or went; returns how to end that. */

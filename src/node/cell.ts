@@ -231,7 +231,7 @@ export class Cell {
       case 'unit.stopped':
         return this.#supervisor.stopped(event.key, now);
       case 'unit.probed':
-        return this.#supervisor.probed(event.key, event.ok, event.output, now);
+        return this.#supervisor.probed(event.key, event, now);
       case 'persist.failed':
         return this.#replication.onPersistFailed(event.reason);
       case 'persisted':

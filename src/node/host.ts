@@ -8,7 +8,7 @@ import type { Effect, Event, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import type { CellId, ClusterView, LogEvent } from '../core/model.ts';
 import type { DriverChange, Life, RuntimeDriver } from '../core/ports.ts';
-import type { DriverKind } from '../core/spec.ts';
+import type { Check, DriverKind } from '../core/spec.ts';
 import type { Cell } from './cell.ts';
 import { sleepCountingClock } from './clock.ts';
 
@@ -42,6 +42,13 @@ export interface HostDeps {
   store: HostStore;
   drivers: ReadonlyMap<DriverKind, RuntimeDriver>;
   fuses: HostFuses;
+  /** Asks a replica how it is; never rejects. */
+  probe(
+    driver: RuntimeDriver,
+    handle: string,
+    check: Check,
+    timeoutMs: number,
+  ): Promise<{ ok: boolean; output: string }>;
   /** This cell now belongs to an appliance: remember it and open its protocols. */
   onAppliance(effect: Effect & { type: 'appliance' }): void;
   /** The cell threw: our bug. */
@@ -296,30 +303,9 @@ export class Host {
     }
   }
 
-  async #probe({ key, handle, driver, test, timeoutMs }: Effect & { type: 'unit.probe' }): Promise<void> {
-    const argv = test[0] === 'CMD' ? test.slice(1) : ['/bin/sh', '-c', test[1] ?? 'true'];
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      const session = await this.#driver(driver).exec(handle, { argv, tty: false, stdin: false });
-      let output = '';
-      const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-500));
-      session.output.on('data', keep);
-      session.errors?.on('data', keep);
-      const late = new Promise<number>((resolve) => {
-        timer = setTimeout(() => {
-          session.kill();
-          output = `no answer within ${timeoutMs} ms`;
-          resolve(-1);
-        }, timeoutMs);
-      });
-      const code = await Promise.race([session.exitCode, late]);
-      const words = output.trim() === '' ? `exit code ${code}` : output.trim();
-      this.give({ type: 'unit.probed', key, ok: code === 0, output: words });
-    } catch (error) {
-      this.give({ type: 'unit.probed', key, ok: false, output: reasonOf(error) });
-    } finally {
-      clearTimeout(timer);
-    }
+  async #probe({ key, handle, driver, name, check, timeoutMs }: Effect & { type: 'unit.probe' }): Promise<void> {
+    const answer = await this.#deps.probe(this.#driver(driver), handle, check, timeoutMs);
+    this.give({ type: 'unit.probed', key, name, ...answer });
   }
 
   #changed(): void {

@@ -22,6 +22,7 @@ import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
 import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
+import { probe } from '../runtime/probe/probe.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
 import { Fuses } from '../runtime/process/fuses.ts';
 import { nextTime } from '../specs/cron.ts';
@@ -93,7 +94,7 @@ async function assemble(
   let api: ApiServer | undefined;
   let reopening = Promise.resolve();
   const fuses = new Fuses({ folder: join(config.dataDir, 'fuses'), engine: engineSocket(config) });
-  const host = new Host({ cell, store, drivers, fuses, log, onAppliance: (effect) => belong(effect), onBug });
+  const host = new Host({ cell, store, drivers, fuses, log, probe, onAppliance: (effect) => belong(effect), onBug });
   const peers = new Peers(host, () => transport);
 
   const belong = ({ founder, seed: founding, ticket }: Effect & { type: 'appliance' }): void => {

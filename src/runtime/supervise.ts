@@ -4,12 +4,13 @@
  *
  * Drivers do the work; here are only states, deadlines and reasons.
  */
-import type { Observed, Outbox, UnitSpec } from '../core/events.ts';
+import type { Observed, Outbox, ProbeName, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { UnitState, UnitStatus, Veto } from '../core/model.ts';
 import type { ServiceSpec } from '../core/spec.ts';
+import { hasPulse, Pulse } from './pulse.ts';
 import type { Picture } from './reconcile.ts';
 import { reconcile } from './reconcile.ts';
 import { Vetoes } from './vetoes.ts';
@@ -41,12 +42,6 @@ export const superviseDefaults: SuperviseOptions = {
   soonMs: 1_000,
 };
 
-interface Health {
-  nextMs: number;
-  failing: number;
-  inFlight: boolean;
-}
-
 interface Unit {
   key: string;
   replica: string;
@@ -76,7 +71,8 @@ interface Unit {
   /** Adopted when it had ended already: did it fail? */
   ended: boolean | undefined;
   spec: UnitSpec | undefined;
-  health: Health;
+  /** Begun anew with each start. */
+  pulse: Pulse | undefined;
 }
 
 /** A unit that is here or on its way, as others may read it; times on the cell's own clock. */
@@ -143,7 +139,7 @@ export class Supervisor {
       const spec = picture.wanted.get(unit.replica);
       if (spec === undefined || spec.hash !== unit.hash) continue;
       unit.spec = spec;
-      if (unit.state === 'running' && !hasPulse(spec)) this.#set(unit, 'ready', now);
+      if (unit.state === 'running' && !hasPulse(spec.service)) this.#set(unit, 'ready', now);
     }
     this.#reconcile(now);
   }
@@ -171,12 +167,12 @@ export class Supervisor {
 
   #begin(spec: UnitSpec, now: number): void {
     const key = unitKey(spec.replica, spec.hash);
-    const health = { nextMs: 0, failing: 0, inFlight: false };
     this.#units.set(key, {
       ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
       ...{ sinceMs: now, startedMs: now, begunMs: now, overdueMs: undefined },
       ...{ restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
-      ...{ graceMs: undefined, again: false, inFlight: true, early: undefined, spec, ended: undefined, health },
+      ...{ graceMs: undefined, again: false, inFlight: true, early: undefined, spec, ended: undefined },
+      pulse: undefined,
     });
     this.#version++;
     this.#out.push({ type: 'unit.start', key, unit: spec });
@@ -245,7 +241,7 @@ export class Supervisor {
     const wanted = this.#picture?.wanted.get(replica);
     const spec = wanted?.hash === hash ? wanted : undefined;
     // Ready only when its spec is known and has no health check, or when the check says so.
-    const state = running ? (spec === undefined || hasPulse(spec) ? 'running' : 'ready') : 'backoff';
+    const state = running ? (spec === undefined || hasPulse(spec.service) ? 'running' : 'ready') : 'backoff';
     const failure = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
     const reason = running ? undefined : exitWords(observed.exitCode ?? 0, observed.oom ?? false);
     this.#units.set(key, {
@@ -261,7 +257,7 @@ export class Supervisor {
         spec,
         ended: running ? undefined : failure,
       },
-      health: { nextMs: now, failing: 0, inFlight: false },
+      pulse: spec === undefined || !running ? undefined : new Pulse(spec.service, now, true),
     });
     this.#version++;
   }
@@ -304,18 +300,9 @@ export class Supervisor {
       this.#fell(unit, exitWords(early.exitCode, early.oom), early.exitCode !== 0 || early.oom, now);
       return;
     }
-    const check = unit.spec?.service.healthcheck;
-    unit.health = {
-      nextMs: now + Math.min(check?.startIntervalMs ?? 0, check?.intervalMs ?? 0),
-      failing: 0,
-      inFlight: false,
-    };
-    this.#set(
-      unit,
-      hasPulse(unit.spec) ? 'running' : 'ready',
-      now,
-      hasPulse(unit.spec) ? 'waiting for its health check' : undefined,
-    );
+    unit.pulse = unit.spec === undefined ? undefined : new Pulse(unit.spec.service, now, false);
+    const isAsked = unit.spec !== undefined && hasPulse(unit.spec.service);
+    this.#set(unit, isAsked ? 'running' : 'ready', now, isAsked ? 'waiting for its health check' : undefined);
     this.#reconcile(now);
   }
 
@@ -431,37 +418,38 @@ export class Supervisor {
   }
 
   #feelPulse(unit: Unit, now: number): void {
-    const check = unit.spec?.service.healthcheck;
-    if (check === undefined || unit.health.inFlight || now < unit.health.nextMs) return;
-    unit.health.inFlight = true;
+    if (unit.spec === undefined) return;
     const { key, handle, driver } = unit;
-    this.#out.push({ type: 'unit.probe', key, handle, driver, test: check.test, timeoutMs: check.timeoutMs });
+    unit.pulse ??= new Pulse(unit.spec.service, now, true);
+    for (const question of unit.pulse.due(now))
+      this.#out.push({ type: 'unit.probe', key, handle, driver, ...question });
   }
 
-  probed(key: string, ok: boolean, output: string, now: number): void {
+  probed(key: string, { name, ok, output }: Answer, now: number): void {
     const unit = this.#units.get(key);
-    const check = unit?.spec?.service.healthcheck;
-    if (unit === undefined || check === undefined || !isUp(unit)) return;
-    const inStart = now - unit.startedMs < check.startPeriodMs;
-    unit.health.inFlight = false;
-    unit.health.nextMs = now + (unit.state !== 'ready' && inStart ? check.startIntervalMs : check.intervalMs);
-    if (ok) {
-      unit.health.failing = 0;
+    if (unit === undefined || !isUp(unit)) return;
+    const finding = unit.pulse?.told(name, ok, now);
+    if (finding === undefined) return;
+    if (finding.is === 'ready') {
       this.#set(unit, 'ready', now);
       this.#reconcile(now);
-      return;
+    } else if (finding.is === 'unready') this.#set(unit, 'running', now, `health check fails: ${output}`);
+    else {
+      const message = `${unit.replica}: unhealthy, ${finding.failing} failed checks: ${output}`;
+      this.#out.push({ type: 'event', event: { level: 'warn', kind: 'unit.unhealthy', message } });
+      unit.again = true;
+      this.#stop(unit, `unhealthy: ${output}`, now);
     }
-    if (unit.state === 'running') this.#set(unit, 'running', now, `health check fails: ${output}`);
-    if (inStart && unit.state !== 'ready') return;
-    if (++unit.health.failing < check.retries) return;
-    const message = `${unit.replica}: unhealthy, ${unit.health.failing} failed checks: ${output}`;
-    this.#out.push({ type: 'event', event: { level: 'warn', kind: 'unit.unhealthy', message } });
-    unit.again = true;
-    this.#stop(unit, `unhealthy: ${output}`, now);
   }
+}
+
+/** To a question of the pulse. */
+export interface Answer {
+  name: ProbeName;
+  ok: boolean;
+  output: string;
 }
 
 const overdue = 'it took longer than its deadline';
 const serviceOf = (replica: string): string => replica.split('/').slice(0, 2).join('/');
 const isUp = ({ state }: Unit): boolean => state === 'running' || state === 'ready';
-const hasPulse = (spec: UnitSpec | undefined): boolean => spec?.service.healthcheck !== undefined;

@@ -74,6 +74,64 @@ describe('an appliance of one Docker and one Podman host', () => {
     await h(1).ok('rm', 'both');
   });
 
+  it('runs a Kubernetes manifest on both: probes by network, files, sealed variables, and jobs beside it', async () => {
+    const manifest = `apiVersion: v1
+kind: ConfigMap
+metadata: { name: page }
+data: { index.html: "hello from a config map" }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: token }
+stringData: { word: open-sesame }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers:
+        - name: web
+          image: busybox:lab
+          command: [httpd, -f, -p, "8080", -h, /www]
+          ports: [{ name: http, containerPort: 8080 }]
+          env:
+            - { name: WORD, valueFrom: { secretKeyRef: { name: token, key: word } } }
+            - { name: ME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
+          volumeMounts: [{ name: www, mountPath: /www }]
+          readinessProbe: { httpGet: { path: /, port: http }, periodSeconds: 1, timeoutSeconds: 2 }
+          livenessProbe: { tcpSocket: { port: http }, periodSeconds: 1, timeoutSeconds: 2 }
+      volumes: [{ name: www, configMap: { name: page } }]
+      terminationGracePeriodSeconds: 1
+`;
+    const path = join(h(1).folder, 'kube.yaml');
+    writeFileSync(path, manifest);
+    await h(1).ok('deploy', path);
+    const rows = await h(1).replicas('kube');
+    expect(rows.map(({ cell, state }) => [cell, state]).sort()).toEqual([
+      ['h1', 'ready'],
+      ['h2', 'ready'],
+    ]);
+    for (const index of [1, 2]) {
+      const told = await h(1).ok(
+        'exec',
+        `kube/web/${index}`,
+        '--',
+        'sh',
+        '-c',
+        'cat /www/index.html; echo; echo $WORD $ME; mount | grep -c /www',
+      );
+      expect(told).toMatch(new RegExp(`^hello from a config map\nopen-sesame kube-web-${index}\n`));
+    }
+    const ran = await h(2).osca('run', 'kube/web', '--', 'sh', '-c', 'echo $WORD; exit 7');
+    expect([ran.code, ran.stdout]).toEqual([7, 'open-sesame\n']);
+    await h(1).ok('rm', 'kube');
+  });
+
   it.each([
     [1, 'Docker'],
     [2, 'Podman'],

@@ -344,7 +344,7 @@ export class World {
       case 'unit.fuse':
         return this.#fuse(host, effect.key, effect.forMs);
       case 'unit.probe':
-        return this.#later(host, { type: 'unit.probed', key: effect.key, ok: true, output: '' }, 5);
+        return this.#later(host, { type: 'unit.probed', key: effect.key, name: effect.name, ok: true, output: '' }, 5);
       case 'reply':
         this.replies.set(effect.id, effect.reply);
         return;

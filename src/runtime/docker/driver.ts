@@ -182,6 +182,14 @@ export class DockerDriver implements RuntimeDriver {
     return await timed(withinMs, runHooks(this, container.id, JSON.parse(label) as ContainerHook[]));
   }
 
+  async addressOf(handle: string, port: number): Promise<{ host: string; port: number } | undefined> {
+    const { NetworkSettings, HostConfig } = await wrap(() => this.#docker.getContainer(handle).inspect());
+    if (HostConfig.NetworkMode === 'host') return { host: '127.0.0.1', port };
+    const addresses = [...Object.values(NetworkSettings.Networks ?? {}).map((one) => one?.IPAddress)];
+    const host = addresses.find((one) => one !== undefined && one !== '');
+    return host === undefined ? undefined : { host, port };
+  }
+
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
     return readLogs(this.#docker.getContainer(handle), query);
   }

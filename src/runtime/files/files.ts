@@ -63,14 +63,14 @@ export class UnitFiles {
     }
   }
 
-  /** Variables whose values are secrets. */
+  /** Variables that are known only where it runs: secrets, and the name of the replica. */
   environment({ app, replica, service }: Pick<UnitSpec, 'app' | 'replica' | 'service'>): Record<string, string> {
-    return Object.fromEntries(
-      Object.entries(service.sealedEnvironment ?? {}).map(([name, blob]) => [
-        name,
-        this.#bytes(app, blob, replica).toString(),
-      ]),
-    );
+    const names = (service.nameVariables ?? []).map((name) => [name, replica.replaceAll('/', '-')]);
+    const secrets = Object.entries(service.sealedEnvironment ?? {}).map(([name, blob]) => [
+      name,
+      this.#bytes(app, blob, replica).toString(),
+    ]);
+    return Object.fromEntries([...names, ...secrets]) as Record<string, string>;
   }
 
   #bytes(app: string, blob: string, replica: string): Buffer {

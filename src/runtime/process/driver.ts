@@ -193,6 +193,12 @@ export class ProcessDriver implements RuntimeDriver {
     rmSync(handle, { recursive: true, force: true });
   }
 
+  async addressOf(handle: string, port: number): Promise<{ host: string; port: number } | undefined> {
+    const file = readUnit(handle);
+    const index = file?.unit.service.ports.findIndex(({ target }) => target === port) ?? -1;
+    return { host: '127.0.0.1', port: file?.ports[index] ?? port };
+  }
+
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
     return readLog(handle, query);
   }
