@@ -26,6 +26,7 @@ function cellOf(number: number, cpus: number): PlacementCell {
     facts,
     labels,
     drain: false,
+    cordon: false,
     up: true,
     held: false,
     leaving: false,

@@ -1,21 +1,132 @@
-/** Prints docs/SPEC.md from the key table, so that the page is never behind the code. Run: node scripts/spec-page.ts > docs/SPEC.md */
+/** Prints docs/SPEC.md from the key tables, so that the page is never behind the code. Run: node scripts/spec-page.ts > docs/SPEC.md */
 import { composeKeys } from '../src/specs/compose-keys.ts';
+import type { KeyRow } from '../src/specs/key-rows.ts';
+import { kubernetesKeys, refusedKinds } from '../src/specs/kubernetes/keys.ts';
+
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+const line = ({ path, types, class: kind, note }: KeyRow): string =>
+  `| \`${path}\` | ${kind === 'refused' ? '' : types.join(', ')} | ${kind} | ${cell(note)} |`;
+
+function table(rows: readonly KeyRow[]): string {
+  const lines = rows.filter(({ path }) => path !== '').map(line);
+  return `| key | types | class | meaning |\n|---|---|---|---|\n${lines.join('\n')}`;
+}
 
 export function specPage(): string {
-  const rows = composeKeys.filter(({ path }) => path !== '');
-  const line = ({ path, types, class: kind, note }: (typeof rows)[number]): string =>
-    `| \`${path}\` | ${kind === 'refused' ? '' : types.join(', ')} | ${kind} | ${note.replaceAll('|', '\\|')} |`;
-  return `# Compose files
+  return `# Spec files
 
-Every key of the Compose Specification, and what becomes of it. *works*: as the specification says. *translated*: as the note
-says. *refused*: the file is not deployed, and the error names file, line, column and what to do. \`*\` stands for a name of
-yours, \`[]\` for an item of a list. Keys that start with \`x-\` are ignored, except \`x-osca\`.
+What a file may say, and what becomes of it. *works*: as its specification says. *translated*: as the note says. *refused*: the
+file is not deployed, and the error names file, line, column and what to do. No key is silently ignored. \`*\` stands for a name
+of yours, \`[]\` for an item of a list. In Compose files, keys that start with \`x-\` are ignored, except \`x-osca\`.
 
-A spec arrives by \`osca deploy FILE\`, or as a file copied into the \`specs/\` folder of a cell's data folder.
+A spec arrives by \`osca deploy FILE\`, or as a file copied into the \`specs/\` folder of a cell's data folder. Several files are merged:
+\`osca deploy compose.yaml compose.production.yaml\`. \`osca convert FILE\` prints what a file means.
 
-| key | types | class | meaning |
-|---|---|---|---|
-${rows.map(line).join('\n')}
+## Examples
+
+A service that is changed with care: two replicas at a time, taken back where one falls within half a minute.
+
+\`\`\`yaml
+name: shop
+services:
+  web:
+    image: shop/web:7
+    ports: ["8080:80"]
+    healthcheck: { test: wget -qO- localhost, interval: 5s, start_period: 20s }
+    secrets: [db_password]
+    depends_on: { db: { condition: service_healthy } }
+    deploy:
+      replicas: 4
+      update_config: { parallelism: 2, monitor: 30s, failure_action: rollback }
+      placement: { max_replicas_per_node: 2 }
+    x-osca: { pre_deploy: { command: ./manage.py migrate, deadline: 10m } }
+  db:
+    image: postgres:17
+    volumes: ["data:/var/lib/postgresql/data"]
+    environment: { POSTGRES_PASSWORD_FILE: /run/secrets/db_password }
+    secrets: [db_password]
+    healthcheck: { test: [CMD, pg_isready], interval: 5s }
+volumes: { data: {} }
+secrets: { db_password: { environment: DB_PASSWORD } }
+\`\`\`
+
+Jobs: one that runs each night, one that runs ten times when it is deployed, three at once.
+
+\`\`\`yaml
+name: chores
+services:
+  backup:
+    image: restic/restic
+    command: backup /data
+    x-osca:
+      schedule: { cron: "30 3 * * *", timezone: Europe/Berlin, missed: run, overlap: skip }
+      job: { retries: 2, deadline: 2h }
+  resize:
+    image: chores/resize
+    deploy: { mode: replicated-job, replicas: 10 }
+    x-osca: { job: { parallelism: 3 } }
+\`\`\`
+
+A plain process, without an image, on every cell:
+
+\`\`\`yaml
+name: watch
+services:
+  disks:
+    command: sh -c 'while df -h /; do sleep 60; done'
+    deploy: { mode: global }
+    x-osca: { driver: process }
+\`\`\`
+
+A stick in one of the machines: the service runs where the device is, and moves with it.
+
+\`\`\`yaml
+name: home
+services:
+  zigbee:
+    image: koenkk/zigbee2mqtt
+    devices: ["/dev/ttyUSB0"]
+    configs: [{ source: settings, target: /app/data/configuration.yaml }]
+configs:
+  settings: { content: "serial: { port: /dev/ttyUSB0 }" }
+\`\`\`
+
+A Kubernetes manifest:
+
+\`\`\`yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: 3
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers:
+        - name: web
+          image: nginx
+          ports: [{ name: http, containerPort: 80 }]
+          readinessProbe: { httpGet: { path: /, port: http } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { type: LoadBalancer, selector: { app: web }, ports: [{ port: 8080, targetPort: http }] }
+\`\`\`
+
+## Compose
+
+${table(composeKeys)}
+
+## Kubernetes
+
+Each workload becomes a service of one app, which is called like the file (\`--name\` says otherwise). Manifests are read as they are: there is no
+templating. These kinds are refused: ${Object.entries(refusedKinds)
+    .map(([kind, why]) => `${kind} (${why})`)
+    .join('; ')}.
+
+${table(kubernetesKeys)}
 `;
 }
 

@@ -45,13 +45,13 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
   }));
   app.patch<{
     Params: { cell: string };
-    Body: { name?: string; labels?: Record<string, string | null>; drain?: boolean };
+    Body: { name?: string; labels?: Record<string, string | null>; drain?: boolean; cordon?: boolean };
   }>(
     '/v1/cells/:cell',
     {
       schema: {
-        summary: 'Rename, label or drain a cell',
-        body: object({ name: text, labels: { type: 'object' }, drain: flag }),
+        summary: 'Rename, label, cordon or drain a cell',
+        body: object({ name: text, labels: { type: 'object' }, drain: flag, cordon: flag }),
       },
     },
     async ({ params, body }) => await host.ask({ op: 'cell.set', cell: cellOf(host.view(), params.cell), ...body }),
@@ -66,6 +66,19 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
     ({ params, body: { detach = false, timeoutMs = 300_000 } }, reply) =>
       ndjson(reply, drainSteps(deps, params.cell, { detach, timeoutMs })),
+  );
+  app.post<{ Params: { cell: string }; Body: { by: string } }>(
+    '/v1/cells/:cell/replace',
+    {
+      schema: {
+        summary: 'Put another cell in the place of one: it gets its name and labels',
+        body: object({ by: text }, ['by']),
+      },
+    },
+    async ({ params, body }) => {
+      const [cell, by] = [params.cell, body.by].map((name) => cellOf(host.view(), name)) as [string, string];
+      return await host.ask({ op: 'cell.replace', cell, by, keySeed: freshSeed() });
+    },
   );
   app.delete<{ Params: { cell: string } }>(
     '/v1/cells/:cell',

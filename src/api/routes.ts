@@ -72,6 +72,14 @@ function addAppRoutes(app: FastifyInstance, deps: ApiDeps): void {
     { schema: { summary: 'What a deploy of a file would change', body: object(file, ['file']) } },
     ({ body }) => planOf(host, deps.deployer.read(composeRequest(body))),
   );
+  app.post<{ Body: FileBody }>(
+    '/v1/convert',
+    { schema: { summary: 'What a file means: the app as it would be deployed', body: object(file, ['file']) } },
+    ({ body }) => {
+      const { app: spec, builds, files: contents, warnings } = deps.deployer.read(composeRequest(body));
+      return { app: spec, builds, files: Object.keys(contents), warnings };
+    },
+  );
   app.delete<{ Params: { app: string } }>(
     '/v1/apps/:app',
     { schema: { summary: 'Remove an app' } },

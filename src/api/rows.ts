@@ -197,6 +197,7 @@ export interface CellRow {
   state: string;
   master: boolean;
   drain: boolean;
+  cordon: boolean;
   /** It hands over what it runs. */
   leaving: boolean;
   /** It fell so often of late that it gets no replicas for a while; 0 where not. */
@@ -223,6 +224,7 @@ export function cellRows(view: ClusterView): CellRow[] {
       state: member.state,
       master: member.master > 0,
       drain: member.drain,
+      cordon: member.cordon === true,
       leaving: member.leaving === true,
       falls: member.held ?? 0,
     },

@@ -9,7 +9,7 @@ import { addDaemonCommands } from './commands/daemon.ts';
 import { addDeployCommand } from './commands/deploy.ts';
 import { addExec } from './commands/exec.ts';
 import { addLogCommands } from './commands/logs.ts';
-import { addPlanCommand } from './commands/plan.ts';
+import { addConvertCommand, addPlanCommand } from './commands/plan.ts';
 import { addRevisionCommands } from './commands/revisions.ts';
 import { addRunCommands } from './commands/runs.ts';
 import { warn } from './render.ts';
@@ -33,6 +33,7 @@ export function program(): Command {
   addDaemonCommands(osca);
   addDeployCommand(osca);
   addPlanCommand(osca);
+  addConvertCommand(osca);
   addAppCommands(osca);
   addRevisionCommands(osca);
   addRunCommands(osca);

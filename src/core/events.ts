@@ -66,7 +66,16 @@ export type Request =
     }
   | { op: 'run.cancel'; app: string; run: string; by: string }
   | { op: 'pause'; app: string; paused: boolean; by: string }
-  | { op: 'cell.set'; cell: CellId; name?: string; labels?: Record<string, string | null>; drain?: boolean }
+  | {
+      op: 'cell.set';
+      cell: CellId;
+      name?: string;
+      labels?: Record<string, string | null>;
+      drain?: boolean;
+      cordon?: boolean;
+    }
+  /** `by` takes the name and the labels of `cell`, which is drained where it is there, else removed. */
+  | { op: 'cell.replace'; cell: CellId; by: CellId; keySeed?: string }
   /** `keySeed` makes a key for secrets that the removed cell does not know. */
   | { op: 'cell.rm'; cell: CellId; keySeed?: string }
   | { op: 'settings.set'; settings: Partial<ApplianceSettings> }

@@ -99,6 +99,8 @@ export interface CellSettings {
   name?: string;
   labels: Record<string, string>;
   drain: boolean;
+  /** It keeps what it runs, and gets nothing more. */
+  cordon?: true;
 }
 
 /** What holds for the whole appliance; the same on every cell. */
@@ -202,6 +204,8 @@ export interface MemberView extends MemberRecord {
   incarnation: number;
   labels: Record<string, string>;
   drain: boolean;
+  /** It keeps what it runs, and gets nothing more. */
+  cordon?: true;
   /** Smoothed round trip, in ms, where this cell observes it. */
   rttMs?: number;
   sinceMs: number;

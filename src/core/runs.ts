@@ -70,6 +70,8 @@ function specOf(base: ServiceSpec, name: string, over: Partial<ServiceSpec>): Se
   };
   const restart: ServiceSpec['restart'] =
     job.retries === 0 ? { condition: 'none' } : { condition: 'on-failure', ...again };
+  // An entrypoint that stands alone is the command itself.
+  if (over.command !== undefined && base.command === undefined) delete rest.entrypoint;
   const spec: ServiceSpec = { ...rest, ...strict, name, job, restart };
   known.set(name, spec);
   return spec;

@@ -4,7 +4,7 @@
  * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
  *     apps   revisions, outcomes, what is stopped or paused (catalogue.ts), runs (run-book.ts), files and secrets (blobs.ts)
- *     cells  name/ID   label/ID/KEY   drain/ID   voter/ID -> number         settings  NAME -> number         meta  voters -> number
+ *     cells  name/ID   label/ID/KEY   drain/ID   cordon/ID  voter/ID -> number         settings  NAME -> number         meta  voters -> number
  *     trust  NUMBER/HASH -> entry (gossip/trust.ts); the keys are the order that decides
  *
  * No key is written by two cells at once as a rule, so an update seldom waits for another: a storm of admissions arrives in
@@ -216,14 +216,19 @@ export class WantedDocument {
       if (one === undefined) settings.set(id, (one = { labels: {}, drain: false }));
       if (kind === 'name' && typeof value === 'string') one.name = value;
       else if (kind === 'drain') one.drain = value === true;
+      else if (kind === 'cordon' && value === true) one.cordon = true;
       else if (kind === 'label' && label !== undefined) one.labels[key.slice(`label/${id}/`.length)] = String(value);
     }
     return settings;
   }
 
-  setCell(id: CellId, set: { name?: string; labels?: Record<string, string | null>; drain?: boolean }): void {
+  setCell(
+    id: CellId,
+    set: { name?: string; labels?: Record<string, string | null>; drain?: boolean; cordon?: boolean },
+  ): void {
     if (set.name !== undefined) this.#cells.set(`name/${id}`, set.name);
     if (set.drain !== undefined) this.#cells.set(`drain/${id}`, set.drain);
+    if (set.cordon !== undefined) this.#cells.set(`cordon/${id}`, set.cordon);
     for (const [key, value] of Object.entries(set.labels ?? {})) {
       if (value === null) this.#delete(this.#cells, `label/${id}/${key}`);
       else this.#cells.set(`label/${id}/${key}`, value);

@@ -45,8 +45,8 @@ export class Members {
     const rttMs = membership.rttOf(id);
     const before = this.#shown.get(member);
     if (before !== undefined && before.labels === settings.labels && before.rttMs === rttMs) return before;
-    const { labels, drain, name = record.name } = settings;
-    const seen = { id, self: id === self, state, incarnation: inc, labels, drain, sinceMs };
+    const { name = record.name, ...set } = settings;
+    const seen = { id, self: id === self, state, incarnation: inc, ...set, sinceMs };
     const shown = { ...record, name, ...seen, ...(rttMs === undefined ? {} : { rttMs }) };
     this.#shown.set(member, shown);
     return shown;
@@ -57,7 +57,7 @@ export class Members {
     const { membership, admission, document, self } = this.#deps;
     const unheard = admission.admitted().filter((id) => membership.get(id) === undefined);
     return unheard.map((id) => {
-      const { name = admission.trust!.nameOf(id), labels, drain } = document.cell(id);
+      const { name = admission.trust!.nameOf(id), ...set } = document.cell(id);
       const record = {
         name,
         addrs: [],
@@ -68,7 +68,7 @@ export class Members {
       };
       // Of itself a cell knows before it has spoken.
       const state = id === self ? ('alive' as const) : ('down' as const);
-      const seen = { id, self: id === self, state, incarnation: 0, labels, drain, sinceMs: 0 };
+      const seen = { id, self: id === self, state, incarnation: 0, ...set, sinceMs: 0 };
       return { ...record, master: 0, left: false, ...seen };
     });
   }

@@ -68,6 +68,8 @@ export class Requests {
     switch (request.op) {
       case 'cell.set':
         return this.#setCell(id, request, now);
+      case 'cell.replace':
+        return this.#replaceCell(id, request, now);
       case 'cell.rm':
         return this.#removeCell(id, request, now);
       case 'settings.set':
@@ -95,7 +97,7 @@ export class Requests {
 
   // -- cells -------------------------------------------------------------------------------------------------------
 
-  #setCell(id: number, { cell, name, labels, drain }: RequestOf<'cell.set'>, now: number): Refusal | undefined {
+  #setCell(id: number, { cell, name, labels, drain, cordon }: RequestOf<'cell.set'>, now: number): Refusal | undefined {
     if (!this.#deps.admission.isAdmitted(cell))
       return notFound(`there is no cell '${cell}'`, 'osca cell ls shows the cells');
     if (name !== undefined && !nameShape.test(name)) {
@@ -109,6 +111,7 @@ export class Requests {
       ...(name === undefined ? {} : { name }),
       ...(labels === undefined ? {} : { labels }),
       ...(drain === undefined ? {} : { drain }),
+      ...(cordon === undefined ? {} : { cordon }),
     };
     return this.#edit(id, now, { cell }, (doc) => doc.setCell(cell, set));
   }
@@ -127,6 +130,31 @@ export class Requests {
       return refuse(message, 'the maximum is the threshold or more: osca settings --masters-maximum N');
     }
     return this.#edit(id, now, { ...next }, (doc) => doc.set(settings));
+  }
+
+  /** Whoever comes in the place of another gets its name and labels, and so what is bound to them. */
+  #replaceCell(id: number, { cell, by, keySeed }: RequestOf<'cell.replace'>, now: number): Refusal | undefined {
+    const { admission, membership, self } = this.#deps;
+    for (const one of [cell, by])
+      if (!admission.isAdmitted(one)) return notFound(`there is no cell '${one}'`, 'osca cell ls shows the cells');
+    if (cell === by) return { code: 'bad-request', message: 'a cell can not replace itself', hint: 'name another' };
+    const [old, fresh] = [cell, by].map((one) => membership.get(one));
+    if (fresh?.state !== 'alive')
+      return { code: 'conflict', message: 'the cell that is to take its place is not up', hint: 'osca cell ls' };
+    const document = this.#deps.document();
+    const { name = old?.record.name ?? admission.trust!.nameOf(cell), labels } = document.cell(cell);
+    const isThere = cell === self || old?.state === 'alive' || old?.state === 'suspect';
+    const former = `${name.slice(0, 55)}-former`;
+    return this.#edit(id, now, { name, former: isThere ? former : '' }, (doc) => {
+      doc.setCell(by, { name, labels, drain: false, cordon: false });
+      if (isThere) {
+        doc.setCell(cell, { name: former, drain: true });
+        return;
+      }
+      doc.addTrust({ kind: 'revoke', sub: cell, by: self });
+      doc.dropCell(cell);
+      if (keySeed !== undefined) this.#deps.secrets.renew(keySeed, cell);
+    });
   }
 
   #removeCell(id: number, { cell, keySeed }: RequestOf<'cell.rm'>, now: number): Refusal | undefined {

@@ -11,6 +11,8 @@ export interface PlacementCell {
   facts: CellFacts;
   labels: Record<string, string>;
   drain: boolean;
+  /** It keeps what it has, and gets nothing more. */
+  cordon: boolean;
   /** Here now. A cell that is down keeps its home share, but gets no replica. */
   up: boolean;
   /** It fell often of late: it gets nothing while others can. */
@@ -63,10 +65,11 @@ export function refusal(service: ServiceSpec, cell: PlacementCell, taken: Taken)
   );
 }
 
-/** What may pass: down, drained, vetoed, no engine. */
-export function absence(service: ServiceSpec, key: string, cell: PlacementCell): string | undefined {
+/** What may pass: down, drained, vetoed, no engine. `isThere`: it runs there already. */
+export function absence(service: ServiceSpec, key: string, cell: PlacementCell, isThere = false): string | undefined {
   if (!cell.up) return 'the cell is down';
   if (cell.drain) return `the cell is drained; take it back with: osca cell resume ${cell.name}`;
+  if (cell.cordon && !isThere) return `the cell is cordoned; take it back with: osca cell resume ${cell.name}`;
   if (service.driver === 'docker' && cell.facts.engine === '') {
     return `no container engine answers here, and the service needs image ${service.image ?? ''}`;
   }

@@ -18,9 +18,21 @@ export function cellOf(member: MemberView): PlacementCell {
   return cell;
 }
 
-function made({ id, name, facts, labels, drain, leaving, held, state, vetoes, units }: MemberView): PlacementCell {
+function made({
+  id,
+  name,
+  facts,
+  labels,
+  drain,
+  cordon,
+  leaving,
+  held,
+  state,
+  vetoes,
+  units,
+}: MemberView): PlacementCell {
   return {
-    ...{ id, name, facts, labels, drain, leaving: leaving === true, weight: weightOf(facts) },
+    ...{ id, name, facts, labels, drain, cordon: cordon === true, leaving: leaving === true, weight: weightOf(facts) },
     up: state === 'alive' || state === 'suspect',
     held: held !== undefined,
     vetoes: new Map(vetoes.map(({ service, hash, reason }) => [`${service}@${hash}`, reason])),
@@ -54,7 +66,15 @@ export function withChange(cells: readonly PlacementCell[], { remove, add }: Cel
     ...(add.cpus === undefined ? {} : { cpuMilli: Math.round(add.cpus * 1_000) }),
     ...(add.memoryBytes === undefined ? {} : { memoryBytes: add.memoryBytes }),
   };
-  const fresh = { up: true, held: false, leaving: false, drain: false, vetoes: new Map<string, string>(), units: [] };
+  const fresh = {
+    up: true,
+    held: false,
+    leaving: false,
+    drain: false,
+    cordon: false,
+    vetoes: new Map<string, string>(),
+    units: [],
+  };
   const made = { ...fresh, id: newcomer, name: newcomer, facts, labels: add.labels ?? {}, weight: weightOf(facts) };
   return [...left, made];
 }

@@ -163,20 +163,22 @@ export class Placement {
     const loose: Want[] = [];
     this.#anyHeld = cells.some(({ held }) => held);
     this.#anyCalm = cells.some(({ up, drain, leaving, held }) => up && !drain && !leaving && !held);
-    this.#isOpen = Uint8Array.from(cells, ({ up, drain, leaving, held, vetoes, facts }) =>
-      up && !drain && !leaving && !held && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
+    this.#isOpen = Uint8Array.from(cells, ({ up, drain, cordon, leaving, held, vetoes, facts }) =>
+      up && !drain && !cordon && !leaving && !held && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
     );
     for (const group of this.#groups) {
       if (group.isGlobal) continue;
       const { spec } = group.service;
       const may = this.#whoMay(group);
+      const mayStay = this.#whoMay(group, false, true);
       for (const want of group.wants) {
         const { home, held, replica } = want;
-        const isHome = home >= 0 && (this.#isOpen[home] === 1 || may(home));
+        const isThere = held.includes(home);
+        const isHome = home >= 0 && (this.#isOpen[home] === 1 || (isThere ? mayStay(home) : may(home)));
         want.row = isHome ? home : -1;
-        if (isHome && held.includes(home)) continue;
+        if (isHome && isThere) continue;
         if (home >= 0 && !isHome) layout.take(home, spec, replica, -1);
-        const here = held.length === 0 ? -1 : this.#stayOf(want, may);
+        const here = held.length === 0 ? -1 : this.#stayOf(want, mayStay);
         if (here >= 0) {
           strays.push({ replica, spec, service: group, here, home: want.row });
           want.row = here;
@@ -198,14 +200,14 @@ export class Placement {
   }
 
   /** Which rows may have a replica of this service now, apart from room. */
-  #whoMay({ service: { spec, hash }, serviceKey }: Group, alsoHeld = false): (row: number) => boolean {
+  #whoMay({ service: { spec, hash }, serviceKey }: Group, alsoHeld = false, isThere = false): (row: number) => boolean {
     const { cells } = this.#fleet;
     const key = `${serviceKey}@${hash}`;
     // Data does not move for a while only, and not because a daemon is started anew.
-    if (hasData(spec)) return (row) => absence(spec, key, cells[row]!) === undefined;
+    if (hasData(spec)) return (row) => absence(spec, key, cells[row]!, isThere) === undefined;
     const isHeld = (row: number): boolean => !alsoHeld && this.#anyCalm && cells[row]!.held;
     const isOut = (row: number): boolean => isHeld(row) || cells[row]!.leaving;
-    return (row) => !isOut(row) && absence(spec, key, cells[row]!) === undefined;
+    return (row) => !isOut(row) && absence(spec, key, cells[row]!, isThere) === undefined;
   }
 
   /** Where it runs away from home and may stay: where its straw is longest. */
@@ -268,7 +270,8 @@ export class Placement {
       if (!cell.up || cell.drain || cell.leaving || refusal(spec, cell, nothingTaken) !== undefined) continue;
       const replica = replicaId(app, spec.name, cell.name);
       const want = known.get(cell.name) ?? wantOf(group, replica, cell.name);
-      const isOpen = this.#whoMay(group)(row) && this.#last.fits(row, spec);
+      const isThere = cell.units.includes(replica);
+      const isOpen = this.#whoMay(group, false, isThere)(row) && this.#last.fits(row, spec);
       want.home = row;
       want.row = isOpen ? row : -1;
       if (isOpen) this.#last.take(row, spec, replica);
@@ -310,7 +313,8 @@ export class Placement {
         : `max_replicas_per_node: it has ${most} already`;
     return cells.flatMap((cell, row) => {
       if (spec.mode === 'global' && row !== want.home) return [];
-      const reason = absence(spec, key, cell) ?? (cell.leaving ? leavingNow : cell.held ? heldBack : undefined);
+      const reason =
+        absence(spec, key, cell, want.row === row) ?? (cell.leaving ? leavingNow : cell.held ? heldBack : undefined);
       return [verdictOf(cell, reason ?? refusal(spec, cell, this.#last.takenOn(row)) ?? full(row))];
     });
   }

@@ -55,7 +55,8 @@ export function leaving(
     layout.take(stray.here, stray.spec, stray.replica, -1);
     layout.take(stray.home, stray.spec, stray.replica);
   };
-  const free = (): Stray[] => strays.filter((stray) => stray.home >= 0 && !gone.has(stray) && !isStateful(stray.spec));
+  const isBound = ({ spec, here }: Stray): boolean => isStateful(spec) || fleet.cells[here]!.cordon;
+  const free = (): Stray[] => strays.filter((stray) => stray.home >= 0 && !gone.has(stray) && !isBound(stray));
   unpack(free(), fleet, go);
   fill(free(), layout, shares, go);
   makeRoom();

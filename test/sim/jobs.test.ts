@@ -258,3 +258,25 @@ describe('a run that somebody asks for', () => {
     expect(world.worked.has('shop/web.abc124/1')).toBe(false);
   });
 });
+
+describe('a cell that takes the place of another', () => {
+  it('gets its name and labels, and so what is bound to them; the old one is emptied, or removed where it is down', () => {
+    for (const isDown of [false, true]) {
+      const world = appliance(4, { seed: `replace-${isDown}` });
+      const [old, fresh] = ['h2', 'h4'].map((name) => world.hosts.get(name)!.id) as [string, string];
+      world.get('h1', { op: 'cell.set', cell: old, labels: { disk: 'ssd' } });
+      const pinned = simService('db', 1, { constraints: [{ key: 'node.labels.disk', op: '==', value: 'ssd' }] });
+      deploy(world, [pinned]);
+      world.until(() => world.running().join() === 'shop/db/1@h2', 20_000, 'it runs');
+      if (isDown) {
+        world.powerOff('h2');
+        world.until(() => world.view('h1').members.find(({ id }) => id === old)?.state === 'down', 20_000, 'known');
+      }
+      const { name, former } = world.get('h1', { op: 'cell.replace', cell: old, by: fresh, keySeed: 'seed' });
+      expect([name, former]).toEqual(['h2', isDown ? '' : 'h2-former']);
+      world.until(() => world.running().join() === 'shop/db/1@h4', 30_000, 'it runs on the other');
+      const names = world.view('h1').members.map((member) => member.name);
+      expect(names.sort()).toEqual(isDown ? ['h1', 'h2', 'h3'] : ['h1', 'h2', 'h2-former', 'h3']);
+    }
+  });
+});

@@ -21,6 +21,7 @@ function cell(id: string, more: Partial<PlacementCell> = {}): PlacementCell {
     facts,
     labels: {},
     drain: false,
+    cordon: false,
     up: true,
     held: false,
     leaving: false,
@@ -177,6 +178,20 @@ describe('what some cells have and others have not', () => {
     expect(new Set(where(input(list, [any])).values())).toEqual(new Set(['b', 'c']));
     const [none] = place(input([cell('a')], [any]));
     expect(none!.verdicts[0]!.reason).toBe('GPUs: needs one, has 0');
+  });
+
+  it('a cordoned cell keeps what it runs, and gets nothing more', () => {
+    const runs = (units: string[]) => [cell('a', { cordon: true, units }), cell('b')];
+    const placed = where(
+      input(runs(['shop/web/1', 'shop/web/2', 'shop/db/1']), [simService('web', 4), simService('db', 1)]),
+    );
+    for (const replica of ['shop/web/1', 'shop/web/2', 'shop/db/1']) expect(placed.get(replica)).toBe('a');
+    for (const replica of ['shop/web/3', 'shop/web/4']) expect(placed.get(replica)).toBe('b');
+    const [lost] = place(input([cell('a', { cordon: true })], [simService('web', 1)]));
+    expect(lost!.verdicts[0]!.reason).toBe('the cell is cordoned; take it back with: osca cell resume a');
+    const scan = simService('scan', 1, { mode: 'global' });
+    expect([...where(input(runs([]), [scan])).values()]).toEqual([undefined, 'b']);
+    expect([...where(input(runs(['shop/scan/a']), [scan])).values()]).toEqual(['a', 'b']);
   });
 
   it('at most so many of a service on each', () => {

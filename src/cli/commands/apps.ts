@@ -97,19 +97,21 @@ function whyText({ replica, cell, verdicts }: Assignment): string {
 function addChanges(osca: Command): void {
   const done = { stop: 'stopped', start: 'started', restart: 'restarting' } as const;
   for (const verb of ['stop', 'start', 'restart'] as const) {
-    osca
+    const command = osca
       .command(`${verb} <target>`)
-      .description(`${verb} an app, or one service: APP[/SERVICE]`)
-      .option('--json', 'print JSON')
-      .action(async (target: string, _options: unknown, command: Command) => {
-        const { app, service } = split(target);
-        const changed = await clientOf(command).call<Changed>(
-          'POST',
-          `${appPath(app)}/${verb}`,
-          service === undefined ? {} : { service },
-        );
-        show(command, changed, () => `${target} ${done[verb]}${warningOf(changed)}`);
-      });
+      .description(
+        `${verb} an app, or one service: APP[/SERVICE]${verb === 'restart' ? '; one replica after the other, as update_config says' : ''}`,
+      );
+    if (verb === 'restart') command.option('--rolling', 'as it is done anyway');
+    command.option('--json', 'print JSON').action(async (target: string, _options: unknown, command: Command) => {
+      const { app, service } = split(target);
+      const changed = await clientOf(command).call<Changed>(
+        'POST',
+        `${appPath(app)}/${verb}`,
+        service === undefined ? {} : { service },
+      );
+      show(command, changed, () => `${target} ${done[verb]}${warningOf(changed)}`);
+    });
   }
   osca
     .command('scale <target> [replicas]')

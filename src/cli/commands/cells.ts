@@ -36,11 +36,38 @@ function addCells(cell: Command): void {
       await tellDrain(steps, options);
     });
   cell
+    .command('cordon <cell>')
+    .description('give it nothing more; what runs there stays')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  osca cell cordon pi-3')
+    .action(async (given: string, _options: unknown, command: Command) => {
+      const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), { cordon: true });
+      show(command, changed, () => `${given} gets nothing more (osca cell resume ${given})`);
+    });
+  cell
+    .command('replace <old>')
+    .description('put another cell in its place: that one gets its name and labels, and what is bound to them')
+    .requiredOption('--with <new>', 'the cell that takes its place')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nWhat the old machine kept in volumes stays there: bring it over before its services start, where it matters.\n\nExample:\n  osca cell replace pi-3 --with pi-7',
+    )
+    .action(async (old: string, options: { with: string }, command: Command) => {
+      const changed = await clientOf(command).call<Changed>('POST', `${cellPath(old)}/replace`, { by: options.with });
+      const { name, former } = changed.value as { name: string; former: string };
+      show(command, changed, () =>
+        former === ''
+          ? `${options.with} is ${name} now; the old one was down, and is removed`
+          : `${options.with} is ${name} now; the old one is called ${former} and is drained: osca cell rm ${former} when it is empty`,
+      );
+    });
+  cell
     .command('resume <cell>')
     .description('give it replicas again')
     .option('--json', 'print JSON')
     .action(async (given: string, _options: unknown, command: Command) => {
-      const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), { drain: false });
+      const changed = await clientOf(command).call<Changed>('PATCH', cellPath(given), { drain: false, cordon: false });
       show(command, changed, () => `${given} takes replicas again`);
     });
   cell
@@ -115,7 +142,7 @@ function cellsText(cells: readonly CellRow[], pending: readonly PendingCell[]): 
   const rows = cells.map((cell) => [
     `${bold(cell.name)}${cell.self ? dim(' (here)') : ''}`,
     ...[
-      `${stateColour(cell.state)}${cell.drain ? yellow(' drained') : ''}${cell.leaving ? yellow(' leaving') : ''}${cell.falls > 0 ? yellow(` held back: fell ${cell.falls} times`) : ''}${cell.master ? dim(' master') : ''}`,
+      `${stateColour(cell.state)}${cell.drain ? yellow(' drained') : cell.cordon ? yellow(' cordoned') : ''}${cell.leaving ? yellow(' leaving') : ''}${cell.falls > 0 ? yellow(` held back: fell ${cell.falls} times`) : ''}${cell.master ? dim(' master') : ''}`,
       String(cell.replicas),
     ],
     ...[

@@ -4,7 +4,7 @@ import type { MovesPlan, Plan } from '../../api/plan.ts';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { FileOptions } from '../files.ts';
 import { bodyOf, collect } from '../files.ts';
-import { bold, dim, green, red, table, yellow } from '../render.ts';
+import { bold, dim, green, red, say, table, yellow } from '../render.ts';
 import { clientOf, show } from '../shared.ts';
 
 export function addPlanCommand(osca: Command): void {
@@ -29,6 +29,20 @@ export function addPlanCommand(osca: Command): void {
         const known = error instanceof OscaError;
         throw new OscaError('bad-request', reasonOf(error), known ? error.hint : '', error);
       }
+    });
+}
+
+export function addConvertCommand(osca: Command): void {
+  osca
+    .command('convert <files...>')
+    .description('print what a Compose file or Kubernetes manifest means here, as JSON; nothing is deployed')
+    .option('--name <app>', 'name of the app, before name: of the file')
+    .option('--profile <name>', 'also services of this profile', collect, [] as string[])
+    .option('--json', 'print JSON, as it does anyway')
+    .addHelpText('after', '\nWhat configs and secrets hold is not printed.\n\nExample:\n  osca convert deployment.yaml')
+    .action(async (files: string[], options: FileOptions, command: Command) => {
+      const converted = await clientOf(command).call<unknown>('POST', '/v1/convert', bodyOf(files, options));
+      say(JSON.stringify(converted, null, 2));
     });
 }
 
