@@ -13,6 +13,8 @@ import { median } from './measure.ts';
 
 const gibibyte = 2 ** 30;
 
+export const benchCells = (count: number): PlacementCell[] => Array.from({ length: count }, (_, i) => cellOf(i, 4));
+
 function cellOf(number: number, cpus: number): PlacementCell {
   const name = `cell-${number}`;
   const facts = {

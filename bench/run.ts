@@ -10,11 +10,13 @@ import { root } from '../test/lab/host.ts';
 import { Lab } from '../test/lab/lab.ts';
 import { isAlive, trySh } from '../test/lab/shell.ts';
 import { until } from '../test/until.ts';
+import { benchDeploys } from './deploys.ts';
 import { cpuPercent, median, quietMachine, residentMb, series, timed } from './measure.ts';
 import { benchMembership } from './membership.ts';
 import { benchMemory } from './memory.ts';
 import { benchPlacement } from './placement.ts';
 import { simScale } from './scale.ts';
+import { benchSpecs } from './specs.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
 import { benchWifi } from './wifi.ts';
 
@@ -328,6 +330,8 @@ const benchmarks: Record<string, () => Promise<object>> = {
   failover: inLab(failover),
   rest: inLab(rest),
   memory: async () => await benchMemory(1_000, tell),
+  specs: async () => benchSpecs(tell),
+  deploys: async () => await benchDeploys(tell),
   membership: async () => await benchMembership(tell),
   placement: async () => benchPlacement(tell),
   'sim-wifi': async () => benchWifi({ cells: 100, minutes: 60, tell }),
