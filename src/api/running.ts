@@ -179,7 +179,10 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
 
 function endOf(view: ClusterView, app: string, { name, results }: Run): RunStep {
   const all = Object.values(results);
-  const { ok, reason, cell } = all.find((one) => !one.ok) ?? all[0]!;
+  const result = all.find((one) => !one.ok) ?? all[0];
+  if (result === undefined)
+    throw new OscaError('conflict', `${app}/${name} is gone`, 'the revision that it was of is no longer kept');
+  const { ok, reason, cell } = result;
   const code = /exit code (\d+)/.exec(reason)?.[1];
   const exitCode = code === undefined ? (ok ? 0 : 1) : Number(code);
   const where = view.members.find(({ id }) => id === cell)?.name ?? cell;

@@ -42,6 +42,8 @@ export const limits = {
   voters: 15,
   /** Strict replicas in one question for leases: far above what one cell runs. */
   leases: 2_000,
+  /** A hook after a start: what waits longer than that for something waits for ever, and keeps the replica from being stopped. */
+  hookMs: 60_000,
   /** One config or secret, and all of one app: a change of the document travels in one frame. */
   fileBytes: 262_144,
   filesBytes: 524_288,

@@ -13,6 +13,8 @@ export interface Revision {
   /** Position in the app's history, from 1. */
   seq: number;
   parent?: string;
+  /** What ran when it was deployed: it runs on until the hooks of this one have run. */
+  over?: string;
   atMs: number;
   by: string;
   /** What made it: 'deploy compose.yaml', 'scale web=3'. */
@@ -52,6 +54,8 @@ export interface Run {
   /** 'SERVICE.ID': the service of its replicas. */
   name: string;
   service: string;
+  /** Id of the revision that it is made from; of those that were asked for or had their time. */
+  revision?: string;
   cause: 'deploy' | 'schedule' | 'request' | 'pre_deploy';
   /** When it was asked for, or should have been begun. */
   atMs: number;

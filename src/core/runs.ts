@@ -59,7 +59,18 @@ function specOf(base: ServiceSpec, name: string, over: Partial<ServiceSpec>): Se
   specs.set(base, known);
   const before = known.get(name);
   if (before !== undefined) return before;
-  const { schedule: _s, preDeploy: _p, update: _u, rollback: _b, strict: _t, ...rest } = { ...base, ...over };
+  const all = { ...base, ...over };
+  // Its health is its end.
+  const {
+    schedule: _s,
+    preDeploy: _p,
+    update: _u,
+    rollback: _b,
+    strict: _t,
+    healthcheck: _h,
+    probes: _q,
+    ...rest
+  } = all;
   const job = rest.job ?? once;
   const strict = job.loose === true || rest.mode === 'global' ? {} : { strict: true as const };
   const { delayMs } = base.restart;
@@ -74,13 +85,15 @@ function specOf(base: ServiceSpec, name: string, over: Partial<ServiceSpec>): Se
   if (over.command !== undefined && base.command === undefined) delete rest.entrypoint;
   const spec: ServiceSpec = { ...rest, ...strict, name, job, restart };
   known.set(name, spec);
+  // Far more than are open at once, or kept.
+  if (known.size > 100) known.delete(known.keys().next().value!);
   return spec;
 }
 
 const once: JobPolicy = { parallelism: 1, retries: 0 };
 
-/** One container beside the service: nobody reaches it, and its health is its end. */
-function aside({ healthcheck: _h, ...base }: ServiceSpec): ServiceSpec {
+/** One container beside the service: nobody reaches it. */
+function aside(base: ServiceSpec): ServiceSpec {
   return { ...base, mode: 'replicated', replicas: 1, ports: [] };
 }
 
@@ -120,8 +133,12 @@ export function hooksOf({ spec, atMs, by }: Revision, restarts: Restarts, { resu
   return spec.services.flatMap((service): Run[] => {
     if (service.preDeploy === undefined) return [];
     const { command, deadlineMs } = service.preDeploy;
+    const first = runName(service.name, `pre-${contentHash([serviceHash(service, 0), command], 8)}`);
     const tries = restarts[hookKey(service.name)] ?? 0;
-    const name = runName(service.name, `pre-${contentHash([serviceHash(service, 0), command, tries], 8)}`);
+    // Once is enough, in whichever try it was.
+    const isTry = (name: string): boolean => name === first || name.startsWith(`${first}-`);
+    const done = [...results].find(([name, of]) => isTry(name) && Object.values(of).some(({ ok }) => ok))?.[0];
+    const name = done ?? (tries === 0 ? first : `${first}-${tries}`);
     const job: JobPolicy = { ...once, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
     return [run(asideOf(service), name, { command, job }, { cause: 'pre_deploy', atMs, by }, results.get(name))];
   });
@@ -149,10 +166,10 @@ export function runsOf(
     const base = history.find(({ id }) => id === revision)?.spec.services.find((one) => one.name === service);
     if (base === undefined || skipped === true) {
       const state = skipped === true ? 'skipped' : stateOf(results.get(name) ?? {});
-      runs.push({ name, service, cause, atMs, by, results: results.get(name) ?? {}, state });
+      runs.push({ name, service, revision, cause, atMs, by, results: results.get(name) ?? {}, state });
       continue;
     }
-    runs.push(run(...workOf(base, name, record), { cause, atMs, by }, results.get(name)));
+    runs.push({ ...run(...workOf(base, name, record), { cause, atMs, by }, results.get(name)), revision });
   }
   return runs;
 }
@@ -160,12 +177,12 @@ export function runsOf(
 function workOf(base: ServiceSpec, name: string, record: RunRecord): [ServiceSpec, string, Partial<ServiceSpec>] {
   if (record.cause === 'schedule') return [base, name, {}];
   const { command, environment, cell } = record;
-  const whole = base.job !== undefined && command === undefined;
+  const whole = base.job !== undefined && base.mode !== 'global' && command === undefined;
   return [
     whole ? base : asideOf(base),
     name,
     {
-      ...(whole ? {} : { job: once }),
+      ...(whole ? {} : { job: base.job !== undefined && command === undefined ? base.job : once }),
       ...(command === undefined ? {} : { command }),
       ...(environment === undefined ? {} : { environment: { ...base.environment, ...environment } }),
       ...(cell === undefined

@@ -92,30 +92,51 @@ export class Catalogue {
     return isOutcome(outcome) && outcome.seq === revision.seq ? { ...revision, outcome } : revision;
   }
 
-  /** Adds a revision (or picks an equal one again) and points at it. */
-  deploy(spec: AppSpec, made: { atMs: number; by: string; note: string; back?: true }): Revision {
+  /** Adds a revision (or picks an equal one again) and points at it; `again`: what failed of it is tried anew. */
+  deploy(
+    spec: AppSpec,
+    made: { atMs: number; by: string; note: string; back?: true },
+    { again = false }: { again?: boolean } = {},
+  ): Revision {
     const before = this.app(spec.name);
     const id = contentHash(spec);
     const parent = before === undefined ? {} : { parent: (before.undone ?? before.next ?? before.revision).id };
-    const again = before?.history.find((one) => one.id === id);
-    const was = again?.outcome?.state === 'done' || again?.wasDone === true ? { wasDone: true as const } : {};
-    const revision: Revision = { id, seq: (before?.history.at(-1)?.seq ?? 0) + 1, ...parent, ...made, ...was, spec };
+    const over = before === undefined || isWithheld(before) ? {} : { over: before.revision.id };
+    const same = before?.history.find((one) => one.id === id);
+    const was = same?.outcome?.state === 'done' || same?.wasDone === true ? { wasDone: true as const } : {};
+    const revision: Revision = {
+      id,
+      seq: (before?.history.at(-1)?.seq ?? 0) + 1,
+      ...parent,
+      ...over,
+      ...made,
+      ...was,
+      spec,
+    };
     this.#map.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
     this.#map.set(`current/${spec.name}`, id);
     // What runs already, and stayed, is not tried again.
     const known = before?.revision.id === id ? before.revision.outcome : undefined;
     if (known !== undefined)
       this.#map.set(`outcome/${spec.name}/${id}`, { ...known, seq: revision.seq } as unknown as Json);
-    if (before !== undefined) {
-      this.restart(spec.name, toRunAgain(before));
+    // What was left of an app of this name that is gone.
+    if (before === undefined) this.runs.forget(spec.name);
+    else {
+      const { restarts } = before;
+      const names = [...hooksOf(revision, restarts, noNotes), ...runsOf(revision, [], restarts, noNotes)];
+      if (again) this.restart(spec.name, toRunAgain(before, new Set(names.map(({ name }) => name))));
       this.runs.prune(before);
     }
     this.#delete(`stop/${spec.name}`);
     if (before?.paused?.by === '') this.#delete(`pause/${spec.name}`);
     // Where a rollback would lead is kept.
     const refuge = lastDone(before?.history ?? [], revision)?.id;
-    const old = (before?.history ?? []).filter((other) => other.id !== id && other.id !== refuge);
-    const room = limits.revisions - (refuge === undefined ? 1 : 2);
+    // What runs until a hook has run, and what open runs are made from, is kept too.
+    const open =
+      before?.runs.flatMap(({ state, revision: of }) => (state === 'open' && of !== undefined ? [of] : [])) ?? [];
+    const kept = new Set([refuge, revision.over, ...open].filter((one) => one !== undefined && one !== id));
+    const old = (before?.history ?? []).filter((other) => other.id !== id && !kept.has(other.id));
+    const room = Math.max(1, limits.revisions - 1 - kept.size);
     for (const { id: gone } of old.slice(0, Math.max(0, old.length - room))) {
       this.#delete(`rev/${spec.name}/${gone}`);
       this.#delete(`outcome/${spec.name}/${gone}`);
@@ -191,7 +212,7 @@ function gateOf(wanted: Revision, history: Revision[], restarts: AppState['resta
   const failed = hooks.find(({ state }) => state === 'failed');
   if (isTried || (failed === undefined && hooks.every(({ state }) => state === 'done')))
     return { ...plain, revision: wanted, hooks: hooks.filter(({ state }) => state !== 'open') };
-  const former = ranBefore(wanted, history, restarts, notes) ?? lastDone(history, wanted);
+  const former = history.find(({ id }) => id === wanted.over && id !== wanted.id) ?? lastDone(history, wanted);
   if (former === undefined) {
     const open = hooks.filter(({ state }) => state !== 'done');
     const whyOf = (hook: Run): string => (hook.state === 'failed' ? hookFailure(hook) : waitsForHook);
@@ -208,32 +229,14 @@ function gateOf(wanted: Revision, history: Revision[], restarts: AppState['resta
   return { ...plain, history: told, revision: former, undone, hooks: hooks.filter(({ state }) => state !== 'open') };
 }
 
-/** The last before it that ever began. */
-function ranBefore(
-  wanted: Revision,
-  history: readonly Revision[],
-  restarts: AppState['restarts'],
-  notes: RunNotes,
-): Revision | undefined {
-  const seen = new Set([wanted.id]);
-  const above = ({ parent }: Revision): Revision | undefined =>
-    history.find(({ id }) => id === parent && !seen.has(id));
-  for (let one = above(wanted); one !== undefined; one = above(one)) {
-    seen.add(one.id);
-    const began = one.outcome !== undefined || hooksOf(one, restarts, notes).every(({ state }) => state === 'done');
-    if (began && one.outcome?.state !== 'undone') return one;
-  }
-  return undefined;
+/** A deploy of what failed tries it again: its jobs, and what was to run before it. */
+function toRunAgain({ runs }: AppState, names: ReadonlySet<string>): string[] {
+  const failed = runs.filter(({ name, state }) => state === 'failed' && names.has(name));
+  return failed.map(({ service, cause }) => (cause === 'deploy' ? service : hookKey(service)));
 }
 
-/** A deploy tries again what failed: jobs, and what was to run before the last one. */
-function toRunAgain({ runs }: AppState): string[] {
-  const failed = runs.filter(({ state, work }) => state === 'failed' && work !== undefined);
-  return failed.flatMap(({ service, cause }) =>
-    cause === 'deploy' ? [service] : cause === 'pre_deploy' ? [hookKey(service)] : [],
-  );
-}
-
+const isWithheld = ({ withheld }: AppState): boolean => Object.keys(withheld).length > 0;
+const noNotes: RunNotes = { records: new Map(), results: new Map() };
 const waitsForHook = 'waits for its pre_deploy';
 
 /** Where a rollback of this revision leads: the newest before it that was done. */

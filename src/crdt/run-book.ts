@@ -52,13 +52,21 @@ export class RunBook {
     if (!this.#map.has(key)) this.#map.set(key, result as unknown as Json);
   }
 
+  /** All of an app: a result may have come when it was gone. */
+  forget(app: string): void {
+    for (const key of [...this.#map.keys()])
+      if (key.startsWith(`run/${app}/`) || key.startsWith(`ran/${app}/`)) this.#drop(key);
+  }
+
   /** Keeps the newest of each service that have ended. What the revision that runs begins by itself would begin again. */
   prune({ name: app, runs }: AppState): void {
     const seen = new Map<string, number>();
     for (const { name, service, cause, state, results, work } of runs) {
       if (state === 'open' || (work !== undefined && (cause === 'deploy' || cause === 'pre_deploy'))) continue;
-      const count = (seen.get(service) ?? 0) + 1;
-      seen.set(service, count);
+      // By cause: the last time of a schedule must not be forgotten over what people asked for.
+      const key = `${service} ${cause}`;
+      const count = (seen.get(key) ?? 0) + 1;
+      seen.set(key, count);
       if (count <= limits.runs) continue;
       this.#drop(`run/${app}/${name}`);
       for (const index of Object.keys(results)) this.#drop(`ran/${app}/${name}/${index}`);

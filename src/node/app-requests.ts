@@ -102,7 +102,7 @@ export class AppRequests {
         edit();
         const kept = doc.catalogue.app(spec.name)?.history.map((one) => one.spec) ?? [];
         doc.blobs.prune(spec.name, [...kept, spec]);
-        const { id: revision, seq } = doc.catalogue.deploy(spec, made);
+        const { id: revision, seq } = doc.catalogue.deploy(spec, made, { again: true });
         Object.assign(value, { revision, seq, atMs: made.atMs });
       },
       acks,

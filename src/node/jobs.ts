@@ -71,7 +71,8 @@ export class Jobs {
     const last = mine.find(({ atMs }) => atMs <= wall + graceMs);
     const isSame = (other: ServiceSpec): boolean =>
       other.name === name && other.schedule?.cron === schedule.cron && other.schedule.zone === schedule.zone;
-    const since = Math.min(...history.filter(({ spec }) => spec.services.some(isSame)).map(({ atMs }) => atMs));
+    const other = history.findLastIndex(({ spec, seq }) => seq <= revision.seq && !spec.services.some(isSame));
+    const since = history[other + 1]?.atMs ?? revision.atMs;
     const late = schedule.missed === 'skip' ? wall - graceMs : 0;
     let nextMs = this.#nextOf(`${app}/${name}`, schedule, Math.max(last?.atMs ?? 0, since));
     if (nextMs < late) nextMs = nextTime(schedule, late) ?? Number.POSITIVE_INFINITY;

@@ -77,8 +77,12 @@ export class Rollouts {
   #lead(rollout: Rollout, now: number): string[] {
     const { app } = rollout;
     const { catalogue } = this.#deps.document;
-    const isOpen = app.revision.outcome === undefined && app.undone === undefined;
-    const canGoBack = isOpen && app.revision.back !== true && lastDone(app.history, app.revision) !== undefined;
+    const isOpen = app.revision.outcome === undefined;
+    const canGoBack =
+      isOpen &&
+      app.undone === undefined &&
+      app.revision.back !== true &&
+      lastDone(app.history, app.revision) !== undefined;
     const { go, outcome, pause, dueMs } = this.#progress.lead(rollout, canGoBack, now);
     this.dueMs = Math.min(this.dueMs, dueMs);
     if (outcome !== undefined && isOpen)

@@ -162,7 +162,9 @@ export class Scheduling {
     const runs = new Map(this.apps.map((app) => [app.name, app.runs.filter(({ cause }) => cause === 'deploy')]));
     const awaited = (app: string, service: string): readonly Awaited[] => {
       const run = runs.get(app)!.find((one) => one.service === service && one.work !== undefined);
-      return run === undefined ? (replicas.get(`${app}/${service}`) ?? []) : awaitedOf(app, run, told);
+      if (run === undefined) return replicas.get(`${app}/${service}`) ?? [];
+      const left = this.assignments.filter((one) => one.app === app && one.service === run.name);
+      return awaitedOf(app, run, left, told);
     };
     for (const [key, { app, spec }] of waiting) {
       const why = waitsFor(spec, (service) => awaited(app, service));
@@ -259,11 +261,16 @@ function keptOf(apps: readonly AppState[]): Set<string> {
 }
 
 /** A job that is waited for: those of its replicas that have ended are told of by the document. */
-function awaitedOf(app: string, { name, work, results }: Run, told: ReadonlyMap<string, readonly Told[]>): Awaited[] {
+function awaitedOf(
+  app: string,
+  { name, work, results }: Run,
+  left: readonly Assignment[],
+  told: ReadonlyMap<string, readonly Told[]>,
+): Awaited[] {
   const { spec, hash } = work!;
-  const count = Math.max(spec.replicas, Object.keys(results).length);
-  return Array.from({ length: count }, (_, i): Awaited => {
-    const index = String(i + 1);
+  const numbers = Array.from({ length: spec.replicas }, (_, i) => String(i + 1));
+  const cells = [...Object.keys(results), ...left.map(({ index }) => index)];
+  return (spec.mode === 'global' ? cells : numbers).map((index): Awaited => {
     const replica = replicaId(app, name, index);
     const result = results[index];
     if (result === undefined)

@@ -75,7 +75,7 @@ export function rolloutsOf(
   });
 }
 
-const isThrough = ({ revision, undone }: AppState): boolean => revision.outcome !== undefined || undone !== undefined;
+const isThrough = ({ revision }: AppState): boolean => revision.outcome !== undefined;
 
 const isStopped = ({ stopped, stoppedServices, revision }: AppState): boolean =>
   stopped || (stoppedServices.length > 0 && stoppedServices.length >= revision.spec.services.length);

@@ -222,7 +222,12 @@ export class Supervisor {
       else if (!observed.running && isUp(unit)) this.exited(key, observed.exitCode ?? 0, observed.oom ?? false, now);
       else {
         unit.handle = observed.handle;
-        if (unit.state === 'backoff') unit.retryMs ??= now;
+        if (unit.state === 'backoff' && unit.retryMs === undefined) {
+          // The engine is back: it ended meanwhile.
+          unit.ended = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
+          unit.reason = exitWords(observed.exitCode ?? 0, observed.oom ?? false);
+          unit.retryMs = now;
+        }
         if (unit.state === 'stopping') this.#stop(unit, unit.reason ?? '', now);
       }
     }
@@ -336,6 +341,13 @@ export class Supervisor {
   }
 
   #fell(unit: Unit, cause: string, failed: boolean, now: number): void {
+    if (unit.spec === undefined) {
+      // Found running, and not looked up yet: #retry decides when its policy is known.
+      unit.ended = failed;
+      unit.retryMs = now;
+      this.#set(unit, 'backoff', now, cause);
+      return;
+    }
     const isOverdue = unit.overdueMs !== undefined;
     const [reason, failure] = isOverdue ? [overdue, true] : [cause, failed];
     const policy = unit.spec?.service.restart ?? { condition: 'any' };

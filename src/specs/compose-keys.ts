@@ -343,7 +343,10 @@ export const composeKeys: readonly KeyRow[] = [
   ...mountRows('configs', 'files in memory, read only, at /NAME', '/NAME'),
   ...mountRows('secrets', 'files in memory, read only, at /run/secrets/NAME', '/run/secrets/NAME'),
   row(`${S}pull_policy`, 'text', 'missing (default), always before each new container, never, or build'),
-  ...hookRows('post_start', 'commands in the container after each start; where one fails, it has not started'),
+  ...hookRows(
+    'post_start',
+    'commands in the container after each start; where one fails, or takes longer than a minute, it has not started',
+  ),
   ...hookRows('pre_stop', 'commands in the container before it is stopped, within stop_grace_period'),
   row(`${S}gpus`, 'text|int|list', 'GPUs that must be on the cell: all, a number, or a list'),
   row(`${S}gpus[]`, 'object', 'some of them'),

@@ -10,7 +10,7 @@ import { limits } from '../core/limits.ts';
 import type { AppSpec, FileSource, ServiceSpec } from '../core/spec.ts';
 import type { Loaded, Raw } from './extend.ts';
 import { extended, isRaw } from './extend.ts';
-import { fileMounts, fileSources } from './files.ts';
+import { fileMounts, fileSources, refuseSameNames } from './files.ts';
 import type { Environment } from './interpolate.ts';
 import type { BuildSpec } from './normalise.ts';
 import { normaliseService } from './normalise.ts';
@@ -82,6 +82,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     };
     const dependsOn = dependenciesOf(whole, all, wanted, report);
     const mounts = fileMounts(whole, top, report);
+    if (spec.driver === 'process') refuseSameNames(mounts, report);
     return {
       ...spec,
       ...(mounts.length === 0 ? {} : { files: mounts }),

@@ -1,6 +1,6 @@
 /** configs and secrets: what the file says they hold, and where services have them. */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { toBase64 } from '../core/base64.ts';
 import type { SpecProblem } from '../core/errors.ts';
 import { reasonOf } from '../core/errors.ts';
@@ -10,6 +10,7 @@ import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Part } from './project.ts';
 import type { Path } from './source.ts';
+import { fileMode } from './values.ts';
 
 type Report = (path: Path, message: string, hint: string) => void;
 
@@ -108,7 +109,7 @@ export function fileMounts(service: Raw, top: Raw, report: Report): FileMount[] 
       seen.add(path);
       const number = (key: 'uid' | 'gid' | 'mode'): Partial<FileMount> => {
         if (given[key] === undefined) return {};
-        const value = key === 'mode' ? octal(given[key]) : Number(given[key]);
+        const value = key === 'mode' ? fileMode(given[key] as string | number) : Number(given[key]);
         if (Number.isSafeInteger(value) && value >= 0) return { [key]: value };
         report([kind, i, key], `'${String(given[key])}' is none`, key === 'mode' ? "write '0440'" : 'write a number');
         return {};
@@ -119,9 +120,14 @@ export function fileMounts(service: Raw, top: Raw, report: Report): FileMount[] 
   return mounts;
 }
 
-/** 0440, however YAML read it: as text, as a number of octal digits, or by 0o as their value. */
-function octal(value: unknown): number {
-  const text = String(value);
-  if (/^0?[0-7]{1,4}$/.test(text)) return Number.parseInt(text, 8);
-  return Number(value) <= 0o777 ? Number(value) : Number.NaN;
+/** A process has its files side by side in one folder. */
+export function refuseSameNames(mounts: readonly FileMount[], report: Report): void {
+  const names = mounts.map(({ target }) => basename(target));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    report(
+      ['configs'],
+      `two files are called ${twice}`,
+      'a plain process has its files in one folder: give one another target',
+    );
 }

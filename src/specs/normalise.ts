@@ -135,6 +135,13 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
     }
     if (service.command === undefined && service.entrypoint === undefined)
       report([], 'a process needs a command', 'add command:');
+    for (const hook of ['post_start', 'pre_stop']) {
+      for (const [i, item] of (Array.isArray(service[hook]) ? service[hook] : []).entries()) {
+        for (const key of ['user', 'privileged'])
+          if (raw(item)[key] !== undefined)
+            report([hook, i, key], 'a plain process on the cell can not have it', 'remove the key');
+      }
+    }
     return 'process';
   }
   if (service.image === undefined && service.build === undefined) {

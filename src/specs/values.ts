@@ -106,3 +106,16 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length]!;
 }
+
+/** Modes that people mean, as numbers: what YAML makes of 0o644, and what a cluster gives out. */
+const decimalModes = new Set([
+  256, 288, 292, 320, 360, 365, 384, 416, 420, 432, 436, 438, 448, 488, 493, 504, 509, 511,
+]);
+
+/** Of a file: '0440', or 0440, which YAML 1.2 reads as 440. NaN for what is none. */
+export function fileMode(value: string | number): number {
+  const text = String(value);
+  if (typeof value === 'number' && decimalModes.has(value)) return value;
+  if (/^0?[0-7]{1,4}$/.test(text)) return Number.parseInt(text, 8);
+  return /^0o[0-7]{1,4}$/.test(text) ? Number(text) : Number.NaN;
+}

@@ -135,6 +135,18 @@ export function driverSuite(name: string, given: DriverCase): void {
       expect(new Set(await logsOf(again.handle))).toEqual(new Set(['word of k token of k']));
       await given.driver().stop(again.handle, 100);
       expect(testFiles.placed('k/web/1@abcdef123456')).toBe(false);
+      const late = { ...spec, replica: 'p/web/1' };
+      late.service = {
+        ...late.service,
+        command: ['sh', '-c', 'echo "$URL $(ME)" "$0"', '$(TOKEN)'],
+        nameVariables: ['ME'],
+        environment: { URL: 'pg://$(TOKEN)@$(OTHER)' },
+      };
+      const bound = await start(late);
+      await given.until('it wrote', async () =>
+        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 token of k'),
+      );
+      await given.driver().stop(bound.handle, 100);
       const locked = unit('l/web/1', line, { files: [{ target: '/pw', blob: 'unknown' }] });
       await expect(start(locked)).rejects.toMatchObject({
         ...{ code: 'start-failed', message: expect.stringContaining('has not come to this cell yet') },

@@ -93,6 +93,16 @@ describe('a job', () => {
     expect([...world.worked.values()]).toEqual([1, 1, 1, 1]);
   });
 
+  it('on each cell is waited for too, and asked for by hand runs once', () => {
+    const world = appliance(3, { seed: 'job-global-awaited' });
+    const web = simService('web', 1, { dependsOn: [{ service: 'scan', condition: 'completed' }] });
+    deploy(world, [simService('scan', 1, { mode: 'global', job }), web]);
+    world.until(() => runningOf(world, 'web').length === 1, 30_000, 'what waited runs');
+    expect(world.worked.size).toBe(3);
+    world.get('h1', { op: 'run', app: 'shop', service: 'scan', id: 'asked', by: 'h1' });
+    world.until(() => runs(world).find(({ name }) => name === 'scan.asked')?.state === 'done', 20_000, 'it is done');
+  });
+
   it('keeps others waiting until it has ended, also where the cell that ran it is gone', () => {
     const world = appliance(5, { seed: 'job-awaited' });
     const web = simService('web', 2, { dependsOn: [{ service: 'migrate', condition: 'completed' }] });
@@ -162,6 +172,20 @@ describe('a schedule', () => {
     expect(world.hosts.get('h1')!.ended.size).toBeLessThanOrEqual(4);
   });
 
+  it('does not run a time again because people ran the job many times since', () => {
+    const world = appliance(1, { seed: 'schedule-asked' });
+    deploy(world, [simService('backup', 1, { job, schedule: { ...minutely, cron: '*/30 * * * *' } })]);
+    world.run(1_900_000);
+    expect(runs(world).map(({ state, cause }) => `${state} ${cause}`)).toEqual(['done schedule']);
+    for (let i = 0; i < 14; i++) {
+      world.get('h1', { op: 'run', app: 'shop', service: 'backup', id: `asked${i}`, by: 'h1' });
+      world.run(20_000);
+    }
+    expect([...world.worked.values()].every((times) => times === 1)).toBe(true);
+    expect(runs(world).filter(({ cause }) => cause === 'schedule')).toHaveLength(1);
+    expect(runs(world).length).toBeLessThanOrEqual(12);
+  });
+
   it('is not fooled by a clock that jumps', () => {
     const world = appliance(3, { seed: 'schedule-clock' });
     deploy(world, [simService('backup', 1, { job, schedule: minutely })]);
@@ -222,6 +246,36 @@ describe('a hook before a deploy', () => {
       90_000,
       'done',
     );
+  });
+
+  it('that fails is tried again with the next file, and until it has run nothing changes, whatever ran before', () => {
+    // The first is not through when the second comes, and the second comes twice.
+    const world = appliance(3, { seed: 'hook-order' });
+    deploy(world, hooked('one'));
+    world.until(() => runningOf(world, 'web/').length === 2, 20_000, 'the first runs');
+    const first = runningOf(world, 'web/').join();
+    const formOf = (): string =>
+      [...world.hosts.values()]
+        .flatMap(({ containers }) => [...containers.values()].map(({ replica, hash }) => `${replica} ${hash}`))
+        .filter((one) => one.startsWith('shop/web/'))
+        .sort()
+        .join();
+    const before = formOf();
+    for (const image of ['falls-2', 'falls-2', 'falls-3']) {
+      deploy(world, hooked(image));
+      for (let i = 0; i < 40 && shop(world).undone === undefined; i++) {
+        world.run(250);
+        expect([runningOf(world, 'web/').join(), formOf()]).toEqual([first, before]);
+      }
+      expect(shop(world).undone?.outcome?.reason).toContain('pre_deploy of web');
+    }
+    // What runs is concluded, and can be scaled without its own hook running again.
+    world.until(() => shop(world).revision.outcome?.state === 'done', 20_000, 'the first is through');
+    const ran = world.worked.size;
+    world.get('h1', { op: 'scale', app: 'shop', service: 'web', replicas: 3, by: 'h1' });
+    world.until(() => runningOf(world, 'web/').length === 3, 20_000, 'more of it run');
+    expect(world.worked.size).toBe(ran);
+    expect(shop(world).next).toBeUndefined();
   });
 
   it('that fails the first time keeps its service from starting', () => {

@@ -339,6 +339,13 @@ describe('configs and secrets', () => {
     expect([problem!.key, problem!.message]).toEqual([key, expect.stringContaining(message)]);
   });
 
+  it('have the mode that people mean, however they write it', () => {
+    const mode = (text: string) =>
+      whole('configs: {a: {content: b}}', `    configs: [{source: a, mode: ${text}}]`).app.services[0]!.files![0]!.mode;
+    for (const text of ['0400', '"0400"', '0o400', '"400"']) expect(mode(text), text).toBe(0o400);
+    for (const text of ['0644', '0o644', '420']) expect(mode(text), text).toBe(0o644);
+  });
+
   it('refuse what is too large, alone and together', () => {
     put('shop/big', 'x'.repeat(300_000));
     put('shop/half', 'x'.repeat(200_000));

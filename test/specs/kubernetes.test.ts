@@ -182,6 +182,18 @@ describe('a wrong manifest is refused by place', () => {
   });
 });
 
+it('of a variable that is said twice the last holds, and what is known only where it runs is left for there', () => {
+  const secret = 'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {HOST: sealed, PW: word}\n---\n';
+  const web =
+    'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - name: a\n    image: a\n    args: ["--url=$(URL)", "--me=$(ME)"]\n    envFrom: [{secretRef: {name: s}}]\n    env:\n    - {name: HOST, value: plain}\n    - {name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}\n    - {name: URL, value: "pg://$(PW)@$(HOST)"}\n';
+  const [service] = read(text(secret + web)).app.services;
+  expect(service).toMatchObject({ environment: { HOST: 'plain', URL: 'pg://$(PW)@plain' }, nameVariables: ['ME'] });
+  expect(service!.sealedEnvironment).toEqual({ PW: '#Secret/s/PW' });
+  expect(service!.command).toEqual(['--url=pg://$(PW)@plain', '--me=$(ME)']);
+  const large = `apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {PW: "${'x'.repeat(300_000)}"}\n---\n`;
+  expect(refused(text(large + web))[0]).toContain('Secret/s/PW is larger than 256 KiB');
+});
+
 it('quantities, several files, and what a cluster adds to what it gives out', () => {
   const service = text(
     'apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: 30080}]}\n',

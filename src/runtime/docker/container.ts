@@ -25,13 +25,8 @@ export function containerName(unit: UnitSpec, owner: Owner): string {
   return `osca-${unit.replica.replaceAll('/', '-')}-${unit.hash.slice(0, 6)}-${owner.cell.slice(-6)}`;
 }
 
-/** What of a unit is known only where it runs. */
-export interface Inside {
-  files: readonly PlacedFile[];
-  environment: Readonly<Record<string, string>>;
-}
-
-export function createOptions(unit: UnitSpec, owner: Owner, { files, environment }: Inside): ContainerCreateOptions {
+/** `files`: what of it lies on the cell already. */
+export function createOptions(unit: UnitSpec, owner: Owner, files: readonly PlacedFile[]): ContainerCreateOptions {
   const { service } = unit;
   const labels = {
     ...service.labels,
@@ -48,7 +43,7 @@ export function createOptions(unit: UnitSpec, owner: Owner, { files, environment
     Image: service.image ?? '',
     ...(service.command === undefined ? {} : { Cmd: service.command }),
     ...(service.entrypoint === undefined ? {} : { Entrypoint: service.entrypoint }),
-    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment, ...environment }).map(
+    Env: Object.entries({ OSCA_REPLICA: unit.replica, ...service.environment }).map(
       ([key, value]) => `${key}=${value}`,
     ),
     ...(service.workingDir === undefined ? {} : { WorkingDir: service.workingDir }),

@@ -112,8 +112,8 @@ export class DockerDriver implements RuntimeDriver {
   /** A new container, or the one that stands here already. */
   async #create(unit: UnitSpec, progress: (text: string) => void): Promise<Docker.Container> {
     const { files } = this.#deps;
-    const inside = { files: files.place(unitKey(unit.replica, unit.hash), unit), environment: files.environment(unit) };
-    const options = createOptions(unit, this.#deps.owner(), inside);
+    const placed = files.place(unitKey(unit.replica, unit.hash), unit);
+    const options = createOptions(files.bind(unit), this.#deps.owner(), placed);
     if (unit.service.pull === 'always' && unit.service.builtOn === undefined && !(await this.#stands(unit)))
       await this.#bring(unit, progress);
     try {

@@ -25,9 +25,11 @@ export async function machineFacts(version: string): Promise<Omit<CellFacts, 'en
 
 /** Of the devices that services name, those that are there now: a stick may come and go. */
 export function presentDevices(apps: readonly AppState[]): string[] {
-  const named = apps.flatMap(({ revision }) =>
-    revision.spec.services.flatMap(({ engine }) => (engine?.devices ?? []).map(({ host }) => host)),
-  );
+  const services = apps.flatMap(({ revision, next, runs }) => [
+    ...[...revision.spec.services, ...(next?.spec.services ?? [])],
+    ...runs.flatMap(({ work }) => (work === undefined ? [] : [work.spec])),
+  ]);
+  const named = services.flatMap(({ engine }) => (engine?.devices ?? []).map(({ host }) => host));
   return [...new Set(named)].filter((path) => existsSync(path)).sort();
 }
 

@@ -63,14 +63,30 @@ export class UnitFiles {
     }
   }
 
-  /** Variables that are known only where it runs: secrets, and the name of the replica. */
-  environment({ app, replica, service }: Pick<UnitSpec, 'app' | 'replica' | 'service'>): Record<string, string> {
-    const names = (service.nameVariables ?? []).map((name) => [name, replica.replaceAll('/', '-')]);
-    const secrets = Object.entries(service.sealedEnvironment ?? {}).map(([name, blob]) => [
-      name,
-      this.#bytes(app, blob, replica).toString(),
-    ]);
-    return Object.fromEntries([...names, ...secrets]) as Record<string, string>;
+  /**
+   * The unit with what is known only where it runs: variables that are secrets, or hold the name of the replica, also where $(NAME) of
+   * them stands in other variables and in its command.
+   */
+  bind(unit: UnitSpec): UnitSpec {
+    const { app, replica, service } = unit;
+    const { sealedEnvironment = {}, nameVariables = [], environment, command, entrypoint } = service;
+    const late: Record<string, string> = {};
+    for (const name of nameVariables) late[name] = replica.replaceAll('/', '-');
+    for (const [name, blob] of Object.entries(sealedEnvironment))
+      late[name] = this.#bytes(app, blob, replica).toString();
+    if (Object.keys(late).length === 0) return unit;
+    const fill = (text: string): string =>
+      text.replace(/\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name: string) => late[name] ?? whole);
+    const filled = Object.entries(environment).map(([name, value]) => [name, fill(value)]);
+    return {
+      ...unit,
+      service: {
+        ...service,
+        environment: { ...(Object.fromEntries(filled) as Record<string, string>), ...late },
+        ...(command === undefined ? {} : { command: command.map(fill) }),
+        ...(entrypoint === undefined ? {} : { entrypoint: entrypoint.map(fill) }),
+      },
+    };
   }
 
   #bytes(app: string, blob: string, replica: string): Buffer {

@@ -1,6 +1,7 @@
 /** Commands in a replica after its start and before its end, one by one, the same for every driver. */
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { UnitSpec } from '../../core/events.ts';
+import { limits } from '../../core/limits.ts';
 import type { RuntimeDriver } from '../../core/ports.ts';
 import type { ContainerHook } from '../../core/spec.ts';
 
@@ -16,7 +17,14 @@ export async function runHooks(
     const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-500));
     session.output.on('data', keep);
     session.errors?.on('data', keep);
-    const code = await session.exitCode;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), limits.hookMs);
+    });
+    const code = await Promise.race([session.exitCode, late]);
+    clearTimeout(timer);
+    if (code === undefined) session.kill();
+    if (code === undefined) throw new Error(`'${argv.join(' ')}' did not end within ${limits.hookMs / 1_000} s`);
     if (code !== 0) throw new Error(`'${argv.join(' ')}' ended with exit code ${code}: ${output.trim()}`);
   }
 }

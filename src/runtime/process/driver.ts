@@ -83,7 +83,7 @@ export class ProcessDriver implements RuntimeDriver {
   }
 
   async start(unit: UnitSpec, _progress: (text: string) => void = () => {}, mayStart = () => true): Promise<Observed> {
-    const { service } = unit;
+    const { service } = this.#options.files.bind(unit);
     const argv = [...(service.entrypoint ?? []), ...(service.command ?? [])];
     if (argv.length === 0)
       throw new OscaError(
@@ -103,7 +103,6 @@ export class ProcessDriver implements RuntimeDriver {
       ...(service.files === undefined ? {} : { OSCA_FILES: join(handle, 'files') }),
       ...portEnvironment(service.ports, ports),
       ...service.environment,
-      ...files.environment(unit),
     };
     checkCommand(argv[0]!, env.PATH ?? '', service.workingDir ?? process.cwd());
     const { lifeline } = this.#options;
@@ -206,20 +205,19 @@ export class ProcessDriver implements RuntimeDriver {
   async exec(handle: string, query: ExecQuery): Promise<ExecSession> {
     const file = readUnit(handle);
     if (file === undefined) throw new OscaError('not-found', 'the replica is gone', 'osca ps shows what runs');
-    const { service } = file.unit;
+    const { service } = this.#options.files.bind(file.unit);
     const env = {
       ...environment(),
       OSCA_REPLICA: file.unit.replica,
       ...(service.files === undefined ? {} : { OSCA_FILES: join(handle, 'files') }),
       ...portEnvironment(service.ports, file.ports),
       ...service.environment,
-      ...this.#options.files.environment(file.unit),
       ...query.environment,
     };
     const size = `stty rows ${query.rows ?? 24} cols ${query.columns ?? 80}; exec ${query.argv.map(quote).join(' ')}`;
     const [command, ...args] = query.tty ? ['script', '-qec', size, '/dev/null'] : query.argv;
     const child = spawn(command!, args, {
-      cwd: service.workingDir ?? process.cwd(),
+      cwd: query.workingDir ?? service.workingDir ?? process.cwd(),
       env,
       stdio: 'pipe',
       detached: true,

@@ -59,6 +59,7 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
     if (kind === 'ServiceAccount' || kind === 'PodDisruptionBudget')
       warnings.push(`${kind} ${own} is for a Kubernetes cluster; it is ignored`);
   }
+  problems.push(...tooLarge(contents.files, objects));
   if (made.length === 0 && problems.length === 0)
     throw new OscaError('bad-spec', `${request.file} has nothing that runs`, `it needs one of ${workloads.join(', ')}`);
   if (problems.length > 0) throw new SpecError(problems);
@@ -66,6 +67,24 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
     hasData(spec) && spec.replicas === 1 && spec.job === undefined ? { ...spec, strict: true as const } : spec,
   );
   return { app: { name, services }, builds: {}, files: contents.files, warnings };
+}
+
+/** As in a Compose file: a change of the document travels in one frame. */
+function tooLarge(files: ComposeResult['files'], [first]: readonly KubeObject[]): SpecProblem[] {
+  const sizes = Object.entries(files).map(([name, { data }]) => ({
+    name: name.slice(1),
+    bytes: (data.length * 3) / 4,
+  }));
+  const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+  const large = sizes.filter(({ bytes }) => bytes > limits.fileBytes);
+  const hint = 'put it into the image, or into a volume';
+  const of = (what: string): SpecProblem => first!.source.problem(first!.path, what, hint);
+  return [
+    ...large.map(({ name }) => of(`${name} is larger than ${limits.fileBytes / 1_024} KiB`)),
+    ...(total > limits.filesBytes
+      ? [of(`what is used of ConfigMaps and Secrets is more than ${limits.filesBytes / 1_024} KiB`)]
+      : []),
+  ];
 }
 
 const hasData = ({ mounts, mode }: ServiceSpec): boolean =>

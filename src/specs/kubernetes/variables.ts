@@ -12,7 +12,14 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
   const environment: Record<string, string> = {};
   const sealed: Record<string, string> = {};
   const names: string[] = [];
+  // Of what is said twice of one variable the last holds.
+  const forget = (name: string): void => {
+    delete environment[name];
+    delete sealed[name];
+    if (names.includes(name)) names.splice(names.indexOf(name), 1);
+  };
   const put = (kind: 'ConfigMap' | 'Secret', from: string, key: string, bytes: Uint8Array, name: string): void => {
+    forget(name);
     if (kind === 'ConfigMap') environment[name] = Buffer.from(bytes).toString();
     else sealed[name] = contents.use('Secret', from, key, bytes);
   };
@@ -29,7 +36,9 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
     const { name: given, value, valueFrom } = raw(item);
     const name = String(given ?? '');
     if (valueFrom === undefined) {
-      environment[name] = expanded(String(value ?? ''), environment);
+      const text = expanded(String(value ?? ''), environment);
+      forget(name);
+      environment[name] = text;
       return;
     }
     const { configMapKeyRef, secretKeyRef, fieldRef } = raw(valueFrom);
@@ -37,6 +46,7 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
     if (fieldRef !== undefined) {
       const field = String(raw(fieldRef).fieldPath ?? '');
       const label = /^metadata\.labels\['?([^'\]]+)'?\]$/.exec(field)?.[1];
+      forget(name);
       if (field === 'metadata.name') names.push(name);
       else if (field === 'metadata.namespace') environment[name] = app;
       else if (label !== undefined) environment[name] = labelsOf(metadata)[label] ?? '';
@@ -68,7 +78,7 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
   };
 }
 
-/** $(NAME) of a variable that is known; $$ is a dollar. */
+/** $(NAME) of a variable that is known; $$ is a dollar. Secrets and the replica's name are known where it runs (runtime/files). */
 export const expanded = (text: string, env: Readonly<Record<string, string>>): string =>
   text.replace(/\$\$|\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name?: string) =>
     name === undefined ? '$' : (env[name] ?? whole),

@@ -2,6 +2,7 @@
 import type { FileMount, Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
+import { fileMode } from '../values.ts';
 import type { PodContext } from './objects.ts';
 import { list, quantity, raw } from './objects.ts';
 
@@ -109,13 +110,8 @@ function filesOf(
       {
         target: only === undefined ? `${target}/${String(item.path)}` : target,
         blob: contents.use(kind, name, String(item.key), bytes),
-        mode: mode === undefined ? 0o644 : modeOf(Number(mode)),
+        mode: mode === undefined ? 0o644 : fileMode(Number(mode)),
       },
     ];
   });
 }
-
-/** What a cluster gives out has modes in decimal; people write 0644, which YAML 1.2 reads as 644. */
-const decimal = new Set([256, 288, 292, 320, 360, 365, 384, 416, 420, 432, 436, 438, 448, 488, 493, 504, 509, 511]);
-const modeOf = (mode: number): number =>
-  !decimal.has(mode) && /^[0-7]{1,4}$/.test(String(mode)) ? Number.parseInt(String(mode), 8) : mode;
