@@ -3,7 +3,7 @@
  * app, how long until all three agree, and what memory is left of it.
  */
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AppState } from '../src/core/model.ts';
@@ -14,11 +14,13 @@ import { residentMb } from './measure.ts';
 const perSecond = 100;
 const seconds = 60;
 const apps = 30;
+/** As a client library would: a listen queue holds 500. */
+const agent = new Agent({ keepAlive: true, maxSockets: 50 });
 
 async function ask(cell: TestCell, method: string, path: string, body?: object): Promise<string> {
   return await new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
-    const asked = request({ socketPath: join(cell.folder, 'osca.sock'), method, path, headers }, (answer) => {
+    const asked = request({ socketPath: join(cell.folder, 'osca.sock'), method, path, headers, agent }, (answer) => {
       let text = '';
       answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
       answer.once('end', () => resolve(text));

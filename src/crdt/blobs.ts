@@ -8,8 +8,7 @@ import type * as Y from 'yjs';
 import { contentHash } from '../core/hash.ts';
 import type { CellId } from '../core/model.ts';
 import type { AppSpec } from '../core/spec.ts';
-
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+import type { AppKeys, Json } from './app-keys.ts';
 
 export interface Blob {
   /** base64 */
@@ -20,11 +19,13 @@ export interface Blob {
 
 export class Blobs {
   readonly #apps: Y.Map<Json>;
+  readonly #keys: AppKeys;
   readonly #cells: Y.Map<Json>;
   readonly #meta: Y.Map<Json>;
   readonly #drop: (key: string) => void;
 
-  constructor(doc: Y.Doc, drop: (key: string) => void) {
+  constructor(doc: Y.Doc, keys: AppKeys, drop: (key: string) => void) {
+    this.#keys = keys;
     this.#apps = doc.getMap('apps');
     this.#cells = doc.getMap('cells');
     this.#meta = doc.getMap('meta');
@@ -39,10 +40,9 @@ export class Blobs {
   /** Those of an app, by id. */
   of(app: string): [id: string, blob: Blob][] {
     const prefix = `blob/${app}/`;
-    return [...this.#apps.keys()].flatMap((key): [string, Blob][] => {
-      const value: unknown = key.startsWith(prefix) ? this.#apps.get(key) : undefined;
-      return isBlob(value) ? [[key.slice(prefix.length), value]] : [];
-    });
+    return [...this.#keys.of(app)].flatMap(([key, value]): [string, Blob][] =>
+      key.startsWith(prefix) && isBlob(value) ? [[key.slice(prefix.length), value]] : [],
+    );
   }
 
   put(app: string, blob: Blob): void {
@@ -73,10 +73,7 @@ export class Blobs {
   keysInUse(): Set<string> {
     const keys = new Set<string>();
     if (this.currentKey !== undefined) keys.add(this.currentKey);
-    for (const name of this.#apps.keys()) {
-      const value: unknown = name.startsWith('blob/') ? this.#apps.get(name) : undefined;
-      if (isBlob(value) && value.key !== undefined) keys.add(value.key);
-    }
+    for (const app of this.#keys.apps()) for (const [, { key }] of this.of(app)) if (key !== undefined) keys.add(key);
     return keys;
   }
 

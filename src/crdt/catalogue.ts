@@ -15,52 +15,55 @@ import type { AppState, Outcome, Pause, Revision, Run } from '../core/model.ts';
 import type { RunNotes } from '../core/runs.ts';
 import { formerRuns, hookFailure, hookKey, hooksOf, newestFirst, runsOf } from '../core/runs.ts';
 import type { AppSpec } from '../core/spec.ts';
+import type { AppKeys, Json } from './app-keys.ts';
 import { RunBook } from './run-book.ts';
-
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
 export class Catalogue {
   readonly #map: Y.Map<Json>;
   readonly #delete: (key: string) => void;
+  readonly #keys: AppKeys;
   readonly runs: RunBook;
-  #cache: AppState[] | undefined;
+  readonly #states = new Map<string, AppState>();
+  #all: AppState[] = [];
 
   /** `drop` deletes a key so that the state vector moves. */
-  constructor(map: Y.Map<Json>, drop: (key: string) => void) {
+  constructor(map: Y.Map<Json>, keys: AppKeys, drop: (key: string) => void) {
     this.#map = map;
+    this.#keys = keys;
     this.#delete = drop;
-    this.runs = new RunBook(map, drop);
-    map.observe(() => void (this.#cache = undefined));
+    this.runs = new RunBook(map, keys, drop);
   }
 
-  /** By name. The same objects until one changes. */
+  /** By name. The same list until something changes, and the same objects but for what did. */
   apps(): AppState[] {
-    return (this.#cache ??= this.#read());
+    if (!this.#keys.hasChanged) return this.#all;
+    for (const name of this.#keys.takeChanged()) {
+      const state = this.#read(name);
+      if (state === undefined) this.#states.delete(name);
+      else this.#states.set(name, state);
+    }
+    this.#all = [...this.#states.values()].sort((a, b) => compare(a.name, b.name));
+    return this.#all;
   }
 
   app(name: string): AppState | undefined {
-    return this.apps().find((app) => app.name === name);
+    this.apps();
+    return this.#states.get(name);
   }
 
-  #read(): AppState[] {
-    const revisions = new Map<string, Revision[]>();
-    const restarts = new Map<string, Record<string, number>>();
-    const names: string[] = [];
-    for (const key of [...this.#map.keys()].sort(compare)) {
-      const [kind, app, rest] = key.split('/') as [string, string, string?];
-      const value = this.#map.get(key);
-      if (kind === 'current') names.push(app);
-      else if (kind === 'rev' && isRevision(value))
-        revisions.set(app, [...(revisions.get(app) ?? []), this.#withOutcome(app, value as unknown as Revision)]);
-      else if (kind === 'restart') restarts.set(app, { ...restarts.get(app), [rest!]: Number(value) });
+  #read(name: string): AppState | undefined {
+    const keys = this.#keys.of(name);
+    if (!keys.has(`current/${name}`)) return undefined;
+    const history: Revision[] = [];
+    const restarts: Record<string, number> = {};
+    for (const [key, value] of [...keys].sort(([a], [b]) => compare(a, b))) {
+      const [kind, , rest] = key.split('/') as [string, string, string?];
+      if (kind === 'rev' && isRevision(value)) history.push(this.#withOutcome(name, value as unknown as Revision));
+      else if (kind === 'restart') restarts[rest!] = Number(value);
     }
-    const notes = this.runs.notes();
-    return names.flatMap((name) => {
-      const history = (revisions.get(name) ?? []).sort((a, b) => a.seq - b.seq || compare(a.id, b.id));
-      const wanted = history.find(({ id }) => id === this.#map.get(`current/${name}`)) ?? history.at(-1);
-      if (wanted === undefined) return [];
-      return [this.#stateOf(name, wanted, history, restarts.get(name) ?? {}, notes(name))];
-    });
+    history.sort((a, b) => a.seq - b.seq || compare(a.id, b.id));
+    const wanted = history.find(({ id }) => id === keys.get(`current/${name}`)) ?? history.at(-1);
+    return wanted === undefined ? undefined : this.#stateOf(name, wanted, history, restarts, this.runs.notes(name));
   }
 
   #stateOf(
@@ -145,7 +148,7 @@ export class Catalogue {
   }
 
   remove(app: string): void {
-    for (const key of [...this.#map.keys()]) if (key.split('/')[1] === app) this.#delete(key);
+    for (const key of [...this.#keys.of(app).keys()]) this.#delete(key);
   }
 
   /** How the rollout of a revision ended. Nothing where it is gone, or was deployed again. */

@@ -16,17 +16,18 @@ import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { ApplianceSettings, AppState, CellId, CellSettings, TrustItem } from '../core/model.ts';
 import { settingsDefaults } from '../core/model.ts';
+import type { Json } from './app-keys.ts';
+import { AppKeys } from './app-keys.ts';
 import { Blobs } from './blobs.ts';
 import { Catalogue } from './catalogue.ts';
 
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-
 export class WantedDocument {
   readonly #doc = new Y.Doc({ gc: true });
-  readonly catalogue = new Catalogue(this.#doc.getMap<Json>('apps'), (key) =>
+  readonly #keys = new AppKeys(this.#doc.getMap<Json>('apps'));
+  readonly catalogue = new Catalogue(this.#doc.getMap<Json>('apps'), this.#keys, (key) =>
     this.#delete(this.#doc.getMap<Json>('apps'), key),
   );
-  readonly blobs = new Blobs(this.#doc, (key) => this.#delete(this.#doc.getMap<Json>('apps'), key));
+  readonly blobs = new Blobs(this.#doc, this.#keys, (key) => this.#delete(this.#doc.getMap<Json>('apps'), key));
   readonly #cells = this.#doc.getMap<Json>('cells');
   readonly #settingsMap = this.#doc.getMap<Json>('settings');
   readonly #trust = this.#doc.getMap<string>('trust');

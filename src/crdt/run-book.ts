@@ -8,37 +8,31 @@ import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { AppState, RunResult } from '../core/model.ts';
 import type { RunNotes, RunRecord } from '../core/runs.ts';
-
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-
-const none: RunNotes = { records: new Map(), results: new Map() };
+import type { AppKeys, Json } from './app-keys.ts';
 
 export class RunBook {
   readonly #map: Y.Map<Json>;
+  readonly #keys: AppKeys;
   readonly #drop: (key: string) => void;
 
-  constructor(map: Y.Map<Json>, drop: (key: string) => void) {
+  constructor(map: Y.Map<Json>, keys: AppKeys, drop: (key: string) => void) {
     this.#map = map;
+    this.#keys = keys;
     this.#drop = drop;
   }
 
-  /** By app. */
-  notes(): (app: string) => RunNotes {
-    const books = new Map<
-      string,
-      { records: Map<string, RunRecord>; results: Map<string, Record<string, RunResult>> }
-    >();
-    for (const key of [...this.#map.keys()].sort(compare)) {
-      if (!key.startsWith('run/') && !key.startsWith('ran/')) continue;
-      const [kind, app, name, index] = key.split('/') as [string, string, string, string?];
-      const value: unknown = this.#map.get(key);
-      const book = books.get(app) ?? { records: new Map(), results: new Map() };
-      books.set(app, book);
-      if (kind === 'run' && isRecord(value)) book.records.set(name, value);
+  /** Of one app. */
+  notes(app: string): RunNotes {
+    const records = new Map<string, RunRecord>();
+    const results = new Map<string, Record<string, RunResult>>();
+    for (const key of [...this.#keys.of(app).keys()].filter(isOfRun).sort(compare)) {
+      const [kind, , name, index] = key.split('/') as [string, string, string, string?];
+      const value: unknown = this.#keys.of(app).get(key);
+      if (kind === 'run' && isRecord(value)) records.set(name, value);
       else if (kind === 'ran' && index !== undefined && isResult(value))
-        book.results.set(name, { ...book.results.get(name), [index]: value });
+        results.set(name, { ...results.get(name), [index]: value });
     }
-    return (app) => books.get(app) ?? none;
+    return { records, results };
   }
 
   begin(app: string, name: string, record: RunRecord): void {
@@ -54,8 +48,7 @@ export class RunBook {
 
   /** All of an app: a result may have come when it was gone. */
   forget(app: string): void {
-    for (const key of [...this.#map.keys()])
-      if (key.startsWith(`run/${app}/`) || key.startsWith(`ran/${app}/`)) this.#drop(key);
+    for (const key of [...this.#keys.of(app).keys()].filter(isOfRun)) this.#drop(key);
   }
 
   /** Keeps the newest of each service that have ended. What the revision that runs begins by itself would begin again. */
@@ -73,6 +66,8 @@ export class RunBook {
     }
   }
 }
+
+const isOfRun = (key: string): boolean => key.startsWith('run/') || key.startsWith('ran/');
 
 function isRecord(value: unknown): value is RunRecord {
   if (typeof value !== 'object' || value === null) return false;

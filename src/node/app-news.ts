@@ -17,7 +17,8 @@ export class AppNews {
     this.#before = after;
     for (const app of after) {
       const old = former.get(app.name);
-      if (old === undefined) continue;
+      // The same object where nothing of it changed.
+      if (old === undefined || old === app) continue;
       this.#conflicts(old, app);
       this.#rollouts(old, app);
     }
