@@ -255,3 +255,18 @@ export interface AppSpec {
   name: string;
   services: ServiceSpec[];
 }
+
+/** An image that is built before a deploy. */
+export interface BuildSpec {
+  context: string;
+  dockerfile?: string;
+  target?: string;
+  args: Record<string, string>;
+  labels?: Record<string, string>;
+  network?: string;
+  /** NAME:IP */
+  extraHosts?: string[];
+  shmBytes?: number;
+  noCache?: boolean;
+  pull?: boolean;
+}

@@ -1,9 +1,8 @@
 /** From a file to a deploy: read it, build what must be built, and hand the normalised app to the cell. */
 import { existsSync, statSync } from 'node:fs';
 import { OscaError } from '../core/errors.ts';
-import type { AppSpec } from '../core/spec.ts';
+import type { AppSpec, BuildSpec } from '../core/spec.ts';
 import type { ComposeRequest, ComposeResult } from '../specs/compose.ts';
-import type { BuildSpec } from '../specs/normalise.ts';
 import { readSpec } from '../specs/read.ts';
 import type { Host } from './host.ts';
 import { freshSeed } from './identity.ts';

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import type { Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/spec.ts';
+import type { BuildSpec, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/spec.ts';
 import { engineKeys, engineOf } from './engine.ts';
 import type { Raw } from './extend.ts';
 import { hostList, isRaw, pairs } from './extend.ts';
@@ -17,20 +17,6 @@ import { constraintsOf, gpusOf, mostPerCell, platformOf } from './placement.ts';
 import type { Path, Places } from './source.ts';
 import { policyOf } from './update.ts';
 import { parseBytes, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
-
-export interface BuildSpec {
-  context: string;
-  dockerfile?: string;
-  target?: string;
-  args: Record<string, string>;
-  labels?: Record<string, string>;
-  network?: string;
-  /** NAME:IP */
-  extraHosts?: string[];
-  shmBytes?: number;
-  noCache?: boolean;
-  pull?: boolean;
-}
 
 export interface ServiceContext {
   source: Places;

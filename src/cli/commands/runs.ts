@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { RunRow, RunStep, ScheduleRow } from '../../api/running.ts';
 import { OscaError } from '../../core/errors.ts';
+import { collect } from '../files.ts';
 import { ago, bold, dim, green, red, say, span, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { appPath, clientOf, show } from '../shared.ts';
@@ -60,8 +61,6 @@ interface Found {
   runs: RunRow[];
   schedules: ScheduleRow[];
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value];
 
 function twoParts(target: string, usage: string): { app: string; service: string } {
   const [app, service, ...more] = target.split('/');

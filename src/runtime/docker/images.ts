@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { OscaError, reasonOf } from '../../core/errors.ts';
+import type { BuildSpec } from '../../core/spec.ts';
 
 interface Progress {
   id?: string;
@@ -12,17 +13,7 @@ interface Progress {
   aux?: { ID?: string };
 }
 
-export interface BuildRequest {
-  context: string;
-  dockerfile?: string;
-  target?: string;
-  args: Record<string, string>;
-  labels?: Record<string, string>;
-  network?: string;
-  extraHosts?: string[];
-  shmBytes?: number;
-  noCache?: boolean;
-  pull?: boolean;
+export interface BuildRequest extends BuildSpec {
   tag: string;
 }
 
