@@ -57,6 +57,7 @@ export class Scheduling {
   /** After a start, nothing is started or stopped until every member was heard of, or for a while. */
   #mature = false;
   /** Until then a record that was passed on may be of a cell that is dead, and nobody has found that out yet. */
+  #isFresh = true;
   #freshUntilMs = Number.POSITIVE_INFINITY;
   /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
   apps: AppState[] = [];
@@ -99,8 +100,8 @@ export class Scheduling {
 
   tick(now: number): void {
     if (now >= this.#actMs) this.#mature = true;
-    if (now >= this.#freshUntilMs) {
-      this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+    if (this.#isFresh && now >= this.#freshUntilMs) {
+      this.#isFresh = false;
       this.#version++;
     }
     if (now >= Math.min(this.#rollouts.dueMs, this.#jobs.dueMs)) this.#version++;
@@ -137,8 +138,8 @@ export class Scheduling {
     const { maxMoves } = document.settings();
     const turns = this.#rollouts.command({ apps: this.apps, assignments: this.assignments, members, told }, now);
     const kept = keptOf(this.apps);
-    const isFresh = now < this.#freshUntilMs;
-    supervisor.want({ self, wanted, assigned, told, turns, strict, isFresh, kept, maxMoves }, now);
+    const picture = { self, wanted, assigned, told, turns, strict, isFresh: this.#isFresh, kept, maxMoves };
+    supervisor.want(picture, now);
     this.#jobs.look(this.apps, supervisor.held(), now);
   }
 

@@ -204,6 +204,16 @@ describe('joining', () => {
 });
 
 describe('silence', () => {
+  it('of an appliance in which nothing happens costs it nothing: no cell looks at anything again', () => {
+    const world = appliance(4, { seed: 'idle' });
+    world.get('h1', deploy('shop', 6));
+    world.until(() => world.running().length === 6, 5_000, 'running');
+    world.run(30_000);
+    const before = world.changes;
+    world.run(60_000);
+    expect(world.changes - before).toBeLessThanOrEqual(4);
+  });
+
   it('of a daemon whose machine is there moves nothing for seconds', () => {
     const world = appliance(5, { seed: 'busy' });
     world.get('h1', deploy('shop', 5));

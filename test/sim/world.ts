@@ -49,6 +49,8 @@ export class World {
   falling = true;
   /** Replicas of jobs, and how often each ran to a good end. */
   readonly worked = new Map<string, number>();
+  /** How often a cell brought its view up to date. */
+  changes = 0;
   nowMs = 0;
   digest = 0;
   steps = 0;
@@ -351,9 +353,11 @@ export class World {
       case 'event':
         this.events.push({ host: host.name, atMs: this.nowMs, ...effect.event });
         return;
+      case 'changed':
+        this.changes++;
+        return;
       case 'expel':
       case 'reach':
-      case 'changed':
         return;
     }
   }
