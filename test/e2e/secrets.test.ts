@@ -28,7 +28,9 @@ services:
 function holding(folder: string, words: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
-    .filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isFile() === true && !path.includes('/work/'))
+    .filter(
+      (path) => lstatSync(path, { throwIfNoEntry: false })?.isFile() === true && !path.startsWith(join(folder, 'work')),
+    )
     .filter((path) =>
       [words, Buffer.from(words).toString('base64url')].some((one) => readFileSync(path).includes(one)),
     );
