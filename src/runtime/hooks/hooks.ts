@@ -4,6 +4,7 @@ import type { UnitSpec } from '../../core/events.ts';
 import { limits } from '../../core/limits.ts';
 import type { RuntimeDriver } from '../../core/ports.ts';
 import type { ContainerHook } from '../../core/spec.ts';
+import { runCommand } from '../exec/command.ts';
 
 /** Throws where one ends with another code than 0, with what it wrote last. */
 export async function runHooks(
@@ -12,20 +13,9 @@ export async function runHooks(
   hooks: readonly ContainerHook[] = [],
 ): Promise<void> {
   for (const { command: argv, ...as } of hooks) {
-    const session = await driver.exec(handle, { argv, tty: false, stdin: false, ...as });
-    let output = '';
-    const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-500));
-    session.output.on('data', keep);
-    session.errors?.on('data', keep);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), limits.hookMs);
-    });
-    const code = await Promise.race([session.exitCode, late]);
-    clearTimeout(timer);
-    if (code === undefined) session.kill();
+    const { code, output } = await runCommand(driver, handle, { argv, ...as }, limits.hookMs);
     if (code === undefined) throw new Error(`'${argv.join(' ')}' did not end within ${limits.hookMs / 1_000} s`);
-    if (code !== 0) throw new Error(`'${argv.join(' ')}' ended with exit code ${code}: ${output.trim()}`);
+    if (code !== 0) throw new Error(`'${argv.join(' ')}' ended with exit code ${code}: ${output}`);
   }
 }
 

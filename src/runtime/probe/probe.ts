@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { reasonOf } from '../../core/errors.ts';
 import type { RuntimeDriver } from '../../core/ports.ts';
 import type { Check } from '../../core/spec.ts';
+import { runCommand } from '../exec/command.ts';
 
 interface Address {
   host: string;
@@ -34,25 +35,9 @@ export async function probe(driver: Asked, handle: string, check: Check, timeout
 }
 
 async function askByCommand(driver: Asked, handle: string, argv: string[], timeoutMs: number): Promise<ProbeAnswer> {
-  const session = await driver.exec(handle, { argv, tty: false, stdin: false });
-  let output = '';
-  const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-500));
-  session.output.on('data', keep);
-  session.errors?.on('data', keep);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<number>((resolve) => {
-    timer = setTimeout(() => {
-      session.kill();
-      output = `no answer within ${timeoutMs} ms`;
-      resolve(-1);
-    }, timeoutMs);
-  });
-  try {
-    const code = await Promise.race([session.exitCode, late]);
-    return { ok: code === 0, output: output.trim() === '' ? `exit code ${code}` : output.trim() };
-  } finally {
-    clearTimeout(timer);
-  }
+  const { code, output } = await runCommand(driver, handle, { argv }, timeoutMs);
+  if (code === undefined) return { ok: false, output: `no answer within ${timeoutMs} ms` };
+  return { ok: code === 0, output: output === '' ? `exit code ${code}` : output };
 }
 
 /** Resolves to why not, or undefined where all is well. */
