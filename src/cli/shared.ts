@@ -46,3 +46,11 @@ const asked: readonly ErrorCode[] = ['bad-spec', 'bad-request', 'bad-ticket', 'n
 export function exitCodeOf(code: ErrorCode): number {
   return code === 'daemon-away' ? 3 : asked.includes(code) ? 2 : 1;
 }
+
+/** APP[/SERVICE] as two words. */
+export function twoWords(target: string): { app: string; service?: string } {
+  const [app, service, ...more] = target.split('/');
+  if (more.length > 0)
+    throw new OscaError('bad-request', `'${target}' names a replica`, 'name an app or a service: APP or APP/SERVICE');
+  return { app: app!, ...(service === undefined ? {} : { service }) };
+}

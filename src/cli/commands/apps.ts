@@ -5,15 +5,7 @@ import { OscaError } from '../../core/errors.ts';
 import type { Assignment } from '../../core/model.ts';
 import { ago, bold, dim, green, red, say, stateColour, table } from '../render.ts';
 import type { Changed } from '../shared.ts';
-import { appPath, clientOf, show, wholeNumber } from '../shared.ts';
-
-/** APP[/SERVICE] as two words. */
-function split(target: string): { app: string; service?: string } {
-  const [app, service, ...more] = target.split('/');
-  if (more.length > 0)
-    throw new OscaError('bad-request', `'${target}' names a replica`, 'name an app or a service: APP or APP/SERVICE');
-  return { app: app!, ...(service === undefined ? {} : { service }) };
-}
+import { appPath, clientOf, show, twoWords, wholeNumber } from '../shared.ts';
 
 export function addAppCommands(osca: Command): void {
   osca
@@ -104,7 +96,7 @@ function addChanges(osca: Command): void {
       );
     if (verb === 'restart') command.option('--rolling', 'as it is done anyway');
     command.option('--json', 'print JSON').action(async (target: string, _options: unknown, command: Command) => {
-      const { app, service } = split(target);
+      const { app, service } = twoWords(target);
       const changed = await clientOf(command).call<Changed>(
         'POST',
         `${appPath(app)}/${verb}`,
@@ -120,7 +112,7 @@ function addChanges(osca: Command): void {
     .addHelpText('after', '\nExample:\n  osca scale shop/web=5')
     .action(async (given: string, number: string | undefined, _options: unknown, command: Command) => {
       const [target, count] = given.includes('=') ? (given.split('=') as [string, string]) : [given, number];
-      const { app, service } = split(target);
+      const { app, service } = twoWords(target);
       if (service === undefined || count === undefined)
         throw new OscaError('bad-request', 'a service and a number are needed', 'osca scale APP/SERVICE=N');
       const replicas = wholeNumber(count);

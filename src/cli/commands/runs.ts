@@ -5,7 +5,7 @@ import { OscaError } from '../../core/errors.ts';
 import { collect } from '../files.ts';
 import { ago, bold, dim, green, red, say, span, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
-import { appPath, clientOf, show } from '../shared.ts';
+import { appPath, clientOf, show, twoWords } from '../shared.ts';
 
 export function addRunCommands(osca: Command): void {
   osca
@@ -20,7 +20,7 @@ export function addRunCommands(osca: Command): void {
       '\nIt ends with the exit code of the command.\n\nExamples:\n  osca run shop/web -- ./manage.py migrate\n  osca run shop/backup',
     )
     .action(async (target: string, words: string[], options: RunOptions, command: Command) => {
-      const { app, service } = twoParts(target, 'osca run APP/SERVICE -- COMMAND');
+      const { app, service } = serviceOf(target, 'osca run APP/SERVICE -- COMMAND');
       const argv = words[0] === '--' ? words.slice(1) : words;
       const body = {
         ...{ service, detach: options.detach ?? false, environment: pairsOf(options.env) },
@@ -45,7 +45,7 @@ export function addRunCommands(osca: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  osca cancel shop/backup.20261121T030000Z')
     .action(async (run: string, _options: unknown, command: Command) => {
-      const { app, service } = twoParts(run, 'osca cancel APP/SERVICE.ID');
+      const { app, service } = serviceOf(run, 'osca cancel APP/SERVICE.ID');
       const changed = await clientOf(command).call<Changed>('POST', `${appPath(app)}/cancel`, { run: service });
       show(command, changed, () => `${run} is cancelled`);
     });
@@ -62,11 +62,10 @@ interface Found {
   schedules: ScheduleRow[];
 }
 
-function twoParts(target: string, usage: string): { app: string; service: string } {
-  const [app, service, ...more] = target.split('/');
-  if (service === undefined || more.length > 0)
-    throw new OscaError('bad-request', `'${target}' names no service`, usage);
-  return { app: app!, service };
+function serviceOf(target: string, usage: string): { app: string; service: string } {
+  const { app, service } = twoWords(target);
+  if (service === undefined) throw new OscaError('bad-request', `'${target}' names no service`, usage);
+  return { app, service };
 }
 
 function pairsOf(given: readonly string[]): Record<string, string> {
