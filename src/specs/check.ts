@@ -33,11 +33,6 @@ export class KeyTable {
     }
   }
 
-  /** Is there a row for this path? */
-  has(path: string): boolean {
-    return this.#rows.has(path);
-  }
-
   /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. */
   check(source: Source, value: unknown, pattern = '', path: Path = []): SpecProblem[] {
     const problems: SpecProblem[] = [];

@@ -159,6 +159,7 @@ describe('a wrong manifest is refused by place', () => {
     ],
     ['    livenessProbe: {periodSeconds: 5}', '8 spec.containers[0].livenessProbe: says not what to ask'],
     ['    imagePullPolicie: Always', '8 spec.containers[0].imagePullPolicie: is no key that is known here'],
+    ['    securityContext: {runAsGroup: 5}', '8 spec.containers[0].securityContext.runAsGroup: says not which user'],
     ['  - {name: b, image: b}', '5 spec.containers: has 2 containers'],
   ])('%s', (container, problem) => {
     expect(refused(pod(container))).toEqual([problem]);

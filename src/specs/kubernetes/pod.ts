@@ -1,5 +1,4 @@
 /** A pod of one container as a service. */
-import { limits } from '../../core/limits.ts';
 import type {
   Check,
   Constraint,
@@ -50,6 +49,10 @@ export function podOf(spec: Raw, metadata: unknown, at: Path, context: PodContex
     security.runAsUser === undefined
       ? undefined
       : [security.runAsUser, security.runAsGroup].filter((id) => id !== undefined).join(':');
+  if (security.runAsGroup !== undefined && security.runAsUser === undefined) {
+    const where = raw(container.securityContext).runAsGroup === undefined ? at : path;
+    report([...where, 'securityContext', 'runAsGroup'], 'says not which user', 'set runAsUser too');
+  }
   const capabilities = raw(security.capabilities);
   return {
     driver: 'docker',
@@ -227,7 +230,7 @@ function constraintsOf(spec: Raw, at: Path, report: Report): Constraint[] {
   const selected = Object.entries(raw(spec.nodeSelector)).map(
     ([label, value]): Constraint => ({ key: keyFor(label), op: '==', value: String(value) }),
   );
-  return [...named, ...selected, ...affinityOf(spec, at, report)].slice(0, limits.services);
+  return [...named, ...selected, ...affinityOf(spec, at, report)];
 }
 
 function affinityOf(spec: Raw, at: Path, report: Report): Constraint[] {

@@ -153,17 +153,22 @@ function refuseTwice(objects: readonly KubeObject[], problems: SpecProblem[]): v
   }
 }
 
+/** The pod that an object makes: where it stands, and what says how often. */
+function templateOf({ kind, value }: KubeObject): { holder: Raw; pod: Raw; metadata: unknown; at: Path } {
+  const spec = raw(value.spec);
+  if (kind === 'Pod') return { holder: spec, pod: spec, metadata: value.metadata, at: ['spec'] };
+  const isCron = kind === 'CronJob';
+  const holder = isCron ? raw(raw(spec.jobTemplate).spec) : spec;
+  const { spec: pod, metadata } = raw(holder.template);
+  const at: Path = [...(isCron ? ['spec', 'jobTemplate', 'spec'] : ['spec']), 'template', 'spec'];
+  return { holder, pod: raw(pod), metadata, at };
+}
+
 function serviceOf(object: KubeObject, app: string, contents: Contents, problems: SpecProblem[]): ServiceSpec {
   const { kind, name, value, source, path } = object;
   const report: Report = (at, message, hint) => void problems.push(source.problem([...path, ...at], message, hint));
   const spec = raw(value.spec);
-  const at: Path =
-    kind === 'Pod'
-      ? ['spec']
-      : [...(kind === 'CronJob' ? ['spec', 'jobTemplate', 'spec'] : ['spec']), 'template', 'spec'];
-  const holder = kind === 'CronJob' ? raw(raw(spec.jobTemplate).spec) : spec;
-  const pod = kind === 'Pod' ? spec : raw(raw(holder.template).spec);
-  const metadata = kind === 'Pod' ? value.metadata : raw(holder.template).metadata;
+  const { holder, pod, metadata, at } = templateOf(object);
   const found = table.check(source, pod, 'pod', [...path, ...at]);
   problems.push(...found);
   const claims = new Map(
@@ -303,9 +308,5 @@ function publish(
   }
 }
 
-function containerPorts({ kind, value }: KubeObject): Raw[] {
-  const spec = raw(value.spec);
-  const holder = kind === 'CronJob' ? raw(raw(spec.jobTemplate).spec) : spec;
-  const pod = kind === 'Pod' ? spec : raw(raw(holder.template).spec);
-  return list(raw(list(pod.containers)[0]).ports).map(raw);
-}
+const containerPorts = (object: KubeObject): Raw[] =>
+  list(raw(list(templateOf(object).pod.containers)[0]).ports).map(raw);
