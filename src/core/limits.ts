@@ -26,6 +26,8 @@ export const limits = {
   /** Runs kept per job that have ended, and how many of them keep their containers, for their logs. */
   runs: 10,
   runLogs: 3,
+  /** Runs of one app that have not ended: each is placed, and asks for a lease. */
+  openRuns: 100,
   /** Apps per appliance, services per app, replicas per service: far above a small cloud, far below a full heap. */
   apps: 2_000,
   services: 200,

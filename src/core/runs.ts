@@ -92,15 +92,12 @@ function specOf(base: ServiceSpec, name: string, over: Partial<ServiceSpec>): Se
 
 const once: JobPolicy = { parallelism: 1, retries: 0 };
 
-/** One container beside the service: nobody reaches it. */
-function aside(base: ServiceSpec): ServiceSpec {
-  return { ...base, mode: 'replicated', replicas: 1, ports: [] };
-}
-
 const asides = new WeakMap<ServiceSpec, ServiceSpec>();
+
+/** One container beside the service: nobody reaches it. The same object each time. */
 function asideOf(base: ServiceSpec): ServiceSpec {
   let known = asides.get(base);
-  if (known === undefined) asides.set(base, (known = aside(base)));
+  if (known === undefined) asides.set(base, (known = { ...base, mode: 'replicated', replicas: 1, ports: [] }));
   return known;
 }
 

@@ -211,10 +211,14 @@ export class AppRequests {
     const refusal = this.#app(app, service);
     if (refusal !== undefined) return refusal;
     const { catalogue } = this.#deps.document();
-    const { revision, stopped, stoppedServices } = catalogue.app(app)!;
+    const { revision, stopped, stoppedServices, runs } = catalogue.app(app)!;
     if (stopped || stoppedServices.includes(service)) {
       const what = stopped ? app : `${app}/${service}`;
       return { code: 'conflict', message: `${what} is stopped`, hint: `osca start ${what}` };
+    }
+    if (runs.filter(({ state }) => state === 'open').length >= limits.openRuns) {
+      const message = `${limits.openRuns} runs of ${app} have not ended yet`;
+      return { code: 'conflict', message, hint: `osca runs ${app} shows them, osca cancel RUN ends one` };
     }
     const name = runName(service, runId);
     const record: RunRecord = {

@@ -82,7 +82,9 @@ export class Jobs {
     }
     if (!isMajority()) return;
     const dueMs = lastTime(schedule, nextMs - 1, wall) ?? nextMs;
-    const isBusy = schedule.overlap === 'skip' && mine.some(({ state }) => state === 'open');
+    const open = runs.filter(({ state }) => state === 'open');
+    const isBusy =
+      (schedule.overlap === 'skip' && open.some((run) => mine.includes(run))) || open.length >= limits.openRuns;
     const record = {
       ...{ service: name, revision: revision.id, cause: 'schedule' as const, atMs: dueMs, by: self },
       ...(isBusy ? { skipped: true as const } : {}),
@@ -90,7 +92,7 @@ export class Jobs {
     this.#edits.push(() => {
       document.catalogue.runs.begin(app, runName(name, momentId(dueMs)), record);
       const state = document.catalogue.app(app);
-      if (state !== undefined && mine.length >= limits.runs) document.catalogue.runs.prune(state);
+      if (state !== undefined) document.catalogue.runs.prune(state);
     });
   }
 

@@ -313,6 +313,17 @@ describe('a run that somebody asks for', () => {
   });
 });
 
+it('runs that do not end are not asked for without end', () => {
+  const world = appliance(1, { seed: 'run-many' });
+  world.hosts.get('h1')!.startFactor = 10_000;
+  deploy(world, [simService('web', 1)]);
+  const ask = (id: number) => world.ask('h1', { op: 'run', app: 'shop', service: 'web', id: `r${id}`, by: 'h1' });
+  for (let i = 0; i < 100; i++) ask(i);
+  const last = ask(100);
+  world.run(1_000);
+  expect(last()).toMatchObject({ ok: false, code: 'conflict', hint: expect.stringContaining('osca cancel') });
+});
+
 describe('a cell that takes the place of another', () => {
   it('gets its name and labels, and so what is bound to them; the old one is emptied, or removed where it is down', () => {
     for (const isDown of [false, true]) {
