@@ -79,9 +79,10 @@ export function toldBy(members: readonly MemberView[]): Map<string, Told[]> {
   const told = new Map<string, Told[]>();
   for (const { id, state, units } of members) {
     if (state !== 'alive' && state !== 'suspect') continue;
+    const doubt = state === 'suspect' ? { suspect: true as const } : {};
     for (const { replica, hash, state, restarts, reason } of units) {
       const list = told.get(replica) ?? [];
-      list.push({ cell: id, replica, hash, state, restarts, ...(reason === undefined ? {} : { reason }) });
+      list.push({ cell: id, ...doubt, replica, hash, state, restarts, ...(reason === undefined ? {} : { reason }) });
       told.set(replica, list);
     }
   }

@@ -138,9 +138,25 @@ export class Scheduling {
     const { maxMoves } = document.settings();
     const turns = this.#rollouts.command({ apps: this.apps, assignments: this.assignments, members, told }, now);
     const kept = keptOf(this.apps);
-    const picture = { self, wanted, assigned, told, turns, strict, isFresh: this.#isFresh, kept, maxMoves };
+    const forms = this.#formsOf(services, assigned);
+    const picture = { self, wanted, forms, assigned, told, turns, strict, isFresh: this.#isFresh, kept, maxMoves };
     supervisor.want(picture, now);
     this.#jobs.look(this.apps, supervisor.held(), now);
+  }
+
+  /** What is here in the form that is wanted: what was found running away from home is asked how it is too. */
+  #formsOf(
+    services: ReadonlyMap<string, PlacementService>,
+    assigned: ReadonlyMap<string, Assignment>,
+  ): Map<string, UnitSpec> {
+    return new Map(
+      this.#deps.supervisor.held().flatMap(({ key, replica, hash }): [string, UnitSpec][] => {
+        const placed = assigned.get(replica);
+        if (placed?.hash !== hash) return [];
+        const { app, service, index } = placed;
+        return [[key, { replica, app, index, hash, service: services.get(`${app}/${service}`)!.spec }]];
+      }),
+    );
   }
 
   /** Of the services that wait for others, why. */

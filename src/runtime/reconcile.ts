@@ -24,6 +24,8 @@ export interface Held {
 /** A unit that any cell, this one too, says it has. */
 export interface Told {
   cell: CellId;
+  /** Its observers do not hear it: it may be dead. */
+  suspect?: true;
   replica: string;
   hash: string;
   state: UnitState;
@@ -35,6 +37,8 @@ export interface Picture {
   self: CellId;
   /** What this cell should run, by replica. */
   wanted: ReadonlyMap<string, UnitSpec>;
+  /** Units that are here in the form that is wanted, whether or not they belong here; by key. */
+  forms: ReadonlyMap<string, UnitSpec>;
   /** Where every replica of the appliance should be. */
   assigned: ReadonlyMap<string, Assignment>;
   /** replica -> units told of it, from records of cells that are up. */
@@ -157,7 +161,10 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
   // One former form is as good as another; a wanted one is not given up for it.
   const isFormer = unit.hash !== assignment.hash;
   const ready = told.some(
-    ({ cell, hash, state }) => cell === home && state === 'ready' && (isFormer || hash === assignment.hash),
+    ({ cell, suspect, hash, state }) =>
+      cell === home &&
+      suspect === undefined &&
+      (isFormer ? state === 'ready' || state === 'running' : state === 'ready' && hash === assignment.hash),
   );
   if (ready) steps.stop.push({ key: unit.key, why: 'runs on another cell now' });
 }

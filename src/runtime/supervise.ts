@@ -136,8 +136,8 @@ export class Supervisor {
     );
     this.#vetoes.keep(services);
     for (const unit of this.#units.values()) {
-      const spec = picture.wanted.get(unit.replica);
-      if (spec === undefined || spec.hash !== unit.hash) continue;
+      const spec = picture.forms.get(unit.key);
+      if (spec === undefined) continue;
       unit.spec = spec;
       if (unit.state === 'running' && !hasPulse(spec.service)) this.#set(unit, 'ready', now);
     }

@@ -21,6 +21,8 @@ export interface SimHost {
   cell: Cell | undefined;
   /** Raised at each start: what was meant for an earlier life is dropped. */
   life: number;
+  /** Raised when its power goes: an engine that was about to start something does not. */
+  boots: number;
   disk: Disk;
   containers: Map<string, Observed>;
   /** Jobs that ran to their end: they stand there until they are removed. */
@@ -53,7 +55,14 @@ export interface SimHost {
 
 export function simHost(name: string, id: string, engine: string, cpuMilli: number): SimHost {
   return {
-    ...{ name, id, cell: undefined, life: 0, disk: { incarnation: 0, founder: undefined, updates: [], starts: [] } },
+    ...{
+      name,
+      id,
+      cell: undefined,
+      life: 0,
+      boots: 0,
+      disk: { incarnation: 0, founder: undefined, updates: [], starts: [] },
+    },
     ...{
       containers: new Map(),
       ended: new Map(),

@@ -4,6 +4,7 @@ import { limits } from '../../src/core/limits.ts';
 import type { Diary } from './deeds.ts';
 import { aliveIn } from './makers.ts';
 import type { World } from './world.ts';
+import { listEveryMs } from './world.ts';
 
 /** Undefined where it holds; else what is wrong. */
 export interface Invariant {
@@ -146,6 +147,18 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     check: (world) => {
       const placed = new Set(world.up().map(({ name }) => placedIn(world, name).join()));
       return placed.size <= 1 ? undefined : [...placed].join(' | ');
+    },
+  },
+  {
+    // An engine may end the start that an earlier life of its daemon asked for.
+    name: 'every daemon knows what its engine has',
+    withinMs: listEveryMs + 1_000,
+    check: (world) => {
+      for (const { name, containers, ended, told } of world.up()) {
+        const unknown = [...containers.keys(), ...ended.keys()].find((handle) => !told.has(handle));
+        if (unknown !== undefined) return `${name} does not know of ${unknown}`;
+      }
+      return undefined;
     },
   },
   {

@@ -31,6 +31,8 @@ type Happening = { kind: 'event'; host: string; life: number; event: Event } | {
 
 /** A death takes this long to be known; until then its replicas count as running. */
 const detectedWithinMs = 20_000;
+/** An engine is asked what it has. */
+export const listEveryMs = 30_000;
 
 export class World {
   readonly hosts = new Map<string, SimHost>();
@@ -104,7 +106,7 @@ export class World {
       driver: 'docker',
       units: [...host.containers.values(), ...host.ended.values()],
     });
-    this.after(30_000, () => this.#list(host, life));
+    this.after(listEveryMs, () => this.#list(host, life));
   }
 
   #tellFacts({ name, engine, saysCpuMilli: cpuMilli }: SimHost): void {
@@ -150,6 +152,7 @@ export class World {
     const host = this.hosts.get(name)!;
     host.cell = undefined;
     host.life++;
+    host.boots++;
     for (const handle of [...host.containers.keys()]) this.#end(host, handle);
     for (const peer of host.connected) this.hosts.get(peer)?.connected.delete(name);
     host.connected.clear();
@@ -403,8 +406,9 @@ export class World {
   }
 
   #startUnit(host: SimHost, effect: Effect & { type: 'unit.start' }, delayMs: number): void {
-    const life = host.life;
+    const { life, boots } = host;
     this.after(delayMs, () => {
+      if (host.boots !== boots) return;
       const image = effect.unit.service.image ?? '';
       const message = host.broken.get(image);
       if (message !== undefined) {

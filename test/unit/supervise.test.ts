@@ -14,7 +14,7 @@ const observed = (running: boolean, exitCode?: number): Observed => ({
 });
 const picture: Picture = {
   ...{ self: 'cell', wanted: new Map([[unit.replica, unit]]), told: new Map(), strict: new Map(), turns: new Set() },
-  ...{ assigned: new Map(), isFresh: false, kept: new Set(), maxMoves: 4 },
+  ...{ assigned: new Map(), forms: new Map([[key, unit]]), isFresh: false, kept: new Set(), maxMoves: 4 },
 };
 
 function supervisor(): { one: Supervisor; starts: () => number; state: () => string } {
@@ -60,4 +60,20 @@ describe('a job', () => {
     one.started(key, observed(true), 5_000);
     expect(state()).toBe('ready ');
   });
+});
+
+it('a replica that was found running away from home counts as ready where nothing is asked of it', () => {
+  const { one, state } = supervisor();
+  const home = {
+    replica: unit.replica,
+    app: 'shop',
+    service: 'job.a',
+    index: '1',
+    hash: 'h',
+    cell: 'other',
+    verdicts: [],
+  };
+  one.observed('docker', [observed(true)], 0);
+  one.want({ ...picture, wanted: new Map(), assigned: new Map([[unit.replica, home]]) }, 100);
+  expect(state()).toBe('ready ');
 });
