@@ -8,7 +8,7 @@ import { Bell } from './bell.ts';
 import type { ApiDeps } from './context.ts';
 import { replicaLogs } from './follow.ts';
 import type { ReplicaRow } from './rows.ts';
-import { isFine, replicaRows } from './rows.ts';
+import { allRows, isFine, replicaRows } from './rows.ts';
 
 export type DeployStep =
   | { type: 'progress' | 'warning'; text: string }
@@ -127,11 +127,13 @@ async function* untilRunning(
     placed ||=
       state !== undefined && (isMine(state.revision) || state.history.some(isMine) || state.revision.seq > seq);
     const now = performance.now();
-    if (placed && state?.undone !== undefined && isMine(state.undone)) return yield takenBack(state, wrong);
+    if (placed && state?.undone !== undefined && isMine(state.undone))
+      return yield takenBack(state, wrong ?? (await hookFailureOf(deps, state)));
     const rows = replicaRows(view, app).filter(({ current }) => current && placed);
     const waitsForHook = state?.next !== undefined && isMine(state.next);
     const refused = Object.values(state?.withheld ?? {}).find((why) => why.startsWith('pre_deploy'));
-    if (placed && refused !== undefined && isMine(state!.revision)) return yield notBegun(state!, refused, wrong);
+    if (placed && refused !== undefined && isMine(state!.revision))
+      return yield notBegun(state!, refused, wrong ?? (await hookFailureOf(deps, state!)));
     // What falls again and again looks fine for moments.
     const holds = state?.paused !== undefined && (state.paused.by === '' || !rows.every(isFine));
     if (placed && holds && isMine(state.revision)) return yield stopped(state, wrong);
@@ -210,6 +212,13 @@ function notBegun({ name }: AppState, why: string, wrong: DeployStep | undefined
 /** Whoever waits for it decides what comes of it. */
 const isFailedHook = ({ service, state, reason }: ReplicaRow): boolean =>
   service.includes('.pre-') && state === 'exited' && reason !== 'exit code 0';
+
+/** What the last hook that failed wrote: the verdict on it may be seen before its end is. */
+async function hookFailureOf(deps: ApiDeps, { name, runs }: AppState): Promise<DeployStep | undefined> {
+  const failed = runs.find(({ cause, state }) => cause === 'pre_deploy' && state === 'failed');
+  const row = failed === undefined ? undefined : allRows(deps.host.view(), name, failed.name)[0];
+  return row === undefined ? undefined : await failureOf(deps, row, false);
+}
 
 /** Falls again and again, gave up, or was found unhealthy. */
 const isHopeless = ({ state, restarts, reason }: ReplicaRow): boolean =>
