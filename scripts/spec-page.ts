@@ -115,6 +115,34 @@ metadata: { name: web }
 spec: { type: LoadBalancer, selector: { app: web }, ports: [{ port: 8080, targetPort: http }] }
 \`\`\`
 
+A pod of several containers: one fetches the pages before the server starts, one reads its log beside it. \`osca logs -c shipper site\` shows what that one
+wrote, \`osca exec -c shipper site/web -- sh\` looks into it; the first container has the name of the service.
+
+\`\`\`yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      initContainers:
+        - name: clone
+          image: alpine/git
+          args: [clone, --depth=1, "https://git.example/site", /work]
+          volumeMounts: [{ name: pages, mountPath: /work }]
+      containers:
+        - name: nginx
+          image: nginx
+          ports: [{ name: http, containerPort: 80 }]
+          volumeMounts: [{ name: pages, mountPath: /usr/share/nginx/html }, { name: logs, mountPath: /var/log/nginx }]
+        - name: shipper
+          image: timberio/vector
+          volumeMounts: [{ name: logs, mountPath: /logs, readOnly: true }]
+      volumes: [{ name: pages, emptyDir: {} }, { name: logs, emptyDir: {} }]
+\`\`\`
+
 ## Compose
 
 ${table(composeKeys)}

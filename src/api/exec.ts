@@ -22,6 +22,8 @@ interface ExecAsked {
   argv: string[];
   tty: boolean;
   stdin: boolean;
+  /** Of several containers. */
+  part?: string;
   columns: number;
   rows: number;
 }
@@ -32,10 +34,11 @@ function askedOf(url: URL): ExecAsked {
   if (!Array.isArray(argv) || argv.length === 0 || !argv.every((word) => typeof word === 'string')) {
     throw new OscaError('bad-request', 'no command was given', 'osca exec APP/SERVICE -- COMMAND');
   }
-  const [target, key] = [get('target'), get('key')];
+  const [target, key, part] = [get('target'), get('key'), get('container')];
   return {
     ...(target === null ? {} : { target }),
     ...(key === null ? {} : { key }),
+    ...(part === null ? {} : { part }),
     ...{ argv: argv as string[], tty: get('tty') === 'true', stdin: get('stdin') === 'true' },
     ...{ columns: Number(get('columns') ?? 80), rows: Number(get('rows') ?? 24) },
   };
@@ -90,14 +93,17 @@ const switching = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nup
 async function runHere(
   deps: ApiDeps,
   key: string,
-  { argv, tty, stdin, columns, rows }: ExecAsked,
+  { argv, tty, stdin, columns, rows, part }: ExecAsked,
   socket: Duplex,
 ): Promise<void> {
   const unit = deps.host.cell.handleOf(key);
   const driver = unit === undefined ? undefined : deps.drivers.get(unit.driver);
   if (unit === undefined || driver === undefined)
     throw new OscaError('not-found', `${key} is not here`, 'osca ps shows what runs');
-  const session = await driver.exec(unit.handle, { argv, tty, stdin, columns, rows });
+  const session = await driver.exec(unit.handle, {
+    ...{ argv, tty, stdin, columns, rows },
+    ...(part === undefined ? {} : { part }),
+  });
   socket.write(switching);
   const out = (from: NodeJS.ReadableStream, kind: typeof execKind.stdout | typeof execKind.stderr): void => {
     from.on('data', (chunk: Buffer) => {

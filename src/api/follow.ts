@@ -1,5 +1,7 @@
 /** Streams: logs of many replicas as one, events as they happen. */
+import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { unitKey } from '../core/events.ts';
 import { limits } from '../core/limits.ts';
@@ -24,10 +26,10 @@ export async function* replicaLogs(deps: ApiDeps, row: ReplicaRow, query: LogQue
   const search = new URLSearchParams({ key, follow: String(query.follow) });
   if (query.tail !== undefined) search.set('tail', String(query.tail));
   if (query.sinceMs !== undefined) search.set('sinceMs', String(query.sinceMs));
+  if (query.part !== undefined) search.set('container', query.part);
   const answer = await deps.peers.request(row.cellId, { path: `/v1/units/logs?${search}` });
   if (answer.statusCode !== 200) {
-    answer.resume();
-    throw new OscaError('not-found', `${row.cell} has no log of ${row.replica} any more`, 'osca ps shows what runs');
+    throw await refusalOf(answer, `${row.cell} has no log of ${row.replica} any more`);
   }
   const end = (): void => void answer.destroy();
   query.signal.addEventListener('abort', end);
@@ -56,11 +58,12 @@ export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery
         (target.index === undefined || index === target.index) && cellId !== '' && state !== 'pending',
     );
   if (!query.follow) {
-    const all = await Promise.all(rows().map((row) => collect(deps, row, query)));
-    const lines = all.flat().sort((a, b) => a.atMs - b.atMs);
+    const lines = await linesOf(deps, rows(), query);
     yield* query.tail === undefined ? lines : lines.slice(-query.tail);
     return;
   }
+  // None has such a container: said at once.
+  if (query.part !== undefined) await linesOf(deps, rows(), { ...query, follow: false, tail: 1 });
   const waiting: MergedLine[] = [];
   const bell = new Bell();
   const followed = new Set<string>();
@@ -97,7 +100,27 @@ export async function* mergedLogs(deps: ApiDeps, target: Target, query: LogQuery
   }
 }
 
-async function collect(deps: ApiDeps, row: ReplicaRow, query: LogQuery): Promise<MergedLine[]> {
+/** Throws where a container was named that none of them has. */
+async function linesOf(deps: ApiDeps, rows: readonly ReplicaRow[], query: LogQuery): Promise<MergedLine[]> {
+  const all = await Promise.all(rows.map((row) => collect(deps, row, query)));
+  const lines = all.flatMap((one) => (one instanceof OscaError ? [] : one));
+  const missing = all.find((one) => one instanceof OscaError);
+  if (query.part !== undefined && missing !== undefined && lines.length === 0) throw missing;
+  return lines.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** What another cell said instead of an answer. */
+async function refusalOf(answer: IncomingMessage, otherwise: string): Promise<OscaError> {
+  const hint = 'osca ps shows what runs';
+  try {
+    const said = JSON.parse(await text(answer)) as { message?: string; hint?: string };
+    return new OscaError('not-found', said.message ?? otherwise, said.hint ?? hint);
+  } catch {
+    return new OscaError('not-found', otherwise, hint);
+  }
+}
+
+async function collect(deps: ApiDeps, row: ReplicaRow, query: LogQuery): Promise<MergedLine[] | OscaError> {
   const lines: MergedLine[] = [];
   try {
     for await (const line of replicaLogs(deps, row, query)) {
@@ -105,7 +128,7 @@ async function collect(deps: ApiDeps, row: ReplicaRow, query: LogQuery): Promise
       if (lines.length > limits.logLines) lines.shift();
     }
   } catch (error) {
-    if (error instanceof OscaError && error.code === 'not-found') return lines;
+    if (error instanceof OscaError && error.code === 'not-found') return lines.length > 0 ? lines : error;
     lines.push({
       atMs: Date.now(),
       stream: 'stderr',

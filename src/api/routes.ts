@@ -153,6 +153,7 @@ interface LogSearch {
   follow?: boolean;
   tail?: number;
   sinceMs?: number;
+  container?: string;
 }
 
 function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
@@ -187,11 +188,12 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
       return ndjson(reply, rollbackSteps(deps, request, { detach, timeoutMs }));
     },
   );
-  const search = { follow: flag, tail: whole, sinceMs: { type: 'number' } };
-  const queryOf = ({ follow, tail, sinceMs }: LogSearch, signal: AbortSignal) => ({
+  const search = { follow: flag, tail: whole, sinceMs: { type: 'number' }, container: text };
+  const queryOf = ({ follow, tail, sinceMs, container }: LogSearch, signal: AbortSignal) => ({
     ...{ follow: follow ?? false, signal },
     ...(tail === undefined ? {} : { tail }),
     ...(sinceMs === undefined ? {} : { sinceMs }),
+    ...(container === undefined ? {} : { part: container }),
   });
   app.get<{ Querystring: LogSearch }>(
     '/v1/logs',

@@ -1,6 +1,7 @@
 /** Runs of jobs: what people read of them, and one that somebody asked for, as it goes. */
 import { OscaError } from '../core/errors.ts';
 import type { ClusterView, Run } from '../core/model.ts';
+import { mountsOf } from '../core/service.ts';
 import { Bell } from './bell.ts';
 import type { ApiDeps } from './context.ts';
 import { targetOf } from './context.ts';
@@ -116,7 +117,7 @@ export async function* runSteps(
 /** What works on data of a service must run where that is. */
 function dataCellOf({ apps, assignments }: ClusterView, app: string, service: string): string | undefined {
   const spec = apps.find(({ name }) => name === app)?.revision.spec.services.find(({ name }) => name === service);
-  if (spec?.mounts.some(({ kind }) => kind === 'volume') !== true) return undefined;
+  if (spec === undefined || !mountsOf(spec).some(({ kind }) => kind === 'volume')) return undefined;
   return assignments.find((one) => one.app === app && one.service === service)?.cell;
 }
 

@@ -11,6 +11,14 @@ export type ProbeName = 'health' | 'startup' | 'ready' | 'live';
 
 export type TimerName = 'tick' | 'settle';
 
+/** How a replica ended. */
+export interface Exit {
+  exitCode: number;
+  oom: boolean;
+  /** Which of several containers; absent: the first, or the only one. */
+  part?: string;
+}
+
 /** What a runtime driver sees of one replica. */
 export interface Observed {
   /** app/service/index */
@@ -20,8 +28,8 @@ export interface Observed {
   handle: string;
   running: boolean;
   startedAtMs: number;
-  exitCode?: number;
-  oom?: boolean;
+  /** Where it does not run. */
+  exit?: Exit;
   ports: number[];
   driver: ServiceSpec['driver'];
 }
@@ -126,9 +134,9 @@ export type Event =
   | { type: 'unit.started'; key: string; observed: Observed }
   | { type: 'unit.progress'; key: string; text: string }
   | { type: 'unit.failed'; key: string; code: string; message: string }
-  | { type: 'unit.exited'; key: string; exitCode: number; oom: boolean }
+  | ({ type: 'unit.exited'; key: string } & Exit)
   | { type: 'unit.stopped'; key: string }
-  | { type: 'unit.probed'; key: string; name: ProbeName; ok: boolean; output: string }
+  | { type: 'unit.probed'; key: string; name: ProbeName; part?: string; ok: boolean; output: string }
   | { type: 'persisted'; token: number }
   /** It will be tried again; whoever waits for it is told. */
   | { type: 'persist.failed'; reason: string }
@@ -153,6 +161,8 @@ export type Effect =
   | { type: 'unit.start'; key: string; unit: UnitSpec }
   /** `keep`: it ends, and what it wrote stays; told as an exit. */
   | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number; keep?: boolean }
+  /** Nobody wants any more what is being started: what its start waits for need not end. */
+  | { type: 'unit.cancel'; key: string }
   /** It must end after this long, whatever becomes of the daemon, unless this is said again. Before a start and after it. */
   | { type: 'unit.fuse'; key: string; handle: string; driver: ServiceSpec['driver']; forMs: number }
   | {
@@ -161,6 +171,7 @@ export type Effect =
       handle: string;
       driver: ServiceSpec['driver'];
       name: ProbeName;
+      part?: string;
       check: Check;
       timeoutMs: number;
     }

@@ -1,5 +1,5 @@
 /** The narrow doors through which Host reaches the outside: one contract suite per port, for every adapter. */
-import type { Observed, UnitSpec } from './events.ts';
+import type { Exit, Observed, UnitSpec } from './events.ts';
 import type { DriverKind } from './spec.ts';
 
 export interface LogQuery {
@@ -7,6 +7,8 @@ export interface LogQuery {
   /** Last lines only; all where absent. */
   tail?: number;
   sinceMs?: number;
+  /** Of several containers, which: by name, or by that of the service the first; all where absent. */
+  part?: string;
   signal: AbortSignal;
 }
 
@@ -14,6 +16,8 @@ export interface LogLine {
   atMs: number;
   stream: 'stdout' | 'stderr';
   text: string;
+  /** Which of several containers wrote it; absent: the first. */
+  part?: string;
 }
 
 export interface ExecQuery {
@@ -27,6 +31,8 @@ export interface ExecQuery {
   workingDir?: string;
   environment?: Record<string, string>;
   privileged?: boolean;
+  /** Of several containers, which: by name, or by that of the service the first, as where it is absent. */
+  part?: string;
 }
 
 /** A running exec: bytes both ways; with a tty one stream, without it stderr apart. */
@@ -59,10 +65,16 @@ export interface RuntimeDriver {
   /**
    * Starts it, or starts what stands here of it; `progress` gets words for long work. Resolves after a first moment: what
    * ends at once comes back as not running. `mayStart` is asked last, just before: false rejects with lease-lost.
+   * `signal` ends the wait for what runs before it.
    */
-  start(unit: UnitSpec, progress: (text: string) => void, mayStart?: () => boolean): Promise<Observed>;
-  /** What must be killed so that it ends; undefined where it does not run. */
-  lifeOf(handle: string): Promise<Life | undefined>;
+  start(
+    unit: UnitSpec,
+    progress: (text: string) => void,
+    mayStart?: () => boolean,
+    signal?: AbortSignal,
+  ): Promise<Observed>;
+  /** What must be killed so that it ends; none where it does not run. */
+  livesOf(handle: string): Promise<Life[]>;
   /** Stops and removes it; `keep`: only stops it. Fine where it is gone already. */
   stop(handle: string, graceMs: number, keep?: boolean): Promise<void>;
   /** Where this cell reaches a port of it; undefined where it can't. */
@@ -74,6 +86,6 @@ export interface RuntimeDriver {
 }
 
 export type DriverChange =
-  | { kind: 'exited'; replica: string; hash: string; exitCode: number; oom: boolean }
+  | ({ kind: 'exited'; replica: string; hash: string } & Exit)
   | { kind: 'gone' }
   | { kind: 'back' };

@@ -9,7 +9,7 @@
 import { compare, contentHash } from './hash.ts';
 import type { CellId, Revision, Run, RunResult } from './model.ts';
 import { serviceHash } from './service.ts';
-import type { JobPolicy, ServiceSpec } from './spec.ts';
+import type { JobPolicy, Mount, ServiceSpec } from './spec.ts';
 
 /** A run that was begun by a time or a person, as the document has it. */
 export interface RunRecord {
@@ -97,7 +97,12 @@ const asides = new WeakMap<ServiceSpec, ServiceSpec>();
 /** One container beside the service: nobody reaches it. The same object each time. */
 function asideOf(base: ServiceSpec): ServiceSpec {
   let known = asides.get(base);
-  if (known === undefined) asides.set(base, (known = { ...base, mode: 'replicated', replicas: 1, ports: [] }));
+  if (known === undefined) {
+    const { parts: _, ...alone } = base;
+    const own = ({ target, inMemory }: Mount): Mount => ({ kind: inMemory === true ? 'tmpfs' : 'volume', target });
+    const mounts = base.mounts.map((mount) => (mount.kind === 'scratch' ? own(mount) : mount));
+    asides.set(base, (known = { ...alone, mounts, mode: 'replicated', replicas: 1, ports: [] }));
+  }
   return known;
 }
 

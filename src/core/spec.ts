@@ -10,14 +10,17 @@ export interface Port {
 }
 
 export interface Mount {
-  kind: 'volume' | 'bind' | 'tmpfs';
-  /** Volume name or absolute host path; absent for tmpfs and anonymous volumes. */
+  /** `scratch`: made anew for each replica, shared by its containers, gone with it. */
+  kind: 'volume' | 'bind' | 'tmpfs' | 'scratch';
+  /** Volume name, absolute host path, or name of what is shared; absent for tmpfs and anonymous volumes. */
   source?: string;
   target: string;
   readOnly?: boolean;
   sizeBytes?: number;
   /** Bind only: make the folder where it is missing (the short form of Compose does). */
   createPath?: boolean;
+  /** Scratch only: never on the cell's disk. */
+  inMemory?: boolean;
 }
 
 /** A small file in a container: a config, or a secret. */
@@ -194,10 +197,8 @@ export interface Schedule {
   overlap: 'skip' | 'allow';
 }
 
-/** One service of an app, normalised: every default filled in, every path absolute, every duration in ms. */
-export interface ServiceSpec {
-  name: string;
-  driver: DriverKind;
+/** What one container is made of. */
+export interface ContainerSpec {
   image?: string;
   /** Set where the image was built by OSCA: the cell that has it for certain. */
   builtOn?: CellId;
@@ -206,33 +207,22 @@ export interface ServiceSpec {
   environment: Record<string, string>;
   workingDir?: string;
   user?: string;
-  ports: Port[];
   mounts: Mount[];
   /** In memory only, never on the cell's disk. */
   files?: FileMount[];
   /** Variables whose values are secrets: NAME -> blob. */
   sealedEnvironment?: Record<string, string>;
-  labels: Record<string, string>;
-  restart: RestartPolicy;
   healthcheck?: Healthcheck;
   probes?: Probes;
-  /** Variables that hold the name of the replica, APP-SERVICE-N. */
-  nameVariables?: string[];
+  /** Variables known only where it runs: the name of the replica, APP-SERVICE-N, or of the cell. */
+  ownVariables?: Record<string, 'replica' | 'cell'>;
   init?: boolean;
   capAdd?: string[];
   capDrop?: string[];
   readOnly?: boolean;
   ulimits?: Record<string, { soft: number; hard: number }>;
   stopSignal?: string;
-  stopGraceMs: number;
-  mode: 'replicated' | 'global';
-  replicas: number;
-  /** Never on two cells at once: it runs only where a majority of the cells leases it. */
-  strict?: boolean;
   resources: Resources;
-  constraints: Constraint[];
-  /** On one cell at most. */
-  maxPerCell?: number;
   /** Its image is pulled before each new container, or never; where it is missing else. */
   pull?: 'always' | 'never';
   /** After each start, one by one; the replica does not start where one fails. */
@@ -240,6 +230,34 @@ export interface ServiceSpec {
   /** Before it is stopped, within the time that it has for that. */
   preStop?: ContainerHook[];
   engine?: EngineOptions;
+}
+
+/**
+ * Another container of each replica of a service, in the network of its first. `init`: runs to its end before the others start.
+ * `peer`: as the first one, it ends and is brought back with the replica. `sidecar`: the replica's end does not wait for it.
+ */
+export interface PartSpec extends ContainerSpec {
+  name: string;
+  kind: 'init' | 'peer' | 'sidecar';
+}
+
+/** One service of an app, normalised: every default filled in, every path absolute, every duration in ms. */
+export interface ServiceSpec extends ContainerSpec {
+  name: string;
+  driver: DriverKind;
+  ports: Port[];
+  labels: Record<string, string>;
+  restart: RestartPolicy;
+  stopGraceMs: number;
+  mode: 'replicated' | 'global';
+  replicas: number;
+  /** The other containers of a pod; a part of the service, in what it is and where it runs. */
+  parts?: PartSpec[];
+  /** Never on two cells at once: it runs only where a majority of the cells leases it. */
+  strict?: boolean;
+  constraints: Constraint[];
+  /** On one cell at most. */
+  maxPerCell?: number;
   /** A replica is started where these are met; what runs goes on without them. */
   dependsOn?: Dependency[];
   job?: JobPolicy;

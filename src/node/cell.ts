@@ -227,7 +227,7 @@ export class Cell {
       case 'unit.failed':
         return this.#supervisor.failed(event.key, event.code, event.message, now);
       case 'unit.exited':
-        return this.#supervisor.exited(event.key, event.exitCode, event.oom, now);
+        return this.#supervisor.exited(event.key, event, now);
       case 'unit.stopped':
         return this.#supervisor.stopped(event.key, now);
       case 'unit.probed':

@@ -33,7 +33,7 @@ export interface HostStore {
 
 /** Ends what runs by a lease when it is not put off in time, with or without this daemon. */
 export interface HostFuses {
-  light(key: string, life: Life, forMs: number): void;
+  light(key: string, lives: readonly Life[], forMs: number): void;
   putOut(key: string): void;
 }
 
@@ -45,7 +45,7 @@ export interface HostDeps {
   /** Asks a replica how it is; never rejects. */
   probe(
     driver: RuntimeDriver,
-    handle: string,
+    of: { handle: string; part?: string },
     check: Check,
     timeoutMs: number,
   ): Promise<{ ok: boolean; output: string }>;
@@ -71,6 +71,8 @@ export class Host {
   readonly #eventListeners = new Set<(event: LogEvent) => void>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #states = new Map<CellId, string>();
+  /** Units that are being started. */
+  readonly #starting = new Map<string, AbortController>();
   /** unit -> until when it may run. */
   readonly #leases = new Map<string, number>();
   #transport: HostTransport | undefined;
@@ -192,6 +194,8 @@ export class Host {
         return this.#store(effect);
       case 'unit.start':
         return void this.#start(effect);
+      case 'unit.cancel':
+        return this.#starting.get(effect.key)?.abort();
       case 'unit.fuse':
         if (effect.forMs === Number.POSITIVE_INFINITY) return this.#putOut(effect.key);
         this.#leases.set(effect.key, this.#now() + effect.forMs);
@@ -269,26 +273,28 @@ export class Host {
   async #light(key: string, driver: DriverKind, handle: string): Promise<void> {
     if (handle === '' || !this.#leases.has(key)) return;
     try {
-      const life = await this.#driver(driver).lifeOf(handle);
-      if (life !== undefined && this.#leases.has(key)) this.#deps.fuses.light(key, life, this.#leftMs(key));
+      const lives = await this.#driver(driver).livesOf(handle);
+      if (this.#leases.has(key)) this.#deps.fuses.light(key, lives, this.#leftMs(key));
     } catch (error) {
       this.#deps.log.warn(`the lease of ${key} could not be written down: ${reasonOf(error)}`);
     }
   }
 
   async #start({ key, unit }: Effect & { type: 'unit.start' }): Promise<void> {
+    const cancelled = new AbortController();
+    this.#starting.set(key, cancelled);
     try {
       const progress = (text: string): void => this.give({ type: 'unit.progress', key, text });
       const mayStart = (): boolean => unit.service.strict !== true || this.#leftMs(key) > startWithinMs;
-      const observed = await this.#driver(unit.service.driver).start(unit, progress, mayStart);
+      const observed = await this.#driver(unit.service.driver).start(unit, progress, mayStart, cancelled.signal);
       await this.#light(key, unit.service.driver, observed.handle);
       this.give({ type: 'unit.started', key, observed });
-      if (!observed.running)
-        this.give({ type: 'unit.exited', key, exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false });
     } catch (error) {
       const code = error instanceof OscaError ? error.code : 'start-failed';
       const hint = error instanceof OscaError && error.hint !== '' ? ` (${error.hint})` : '';
       this.give({ type: 'unit.failed', key, code, message: reasonOf(error) + hint });
+    } finally {
+      this.#starting.delete(key);
     }
   }
 
@@ -303,9 +309,10 @@ export class Host {
     }
   }
 
-  async #probe({ key, handle, driver, name, check, timeoutMs }: Effect & { type: 'unit.probe' }): Promise<void> {
-    const answer = await this.#deps.probe(this.#driver(driver), handle, check, timeoutMs);
-    this.give({ type: 'unit.probed', key, name, ...answer });
+  async #probe({ key, handle, driver, name, part, check, timeoutMs }: Effect & { type: 'unit.probe' }): Promise<void> {
+    const of = part === undefined ? {} : { part };
+    const answer = await this.#deps.probe(this.#driver(driver), { handle, ...of }, check, timeoutMs);
+    this.give({ type: 'unit.probed', key, name, ...of, ...answer });
   }
 
   #changed(): void {
@@ -343,8 +350,8 @@ export class Host {
     };
     const unwatch = driver.watch((change: DriverChange) => {
       if (change.kind === 'exited') {
-        const { replica, hash, exitCode, oom } = change;
-        this.give({ type: 'unit.exited', key: unitKey(replica, hash), exitCode, oom });
+        const { kind: _, replica, hash, ...exit } = change;
+        this.give({ type: 'unit.exited', key: unitKey(replica, hash), ...exit });
       } else void onEngine(change.kind === 'back').then(change.kind === 'back' ? list : undefined);
     });
     const listIfThere = async (): Promise<void> => {

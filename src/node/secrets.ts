@@ -3,7 +3,7 @@
  * appliance seal it for those that have not, the first by id of those that are there.
  */
 import type { CellId } from '../core/model.ts';
-import type { AppSpec, FileSource, ServiceSpec } from '../core/spec.ts';
+import type { AppSpec, ContainerSpec, FileSource, ServiceSpec } from '../core/spec.ts';
 import type { Vault } from '../core/vault.ts';
 import type { Blob } from '../crdt/blobs.ts';
 import { idOf } from '../crdt/blobs.ts';
@@ -151,11 +151,15 @@ export class Secrets {
   }
 }
 
-function withIds(service: ServiceSpec, ids: ReadonlyMap<string, string>): ServiceSpec {
+function withIds<T extends ContainerSpec & Pick<ServiceSpec, 'parts'>>(
+  service: T,
+  ids: ReadonlyMap<string, string>,
+): T {
   const idFor = (name: string): string => ids.get(name) ?? name;
-  const { files, sealedEnvironment } = service;
+  const { files, sealedEnvironment, parts } = service;
   return {
     ...service,
+    ...(parts === undefined ? {} : { parts: parts.map((part) => withIds(part, ids)) }),
     ...(files === undefined ? {} : { files: files.map((file) => ({ ...file, blob: idFor(file.blob) })) }),
     ...(sealedEnvironment === undefined
       ? {}

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import Docker from 'dockerode';
+import { selfName } from '../api/context.ts';
 import type { ApiServer } from '../api/server.ts';
 import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
@@ -126,7 +127,11 @@ async function assemble(
   };
 
   const base = await machineFacts(version);
-  const files = new UnitFiles(memoryFolder(config.dataDir), (app, blob) => cell.reveal(app, blob));
+  const files = new UnitFiles(
+    memoryFolder(config.dataDir),
+    (app, blob) => cell.reveal(app, blob),
+    () => selfName({ host }),
+  );
   const dockerDriver = new DockerDriver({
     ...{ docker, files },
     owner: () => ({ cell: cell.id, appliance: host.view().appliance }),

@@ -3,6 +3,7 @@
  * `osca plan` and the events show.
  */
 import type { CellFacts, CellId, Verdict } from '../core/model.ts';
+import { gpusOf, mountsOf, reservationOf } from '../core/service.ts';
 import type { Constraint, ServiceSpec } from '../core/spec.ts';
 
 export interface PlacementCell {
@@ -87,16 +88,17 @@ function labelRefusal(constraints: readonly Constraint[], cell: PlacementCell): 
   return undefined;
 }
 
-function deviceRefusal({ engine, resources: { gpus } }: ServiceSpec, { facts }: PlacementCell): string | undefined {
+function deviceRefusal(spec: ServiceSpec, { facts }: PlacementCell): string | undefined {
   const has = facts.gpus ?? 0;
+  const gpus = gpusOf(spec);
   if (gpus !== undefined && has < Math.max(1, gpus)) return `GPUs: needs ${gpus < 0 ? 'one' : gpus}, has ${has}`;
-  const missing = engine?.devices?.find(({ host }) => facts.devices?.includes(host) !== true);
+  const missing = spec.engine?.devices?.find(({ host }) => facts.devices?.includes(host) !== true);
   return missing === undefined ? undefined : `it has no ${missing.host}`;
 }
 
 /** It can't be everywhere: something about it is asked of each cell. */
-export const isChoosy = ({ constraints, engine, resources }: ServiceSpec): boolean =>
-  constraints.length > 0 || engine?.devices !== undefined || resources.gpus !== undefined;
+export const isChoosy = (spec: ServiceSpec): boolean =>
+  spec.constraints.length > 0 || spec.engine?.devices !== undefined || gpusOf(spec) !== undefined;
 
 function constraintValue(key: string, { id, name, facts, labels }: PlacementCell): string | undefined {
   if (key === 'node.id') return id;
@@ -106,9 +108,8 @@ function constraintValue(key: string, { id, name, facts, labels }: PlacementCell
   return labels[key.replace(/^node\.labels\./, '')];
 }
 
-function resourceRefusal({ resources }: ServiceSpec, { facts }: PlacementCell, taken: Taken): string | undefined {
-  const cpu = resources.reserveCpuMilli ?? 0;
-  const memory = resources.reserveMemoryBytes ?? 0;
+function resourceRefusal(spec: ServiceSpec, { facts }: PlacementCell, taken: Taken): string | undefined {
+  const { cpuMilli: cpu, memoryBytes: memory } = reservationOf(spec);
   const freeCpu = facts.cpuMilli - taken.cpuMilli;
   const freeMemory = facts.memoryBytes - taken.memoryBytes;
   if (cpu > 0 && cpu > freeCpu) return `CPU: needs ${cores(cpu)}, has ${cores(Math.max(0, freeCpu))} unreserved`;
@@ -131,7 +132,8 @@ export function hostPorts(ports: ServiceSpec['ports']): string[] {
 }
 
 /** It reserves something that another replica may have taken. */
-export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
+export const reserves = ({ resources, parts, ports }: ServiceSpec): boolean =>
+  parts !== undefined ||
   resources.reserveCpuMilli !== undefined ||
   resources.reserveMemoryBytes !== undefined ||
   ports.some(({ published }) => published !== undefined);
@@ -140,7 +142,7 @@ export const reserves = ({ resources, ports }: ServiceSpec): boolean =>
 export const isStateful = (spec: ServiceSpec): boolean =>
   spec.strict === true || spec.job !== undefined || hasData(spec);
 
-export const hasData = ({ mounts }: ServiceSpec): boolean => mounts.some(({ kind }) => kind === 'volume');
+export const hasData = (spec: ServiceSpec): boolean => mountsOf(spec).some(({ kind }) => kind === 'volume');
 
 export const leavingNow = 'the cell is about to leave';
 export const heldBack = 'it fell often of late, and is held back for a while';

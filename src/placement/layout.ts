@@ -6,6 +6,7 @@
  * fewest of the service, of those to the longest straw. Full is a cell with a tenth more than its fair share by weight: consistent hashing
  * with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA '18) with c = 1.1.
  */
+import { reservationOf } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
 import type { Taken } from './filter.ts';
 import { hostPorts, nothingTaken, reserves } from './filter.ts';
@@ -57,8 +58,9 @@ export class Layout {
   take(row: number, spec: ServiceSpec, replica: string, sign: 1 | -1 = 1): void {
     this.load[row]! += sign;
     if (!reserves(spec)) return;
-    this.#cpuMilli[row]! += sign * (spec.resources.reserveCpuMilli ?? 0);
-    this.#memoryBytes[row]! += sign * (spec.resources.reserveMemoryBytes ?? 0);
+    const { cpuMilli, memoryBytes } = reservationOf(spec);
+    this.#cpuMilli[row]! += sign * cpuMilli;
+    this.#memoryBytes[row]! += sign * memoryBytes;
     for (const port of hostPorts(spec.ports)) {
       const ports = this.#ports.get(row) ?? new Map<string, string>();
       this.#ports.set(row, ports);
@@ -71,7 +73,7 @@ export class Layout {
   fits(row: number, spec: ServiceSpec): boolean {
     if (!reserves(spec)) return true;
     const { facts } = this.#fleet.cells[row]!;
-    const { reserveCpuMilli: cpu = 0, reserveMemoryBytes: memory = 0 } = spec.resources;
+    const { cpuMilli: cpu, memoryBytes: memory } = reservationOf(spec);
     if (cpu > 0 && cpu > facts.cpuMilli - this.#cpuMilli[row]!) return false;
     if (memory > 0 && memory > facts.memoryBytes - this.#memoryBytes[row]!) return false;
     const ports = this.#ports.get(row);

@@ -9,6 +9,7 @@ import type { UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import { compare } from '../core/hash.ts';
 import type { Assignment, CellId, UnitState } from '../core/model.ts';
+import { mountsOf } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
 
 /** A unit that exists on this cell. */
@@ -123,9 +124,10 @@ const hostPortsOf = ({ ports }: ServiceSpec): string[] =>
   ports.flatMap(({ protocol, published }) => (published === undefined ? [] : [`${protocol}/${published}`]));
 
 /** Two forms of it can't stand side by side. */
-export function needsStopFirst({ ports, mounts, strict, update }: ServiceSpec): boolean {
+export function needsStopFirst(spec: ServiceSpec): boolean {
+  const { ports, strict, update } = spec;
   if (strict === true || update?.order === 'stop-first') return true;
-  return ports.some(({ published }) => published !== undefined) || mounts.some(({ kind }) => kind === 'volume');
+  return ports.some(({ published }) => published !== undefined) || mountsOf(spec).some(({ kind }) => kind === 'volume');
 }
 
 /** A replica that does not belong here: stop it as soon as nobody misses it. */

@@ -4,7 +4,7 @@
  *
  * Drivers do the work; here are only states, deadlines and reasons.
  */
-import type { Observed, Outbox, ProbeName, UnitSpec } from '../core/events.ts';
+import type { Exit, Observed, Outbox, ProbeName, UnitSpec } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
@@ -14,7 +14,7 @@ import { hasPulse, Pulse } from './pulse.ts';
 import type { Picture } from './reconcile.ts';
 import { reconcile } from './reconcile.ts';
 import { Vetoes } from './vetoes.ts';
-import { exitWords } from './words.ts';
+import { exitWords, hasFailed } from './words.ts';
 
 export interface SuperviseOptions {
   backoffMinMs: number;
@@ -67,7 +67,7 @@ interface Unit {
   /** A start was asked for and has not ended. */
   inFlight: boolean;
   /** It ended before its start was told. */
-  early: { exitCode: number; oom: boolean; atMs: number } | undefined;
+  early: { exit: Exit; atMs: number } | undefined;
   /** Adopted when it had ended already: did it fail? */
   ended: boolean | undefined;
   spec: UnitSpec | undefined;
@@ -182,7 +182,10 @@ export class Supervisor {
     this.#set(unit, 'stopping', now, why);
     unit.retryMs = now + this.#options.stopAgainMs;
     // A start under way ends in started() or failed(), and both look at the state again.
-    if (unit.inFlight) return;
+    if (unit.inFlight) {
+      this.#out.push({ type: 'unit.cancel', key: unit.key });
+      return;
+    }
     if (unit.handle === '') {
       this.#drop(unit, now);
       return;
@@ -219,13 +222,13 @@ export class Supervisor {
       else if (unit.state === 'starting' || unit.state === 'pulling') continue;
       else if (observed.running && (unit.state === 'backoff' || unit.state === 'exited'))
         this.started(key, observed, now);
-      else if (!observed.running && isUp(unit)) this.exited(key, observed.exitCode ?? 0, observed.oom ?? false, now);
+      else if (!observed.running && isUp(unit)) this.exited(key, exitOf(observed), now);
       else {
         unit.handle = observed.handle;
         if (unit.state === 'backoff' && unit.retryMs === undefined) {
           // The engine is back: it ended meanwhile.
-          unit.ended = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
-          unit.reason = exitWords(observed.exitCode ?? 0, observed.oom ?? false);
+          unit.ended = hasFailed(exitOf(observed));
+          unit.reason = exitWords(exitOf(observed));
           unit.retryMs = now;
         }
         if (unit.state === 'stopping') this.#stop(unit, unit.reason ?? '', now);
@@ -247,8 +250,8 @@ export class Supervisor {
     const spec = wanted?.hash === hash ? wanted : undefined;
     // Ready only when its spec is known and has no health check, or when the check says so.
     const state = running ? (spec === undefined || hasPulse(spec.service) ? 'running' : 'ready') : 'backoff';
-    const failure = (observed.exitCode ?? 0) !== 0 || (observed.oom ?? false);
-    const reason = running ? undefined : exitWords(observed.exitCode ?? 0, observed.oom ?? false);
+    const failure = hasFailed(exitOf(observed));
+    const reason = running ? undefined : exitWords(exitOf(observed));
     this.#units.set(key, {
       ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now, begunMs: now },
       ...{ overdueMs: undefined, restarts: 0, failures: 0, ports },
@@ -287,10 +290,9 @@ export class Supervisor {
     const unit = this.#units.get(key);
     if (unit === undefined) return;
     unit.inFlight = false;
-    const ended = { exitCode: observed.exitCode ?? 0, oom: observed.oom ?? false };
     // The driver looked a moment after the start: what was heard before that was of an earlier run.
     const isOfThis = unit.early !== undefined && now - unit.early.atMs < limits.firstMomentMs;
-    const early = observed.running ? (isOfThis ? unit.early : undefined) : ended;
+    const early = observed.running ? (isOfThis ? unit.early!.exit : undefined) : exitOf(observed);
     unit.early = undefined;
     unit.handle = observed.handle;
     unit.ports = observed.ports;
@@ -302,7 +304,7 @@ export class Supervisor {
       return;
     }
     if (early !== undefined) {
-      this.#fell(unit, exitWords(early.exitCode, early.oom), early.exitCode !== 0 || early.oom, now);
+      this.#fell(unit, exitWords(early), hasFailed(early), now);
       return;
     }
     unit.pulse = unit.spec === undefined ? undefined : new Pulse(unit.spec.service, now, false);
@@ -333,11 +335,11 @@ export class Supervisor {
     });
   }
 
-  exited(key: string, exitCode: number, oom: boolean, now: number): void {
+  exited(key: string, exit: Exit, now: number): void {
     const unit = this.#units.get(key);
-    if (unit?.inFlight) unit.early = { exitCode, oom, atMs: now };
+    if (unit?.inFlight) unit.early = { exit, atMs: now };
     if (unit === undefined || !isUp(unit)) return;
-    this.#fell(unit, exitWords(exitCode, oom), exitCode !== 0 || oom, now);
+    this.#fell(unit, exitWords(exit), hasFailed(exit), now);
   }
 
   #fell(unit: Unit, cause: string, failed: boolean, now: number): void {
@@ -437,10 +439,10 @@ export class Supervisor {
       this.#out.push({ type: 'unit.probe', key, handle, driver, ...question });
   }
 
-  probed(key: string, { name, ok, output }: Answer, now: number): void {
+  probed(key: string, { name, part, ok, output }: Answer, now: number): void {
     const unit = this.#units.get(key);
     if (unit === undefined || !isUp(unit)) return;
-    const finding = unit.pulse?.told(name, ok, now);
+    const finding = unit.pulse?.told(name, ok, now, part);
     if (finding === undefined) return;
     if (finding.is === 'ready') {
       this.#set(unit, 'ready', now);
@@ -458,10 +460,12 @@ export class Supervisor {
 /** To a question of the pulse. */
 export interface Answer {
   name: ProbeName;
+  part?: string;
   ok: boolean;
   output: string;
 }
 
+const exitOf = ({ exit }: Observed): Exit => exit ?? { exitCode: 0, oom: false };
 const overdue = 'it took longer than its deadline';
 const serviceOf = (replica: string): string => replica.split('/').slice(0, 2).join('/');
 const isUp = ({ state }: Unit): boolean => state === 'running' || state === 'ready';

@@ -11,8 +11,10 @@ import { Fuses } from '../../src/runtime/process/fuses.ts';
 import { simService } from '../sim/makers.ts';
 
 /** For all drivers under test, where each engine sees it; a blob is what its name says. */
-export const testFiles = new UnitFiles(mkdtempSync(join(tmpdir(), 'osca-files-')), (app, blob) =>
-  blob === 'unknown' ? undefined : Buffer.from(`${blob} of ${app}`).toString('base64url'),
+export const testFiles = new UnitFiles(
+  mkdtempSync(join(tmpdir(), 'osca-files-')),
+  (app, blob) => (blob === 'unknown' ? undefined : Buffer.from(`${blob} of ${app}`).toString('base64url')),
+  () => 'attic',
 );
 
 export interface DriverCase {
@@ -92,7 +94,7 @@ export function driverSuite(name: string, given: DriverCase): void {
       expect((await logsOf(handle, 1)).length).toBe(1);
       expect((await given.driver().list()).find(({ replica }) => replica === 'c/web/1')).toMatchObject({
         running: false,
-        exitCode: 3,
+        exit: { exitCode: 3 },
       });
       end();
       await given.driver().stop(handle, 100);
@@ -103,7 +105,7 @@ export function driverSuite(name: string, given: DriverCase): void {
       const end = given.driver().watch((change) => ended.push(change));
       const observed = await start(unit('h/web/1', 'exit 3'));
       if (observed.running) await given.until('its exit', () => ended.some(({ kind }) => kind === 'exited'));
-      else expect(observed.exitCode).toBe(3);
+      else expect(observed.exit?.exitCode).toBe(3);
       end();
       await given.driver().stop(observed.handle, 100);
     });
@@ -128,7 +130,7 @@ export function driverSuite(name: string, given: DriverCase): void {
       const spec = unit('k/web/1', line, { ...files, sealedEnvironment: { TOKEN: 'token' } });
       const { handle } = await start(spec);
       await given.until('it wrote', async () => (await logsOf(handle)).includes('word of k token of k'));
-      expect(testFiles.isUsed).toBe(true);
+      expect(testFiles.placed('k/web/1@abcdef123456')).toBe(true);
       testFiles.remove('k/web/1@abcdef123456');
       const again = await given.again().start(spec, () => {});
       await given.until('it wrote again', async () => (await logsOf(again.handle)).length >= 1);
@@ -138,13 +140,13 @@ export function driverSuite(name: string, given: DriverCase): void {
       const late = { ...spec, replica: 'p/web/1' };
       late.service = {
         ...late.service,
-        command: ['sh', '-c', 'echo "$URL $(ME)" "$0"', '$(TOKEN)'],
-        nameVariables: ['ME'],
+        command: ['sh', '-c', 'echo "$URL $(ME) $CELL" "$0"', '$(TOKEN)'],
+        ownVariables: { ME: 'replica', CELL: 'cell' },
         environment: { URL: 'pg://$(TOKEN)@$(OTHER)' },
       };
       const bound = await start(late);
       await given.until('it wrote', async () =>
-        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 token of k'),
+        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 attic token of k'),
       );
       await given.driver().stop(bound.handle, 100);
       const locked = unit('l/web/1', line, { files: [{ target: '/pw', blob: 'unknown' }] });
@@ -193,10 +195,10 @@ export function driverSuite(name: string, given: DriverCase): void {
       const blind = given.engine === undefined ? [] : [{ pid: 0 }];
       for (const change of [{}, ...blind]) {
         const { handle } = await start(unit('i/web/1', 'while :; do sleep 0.1; done'));
-        const life = (await given.driver().lifeOf(handle))!;
-        fuses.light('i/web/1@abcdef123456', { ...life, ...change }, 0);
+        const [life] = await given.driver().livesOf(handle);
+        fuses.light('i/web/1@abcdef123456', [{ ...life!, ...change }], 0);
         await given.until('its end', async () => (await given.driver().list()).every(({ running }) => !running));
-        expect(await given.driver().lifeOf(handle)).toBeUndefined();
+        expect(await given.driver().livesOf(handle)).toEqual([]);
         await given.driver().stop(handle, 100);
       }
     });

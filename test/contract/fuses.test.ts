@@ -16,10 +16,10 @@ it('a fuse ends what is not put off in time, and nothing else', async () => {
   const fuses = new Fuses({ folder, engine: '/nowhere' });
   const [late, kept, out] = [sleeper(), sleeper(), sleeper()];
   const life = ({ pid }: { pid: number }) => ({ pid, isGroup: true, id: 'none' });
-  fuses.light('a/db/1@h', life(late), 300);
-  fuses.light('b/db/1@h', life(kept), 300);
-  fuses.light('b/db/1@h', life(kept), 60_000);
-  fuses.light('c/db/1@h', life(out), 300);
+  fuses.light('a/db/1@h', [life(late)], 300);
+  fuses.light('b/db/1@h', [life(kept)], 300);
+  fuses.light('b/db/1@h', [life(kept)], 60_000);
+  fuses.light('c/db/1@h', [life(out)], 300);
   fuses.putOut('c/db/1@h');
   await until('the late one ends', () => late.ended());
   expect(kept.ended()).toBe(false);
@@ -34,7 +34,7 @@ it('the watchdog lives on without the daemon, and spares a stranger who has the 
   const victim = sleeper();
   const script = `
     import { Fuses } from ${JSON.stringify(join(import.meta.dirname, '../../src/runtime/process/fuses.ts'))};
-    new Fuses({ folder: ${JSON.stringify(folder)}, engine: '' }).light('a/db/1@h', { pid: ${victim.pid}, isGroup: true, id: 'x' }, 1500);
+    new Fuses({ folder: ${JSON.stringify(folder)}, engine: '' }).light('a/db/1@h', [{ pid: ${victim.pid}, isGroup: true, id: 'x' }], 1500);
     process.kill(process.pid, 'SIGKILL');`;
   spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
   await until('it ends without its daemon', () => victim.ended());

@@ -30,7 +30,7 @@ const ask = async (check: Check, timeoutMs = 1_000): Promise<string> => {
     exec: () => Promise.reject(new Error('nobody is asked by command')),
     addressOf: async (_handle: string, port: number) => (port === 1 ? undefined : { host: '127.0.0.1', port }),
   };
-  const { ok, output } = await probe(driver, 'handle', check, timeoutMs);
+  const { ok, output } = await probe(driver, { handle: 'handle' }, check, timeoutMs);
   return ok ? 'ok' : output;
 };
 const get = (port: number, path: string, headers = {}): Check => ({

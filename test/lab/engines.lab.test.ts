@@ -5,6 +5,7 @@ import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DockerDriver } from '../../src/runtime/docker/driver.ts';
 import { driverSuite, testFiles } from '../contract/driver.suite.ts';
+import { podSuite } from '../contract/pods.suite.ts';
 import { loopback } from '../loopback.ts';
 import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
@@ -31,13 +32,21 @@ for (const [number, name] of [
   [1, 'Docker'],
   [2, 'Podman'],
 ] as const) {
-  driverSuite(name, {
+  const given = {
     driver: () => driverOf(number, 'cell-one'),
     again: () => driverOf(number, 'cell-one'),
     stranger: () => driverOf(number, 'cell-two'),
-    service: { driver: 'docker', image: 'busybox:lab' },
+    service: { driver: 'docker' as const, image: 'busybox:lab' },
     engine: () => h(number).engineSocket,
     until,
+  };
+  driverSuite(name, given);
+  podSuite(name, {
+    ...given,
+    volumes: async () => {
+      const { Volumes } = await new Docker({ socketPath: h(number).engineSocket }).listVolumes();
+      return (Volumes ?? []).map(({ Name }) => Name);
+    },
   });
 }
 
@@ -130,6 +139,68 @@ spec:
     const ran = await h(2).osca('run', 'kube/web', '--', 'sh', '-c', 'echo $WORD; exit 7');
     expect([ran.code, ran.stdout]).toEqual([7, 'open-sesame\n']);
     await h(1).ok('rm', 'kube');
+  });
+
+  it('runs pods of several containers on both, brings back the one that falls, and leaves nothing behind', async () => {
+    const manifest = `apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      initContainers:
+        - { name: page, image: busybox:lab, command: [sh, -c, "echo made first > /www/index.html"], volumeMounts: [{ name: www, mountPath: /www }] }
+      containers:
+        - name: httpd
+          image: busybox:lab
+          command: [httpd, -f, -p, "8080", -h, /www]
+          ports: [{ name: http, containerPort: 8080 }]
+          env: [{ name: CELL, valueFrom: { fieldRef: { fieldPath: spec.nodeName } } }]
+          volumeMounts: [{ name: www, mountPath: /www }]
+        - name: watcher
+          image: busybox:lab
+          command: [sh, -c, "echo I watch; ${forever}"]
+          readinessProbe: { exec: { command: [sh, -c, "wget -qO- 127.0.0.1:8080 | grep -q made"] }, periodSeconds: 1, timeoutSeconds: 3 }
+      volumes: [{ name: www, emptyDir: {} }]
+      terminationGracePeriodSeconds: 1
+`;
+    const path = join(h(1).folder, 'pods.yaml');
+    writeFileSync(path, manifest);
+    await h(1).ok('deploy', path);
+    const rows = await h(1).replicas('pods');
+    expect(rows.map(({ cell, state }) => `${cell} ${state}`).sort()).toEqual(['h1 ready', 'h2 ready']);
+    const [first] = rows;
+    const on = `pods/web/${first!.index}`;
+    expect((await h(1).ok('exec', on, '--', 'sh', '-c', 'echo $CELL')).trim()).toBe(first!.cell);
+    expect(await h(1).ok('exec', '-c', 'watcher', on, '--', 'wget', '-qO-', '127.0.0.1:8080')).toBe('made first\n');
+    const wrong = await h(2).osca('logs', '-c', 'watchr', 'pods');
+    expect([wrong.code, wrong.stderr]).toEqual([
+      2,
+      expect.stringContaining("no container 'watchr'\n  it has: web, page, watcher"),
+    ]);
+    const said = (await h(2).ok('logs', '-c', 'watcher', 'pods')).trim().split('\n').sort();
+    expect(said).toEqual(['web/h1@h1 watcher | I watch', 'web/h2@h2 watcher | I watch']);
+    const engine = new Docker({ socketPath: h(1).engineSocket });
+    const [watcher] = await engine.listContainers({ filters: { label: ['io.osca.part=watcher'] } });
+    await engine.getContainer(watcher!.Id).kill();
+    await until('it fell', async () => {
+      const row = (await h(1).replicas('pods')).find(({ cell }) => cell === 'h1');
+      return row?.restarts === 1 && row.state === 'ready';
+    });
+    expect((await h(1).ok('logs', '-c', 'watcher', 'pods')).match(/h1 watcher \| I watch/g)).toHaveLength(2);
+    await h(1).ok('rm', 'pods');
+    await until('nothing is left', async () => {
+      const left = await Promise.all(
+        [1, 2].map(async (number) => {
+          const docker = new Docker({ socketPath: h(number).engineSocket });
+          const { Volumes } = await docker.listVolumes();
+          return (await docker.listContainers({ all: true })).length + (Volumes ?? []).length;
+        }),
+      );
+      return left.every((count) => count === 0);
+    });
   });
 
   it.each([

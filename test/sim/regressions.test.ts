@@ -321,7 +321,8 @@ describe('supervision', () => {
     tell('');
     world.run(2_000);
     if (!live)
-      for (const container of host.containers.values()) Object.assign(container, { running: false, exitCode: 137 });
+      for (const container of host.containers.values())
+        Object.assign(container, { running: false, exit: { exitCode: 137, oom: false } });
     tell('Docker');
     world.give('h1', { type: 'units.observed', driver: 'docker', units: [...host.containers.values()] });
     world.until(
@@ -363,7 +364,7 @@ describe('supervision', () => {
     world.get('h1', deploy('job', 1, 'busybox', { restart: { condition: 'none' } }));
     world.until(() => world.running().length === 1, 5_000, 'running');
     const [container] = [...world.hosts.get('h1')!.containers.values()];
-    Object.assign(container!, { running: false, exitCode: 0 });
+    Object.assign(container!, { running: false, exit: { exitCode: 0, oom: false } });
     world.give('h1', { type: 'unit.exited', key: `${container!.replica}@${container!.hash}`, exitCode: 0, oom: false });
     world.run(5_000);
     world.crash('h1');

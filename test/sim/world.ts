@@ -346,10 +346,12 @@ export class World {
         if (effect.keep === true) return this.#halt(host, effect.key, effect.handle, 137);
         this.#mayStop(host, effect.key, effect.handle);
         return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
+      case 'unit.cancel':
+        return;
       case 'unit.fuse':
         return this.#fuse(host, effect.key, effect.forMs);
       case 'unit.probe':
-        return this.#later(host, { type: 'unit.probed', key: effect.key, name: effect.name, ok: true, output: '' }, 5);
+        return this.#later(host, { ...effect, type: 'unit.probed', ok: true, output: '' }, 5);
       case 'reply':
         this.replies.set(effect.id, effect.reply);
         return;
@@ -475,7 +477,7 @@ export class World {
     const container = host.containers.get(handle);
     if (container === undefined) return;
     this.#end(host, handle);
-    host.ended.set(handle, { ...container, running: false, exitCode });
+    host.ended.set(handle, { ...container, running: false, exit: { exitCode, oom: false } });
     this.give(host.name, { type: 'unit.exited', key, exitCode, oom: false });
   }
 

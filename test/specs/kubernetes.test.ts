@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SpecError } from '../../src/core/errors.ts';
+import { reservationOf } from '../../src/core/service.ts';
 import type { ServiceSpec } from '../../src/core/spec.ts';
 import type { ComposeResult } from '../../src/specs/compose.ts';
 import { readSpec } from '../../src/specs/read.ts';
@@ -64,7 +65,7 @@ describe('manifests that somebody wrote', () => {
     const [mysql] = result.app.services as [ServiceSpec];
     expect(mysql).toMatchObject({
       ...{ name: 'wordpress-mysql', strict: true, user: '999:999', stopGraceMs: 60_000 },
-      ...{ environment: { ID: '7' }, nameVariables: ['POD'] },
+      ...{ environment: { ID: '7' }, ownVariables: { POD: 'replica' } },
       sealedEnvironment: { MYSQL_ROOT_PASSWORD: '#Secret/mysql-pass/password' },
       command: ['--default-authentication-plugin=mysql_native_password', '--server-id=7'],
       mounts: [{ kind: 'volume', source: 'wordpress_mysql-pv-claim', target: '/var/lib/mysql' }],
@@ -113,6 +114,49 @@ describe('manifests that somebody wrote', () => {
     expect(etcd!.strict).toBeUndefined();
   });
 
+  it('web-with-logs: what runs first, what runs beside, and what they share', () => {
+    const { blog } = services(corpus('web-with-logs'));
+    expect(blog).toMatchObject({
+      image: 'nginx:1.27',
+      ports: [
+        { target: 9_113, protocol: 'tcp' },
+        { target: 80, protocol: 'tcp', published: 8_080 },
+      ],
+      mounts: [
+        { kind: 'scratch', source: 'html', target: '/usr/share/nginx/html', readOnly: true },
+        { kind: 'scratch', source: 'logs', target: '/var/log/nginx' },
+      ],
+      environment: { MEMORY_MIB: '64' },
+      ownVariables: { NODE: 'cell' },
+      engine: { dns: ['10.0.0.53'], groupAdd: ['2000'] },
+      parts: [
+        {
+          ...{ name: 'clone', kind: 'init', image: 'alpine/git', user: '1000' },
+          ...{
+            mounts: [{ kind: 'scratch', source: 'html', target: '/work' }],
+            sealedEnvironment: { TOKEN: '#Secret/git/token' },
+          },
+          engine: { dns: ['10.0.0.53'], groupAdd: ['2000'] },
+        },
+        {
+          name: 'proxy',
+          kind: 'sidecar',
+          mounts: [{ kind: 'scratch', source: 'certs', target: '/certs', inMemory: true }],
+        },
+        {
+          ...{ name: 'exporter', kind: 'peer', engine: { groupAdd: ['2000'] } },
+          probes: { ready: { check: { kind: 'http', port: 9_113, path: '/metrics' } } },
+        },
+        {
+          name: 'shipper',
+          kind: 'peer',
+          files: [{ target: '/etc/vector/vector.yaml', blob: '#ConfigMap/vector/vector.yaml' }],
+        },
+      ],
+    });
+    expect(reservationOf(blog!)).toEqual({ cpuMilli: 500, memoryBytes: 96 * 2 ** 20 });
+  });
+
   it('refused: each with its line, all at once', () => {
     const file = new URL('kubernetes/refused.yaml', import.meta.url).pathname;
     expect(refused(file)).toEqual([
@@ -126,13 +170,13 @@ metadata: {name: web}
 spec:
   template:
     spec:
-      initContainers: [{name: init, image: busybox}]
+      ephemeralContainers: [{name: debug, image: busybox}]
       containers:
         - {name: web, image: web}
       volumes: [{name: share, nfs: {server: nas, path: /}}]
 `);
     expect(refused(rest)).toEqual([
-      '9 spec.template.spec.initContainers: is not supported',
+      '9 spec.template.spec.ephemeralContainers: is not supported',
       '12 spec.template.spec.volumes[0].nfs: is not supported',
     ]);
   });
@@ -160,7 +204,17 @@ describe('a wrong manifest is refused by place', () => {
     ['    livenessProbe: {periodSeconds: 5}', '8 spec.containers[0].livenessProbe: says not what to ask'],
     ['    imagePullPolicie: Always', '8 spec.containers[0].imagePullPolicie: is no key that is known here'],
     ['    securityContext: {runAsGroup: 5}', '8 spec.containers[0].securityContext.runAsGroup: says not which user'],
-    ['  - {name: b, image: b}', '5 spec.containers: has 2 containers'],
+    ['  - {name: web, image: b}', "8 spec.containers[1].name: another container is called 'web'"],
+    ['  - {image: b}', "8 spec.containers[1].name: '' is no name"],
+    [
+      '  - {name: b, image: b, restartPolicy: Always, imagine: c}',
+      '8 spec.containers[1].imagine: is no key that is known here',
+    ],
+    ['  initContainers: [{name: b}]', '8 spec.initContainers[0].image: has no image'],
+    [
+      '    env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]',
+      "8 spec.containers[0].env[0].valueFrom.resourceFieldRef.resource: the container says nothing of 'limits.cpu'",
+    ],
   ])('%s', (container, problem) => {
     expect(refused(pod(container))).toEqual([problem]);
   });
@@ -188,7 +242,10 @@ it('of a variable that is said twice the last holds, and what is known only wher
   const web =
     'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - name: a\n    image: a\n    args: ["--url=$(URL)", "--me=$(ME)"]\n    envFrom: [{secretRef: {name: s}}]\n    env:\n    - {name: HOST, value: plain}\n    - {name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}\n    - {name: URL, value: "pg://$(PW)@$(HOST)"}\n';
   const [service] = read(text(secret + web)).app.services;
-  expect(service).toMatchObject({ environment: { HOST: 'plain', URL: 'pg://$(PW)@plain' }, nameVariables: ['ME'] });
+  expect(service).toMatchObject({
+    environment: { HOST: 'plain', URL: 'pg://$(PW)@plain' },
+    ownVariables: { ME: 'replica' },
+  });
   expect(service!.sealedEnvironment).toEqual({ PW: '#Secret/s/PW' });
   expect(service!.command).toEqual(['--url=pg://$(PW)@plain', '--me=$(ME)']);
   const large = `apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {PW: "${'x'.repeat(300_000)}"}\n---\n`;

@@ -70,6 +70,21 @@ describe('the three questions', () => {
   });
 });
 
+it('of several containers all must be ready, and each is asked for itself', () => {
+  const ready = { ready: probe() };
+  const peer = { name: 'peer', kind: 'peer' as const, environment: {}, mounts: [], resources: {}, probes: ready };
+  const quiet = { ...peer, name: 'quiet', probes: { live: probe() } };
+  const pulse = new Pulse(simService('web', 1, { probes: ready, parts: [peer, quiet] }), 0, false);
+  const asked = pulse.due(0).map(({ name, part }) => `${part ?? ''} ${name}`);
+  expect(asked).toEqual([' ready', 'peer ready', 'quiet live']);
+  expect(pulse.told('ready', true, 0)).toBeUndefined();
+  expect(pulse.told('live', true, 0, 'quiet')).toBeUndefined();
+  expect(pulse.told('ready', true, 10, 'peer')).toEqual({ is: 'ready' });
+  pulse.told('ready', false, 1_000, 'peer');
+  expect(pulse.told('ready', false, 2_000, 'peer')?.is).toBe('unready');
+  expect(pulse.told('ready', true, 2_500)).toBeUndefined();
+});
+
 it('a health check: failures of the first time do not count, those after it do', () => {
   const healthcheck = {
     test: ['CMD', 'true'],

@@ -10,7 +10,7 @@ const unit: UnitSpec = { replica: 'shop/job.a/1', app: 'shop', index: '1', hash:
 const key = 'shop/job.a/1@h';
 const observed = (running: boolean, exitCode?: number): Observed => ({
   ...{ replica: unit.replica, hash: 'h', handle: 'c1', running, startedAtMs: 0, ports: [], driver: 'docker' },
-  ...(exitCode === undefined ? {} : { exitCode }),
+  ...(exitCode === undefined ? {} : { exit: { exitCode, oom: false } }),
 });
 const picture: Picture = {
   ...{ self: 'cell', wanted: new Map([[unit.replica, unit]]), told: new Map(), strict: new Map(), turns: new Set() },
@@ -35,7 +35,7 @@ describe('a job', () => {
   it.each([0, 3])('that ended with %i before the cell knew what it was is not begun again', (code) => {
     const { one, starts, state } = supervisor();
     one.observed('docker', [observed(true)], 0);
-    one.exited(key, code, false, 500);
+    one.exited(key, { exitCode: code, oom: false }, 500);
     one.want(picture, 3_000);
     one.tick(3_100);
     expect([starts(), state()]).toEqual([0, `exited exit code ${code}`]);
@@ -56,7 +56,7 @@ describe('a job', () => {
     const { one, state } = supervisor();
     one.observed('docker', [], 0);
     one.want(picture, 0);
-    one.exited(key, 1, false, 10);
+    one.exited(key, { exitCode: 1, oom: false }, 10);
     one.started(key, observed(true), 5_000);
     expect(state()).toBe('ready ');
   });

@@ -9,24 +9,28 @@ export function addExec(osca: Command): void {
   osca
     .command('exec <target> [command...]')
     .description('run a command in a replica: APP/SERVICE[/N] -- CMD')
+    .option('-c, --container <name>', 'of a pod: in which of its containers; the first has the name of the service')
     .option('-T, --no-tty', 'no terminal, even if there is one')
     .passThroughOptions()
     .addHelpText('after', '\nExample:\n  osca exec shop/web/2 -- sh')
-    .action(async (target: string, words: string[], options: { tty: boolean }, command: Command) => {
-      const argv = words[0] === '--' ? words.slice(1) : words;
-      if (argv.length === 0)
-        throw new OscaError('bad-request', 'no command was given', 'osca exec APP/SERVICE -- COMMAND');
-      const tty = options.tty && process.stdin.isTTY === true && process.stdout.isTTY === true;
-      const search = new URLSearchParams({ target, argv: JSON.stringify(argv), tty: String(tty), stdin: 'true' });
-      search.set('columns', String(process.stdout.columns ?? 80));
-      search.set('rows', String(process.stdout.rows ?? 24));
-      const { socket, head } = await clientOf(command).upgrade(`/v1/exec?${search}`);
-      const code = await talk(socket, head, tty);
-      // Whatever still comes in is for nobody.
-      process.stdin.destroy();
-      socket.destroy();
-      process.exitCode = code;
-    });
+    .action(
+      async (target: string, words: string[], options: { tty: boolean; container?: string }, command: Command) => {
+        const argv = words[0] === '--' ? words.slice(1) : words;
+        if (argv.length === 0)
+          throw new OscaError('bad-request', 'no command was given', 'osca exec APP/SERVICE -- COMMAND');
+        const tty = options.tty && process.stdin.isTTY === true && process.stdout.isTTY === true;
+        const search = new URLSearchParams({ target, argv: JSON.stringify(argv), tty: String(tty), stdin: 'true' });
+        if (options.container !== undefined) search.set('container', options.container);
+        search.set('columns', String(process.stdout.columns ?? 80));
+        search.set('rows', String(process.stdout.rows ?? 24));
+        const { socket, head } = await clientOf(command).upgrade(`/v1/exec?${search}`);
+        const code = await talk(socket, head, tty);
+        // Whatever still comes in is for nobody.
+        process.stdin.destroy();
+        socket.destroy();
+        process.exitCode = code;
+      },
+    );
 }
 
 async function talk(socket: NodeJS.ReadWriteStream, head: Buffer, tty: boolean): Promise<number> {

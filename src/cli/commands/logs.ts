@@ -13,22 +13,24 @@ export function addLogCommands(osca: Command): void {
     .option('-f, --follow', 'go on as it comes')
     .option('-n, --tail <n>', 'last lines only')
     .option('--since <time>', 'only of the last 10m, 2h, …')
+    .option('-c, --container <name>', 'of pods: of one of their containers; the first has the name of the service')
     .option('--json', 'print lines of JSON')
     .addHelpText('after', '\nExample:\n  osca logs -f -n 20 shop/web')
     .action(
       async (
         target: string,
-        options: { follow?: boolean; tail?: string; since?: string; json?: boolean },
+        options: { follow?: boolean; tail?: string; since?: string; container?: string; json?: boolean },
         command: Command,
       ) => {
         const search = new URLSearchParams({ target, follow: String(options.follow ?? false) });
         if (options.tail !== undefined) search.set('tail', String(wholeNumber(options.tail)));
+        if (options.container !== undefined) search.set('container', options.container);
         if (options.since !== undefined) search.set('sinceMs', String(Date.now() - duration(options.since)));
         for await (const line of clientOf(command).lines<MergedLine>('GET', `/v1/logs?${search}`)) {
           if (options.json) say(JSON.stringify(line));
           else
             say(
-              `${dim(`${line.replica.split('/').slice(1).join('/')}@${line.cell} |`)} ${line.stream === 'stderr' ? yellow(line.text) : line.text}`,
+              `${dim(`${line.replica.split('/').slice(1).join('/')}@${line.cell}${line.part === undefined ? '' : ` ${line.part}`} |`)} ${line.stream === 'stderr' ? yellow(line.text) : line.text}`,
             );
         }
       },

@@ -1,7 +1,7 @@
 /** A unit in the words of the Engine API (v1.41), which Docker and Podman both speak. */
 import type { ContainerCreateOptions, MountSettings } from 'dockerode';
 import type { UnitSpec } from '../../core/events.ts';
-import type { EngineOptions, Mount, Port, ServiceSpec } from '../../core/spec.ts';
+import type { EngineOptions, Mount, PartSpec, Port, ServiceSpec } from '../../core/spec.ts';
 import type { PlacedFile } from '../files/files.ts';
 
 export const labelKeys = {
@@ -13,6 +13,12 @@ export const labelKeys = {
   service: 'io.osca.service',
   /** What to run in it before it is stopped, also by a daemon that does not know its spec any more. */
   preStop: 'io.osca.pre-stop',
+  /** Where a replica has several containers: which it is ('' the first), of what kind, and the names of all. */
+  part: 'io.osca.part',
+  kind: 'io.osca.part-kind',
+  parts: 'io.osca.parts',
+  /** Is it brought back when it ends? */
+  restart: 'io.osca.restart',
 } as const;
 
 export interface Owner {
@@ -25,9 +31,29 @@ export function containerName(unit: UnitSpec, owner: Owner): string {
   return `osca-${unit.replica.replaceAll('/', '-')}-${unit.hash.slice(0, 6)}-${owner.cell.slice(-6)}`;
 }
 
+/** What another container of a replica is made from, beside the first of this id; `init` stands before it. */
+export interface PartOf {
+  part: PartSpec;
+  first?: string;
+}
+
+/** The container of a part as if it were a service's own. */
+export function partUnit(unit: UnitSpec, { kind: _k, ...part }: PartSpec): UnitSpec {
+  const { driver, labels, restart, stopGraceMs, mode, replicas, constraints } = unit.service;
+  const base = { driver, labels, restart, stopGraceMs, mode, replicas, constraints, ports: [] };
+  return { ...unit, service: { ...base, ...part, name: unit.service.name } };
+}
+
 /** `files`: what of it lies on the cell already. */
-export function createOptions(unit: UnitSpec, owner: Owner, files: readonly PlacedFile[]): ContainerCreateOptions {
+export function createOptions(
+  unit: UnitSpec,
+  owner: Owner,
+  files: readonly PlacedFile[],
+  of?: PartOf,
+): ContainerCreateOptions {
   const { service } = unit;
+  const parts = service.parts?.filter(({ kind }) => kind !== 'init').map(({ name }) => name) ?? [];
+  const standing = of === undefined && service.parts === undefined;
   const labels = {
     ...service.labels,
     [labelKeys.cell]: owner.cell,
@@ -37,9 +63,18 @@ export function createOptions(unit: UnitSpec, owner: Owner, files: readonly Plac
     [labelKeys.app]: unit.app,
     [labelKeys.service]: service.name,
     ...(service.preStop === undefined ? {} : { [labelKeys.preStop]: JSON.stringify(service.preStop) }),
+    ...(standing
+      ? {}
+      : {
+          [labelKeys.part]: of?.part.name ?? '',
+          [labelKeys.kind]: of?.part.kind ?? 'first',
+          [labelKeys.restart]: service.restart.condition,
+        }),
+    ...(of === undefined && parts.length > 0 ? { [labelKeys.parts]: parts.join() } : {}),
   };
+  const name = containerName(unit, owner);
   return {
-    name: containerName(unit, owner),
+    name: of === undefined ? name : `${name}-${of.part.name}`,
     Image: service.image ?? '',
     ...(service.command === undefined ? {} : { Cmd: service.command }),
     ...(service.entrypoint === undefined ? {} : { Entrypoint: service.entrypoint }),
@@ -54,13 +89,19 @@ export function createOptions(unit: UnitSpec, owner: Owner, files: readonly Plac
     ...given({ Hostname: service.engine?.hostname, Domainname: service.engine?.domainname }),
     Labels: labels,
     ExposedPorts: Object.fromEntries(service.ports.map((port) => [portKey(port), {}])),
-    HostConfig: hostConfig(service, files),
+    HostConfig: {
+      ...hostConfig(service, files, name),
+      ...(of?.first === undefined ? {} : { NetworkMode: `container:${of.first}` }),
+      // The engine itself brings back what the replica does not wait for.
+      ...(of?.part.kind === 'sidecar' ? { RestartPolicy: { Name: 'always' } } : {}),
+    },
   };
 }
 
 function hostConfig(
   service: ServiceSpec,
   files: readonly PlacedFile[],
+  unitName: string,
 ): NonNullable<ContainerCreateOptions['HostConfig']> {
   const { resources } = service;
   const bindings: Record<string, { HostIp?: string; HostPort: string }[]> = {};
@@ -77,8 +118,12 @@ function hostConfig(
       .filter(isLoose)
       .map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`),
     Mounts: [
-      ...service.mounts.filter((mount) => !isLoose(mount)).map(mountSettings),
-      ...files.map(({ source, target }) => ({ Type: 'bind' as const, Source: source, Target: target, ReadOnly: true })),
+      ...service.mounts
+        .filter((mount) => !isLoose(mount) && mount.inMemory !== true)
+        .map((mount) => mountSettings(mount, unitName)),
+      ...files.map(({ source, target, writable }) => ({
+        ...{ Type: 'bind' as const, Source: source, Target: target, ReadOnly: writable !== true },
+      })),
     ],
     ...(service.init === undefined ? {} : { Init: service.init }),
     ...(service.capAdd === undefined ? {} : { CapAdd: service.capAdd }),
@@ -141,8 +186,15 @@ export const portKey = ({ target, protocol }: Port): string => `${target}/${prot
 /** The short form of a bind makes a missing folder; only Binds does that. */
 const isLoose = ({ kind, createPath }: Mount): boolean => kind === 'bind' && createPath === true;
 
-function mountSettings(mount: Mount): MountSettings {
+/** What a replica's containers share is a volume by its name, found again by that when it goes (pods.ts). */
+export const scratchName = (unitName: string, volume: string): string => `${unitName}-scratch-${volume}`;
+
+function mountSettings(mount: Mount, unitName: string): MountSettings {
   const { kind, source, target, readOnly, sizeBytes } = mount;
+  if (kind === 'scratch') {
+    const name = scratchName(unitName, source ?? '');
+    return { Type: 'volume', Source: name, Target: target, ReadOnly: readOnly === true };
+  }
   const settings = { Type: kind, Target: target, ...(readOnly === undefined ? {} : { ReadOnly: readOnly }) };
   if (kind === 'tmpfs') {
     const size = sizeBytes === undefined ? {} : { TmpfsOptions: { SizeBytes: sizeBytes, Mode: 0o1777 } };

@@ -13,6 +13,7 @@ export interface PlacedFile {
   /** On the cell, and in the container. */
   source: string;
   target: string;
+  writable?: true;
 }
 
 /** What a file or a variable holds, as base64; undefined where this cell can't know it (yet). */
@@ -29,33 +30,43 @@ export function memoryFolder(dataDir: string): string {
 export class UnitFiles {
   readonly #folder: string;
   readonly #reveal: Reveal;
+  readonly #cellName: () => string;
 
-  constructor(folder: string, reveal: Reveal) {
+  constructor(folder: string, reveal: Reveal, cellName: () => string) {
     this.#folder = folder;
     this.#reveal = reveal;
+    this.#cellName = cellName;
   }
 
   #of(key: string): string {
     return join(this.#folder, key.replaceAll('/', '_'));
   }
 
-  /** Writes what the unit `key` needs. Throws start-failed. */
-  place(key: string, { app, replica, service }: UnitSpec): PlacedFile[] {
-    const { files = [] } = service;
-    if (files.length === 0) return [];
+  /** Writes what the unit `key` needs, or one of its containers. Throws start-failed. */
+  place(key: string, { app, replica, service }: UnitSpec, part = ''): PlacedFile[] {
+    const { files = [], mounts } = service;
+    const shared = mounts.filter(({ inMemory }) => inMemory === true);
+    if (files.length === 0 && shared.length === 0) return [];
     const folder = this.#of(key);
     try {
       // Others on the cell can't look; the container's user can, through its mount.
       mkdirSync(this.#folder, { recursive: true, mode: 0o711 });
       mkdirSync(folder, { recursive: true, mode: 0o711 });
-      return files.map(({ target, blob, uid, gid, mode }) => {
-        const source = join(folder, contentHash(target, 16));
+      const folders = shared.map(({ source: name, target, readOnly }): PlacedFile => {
+        const source = join(folder, `scratch-${name}`);
+        mkdirSync(source, { recursive: true });
+        chmodSync(source, 0o1777);
+        return { source, target, ...(readOnly === true ? {} : { writable: true as const }) };
+      });
+      const placed = files.map(({ target, blob, uid, gid, mode }): PlacedFile => {
+        const source = join(folder, contentHash(part + target, 16));
         const bytes = this.#bytes(app, blob, replica);
         if (!existsSync(source) || !readFileSync(source).equals(bytes)) writeFileSync(source, bytes, { mode: 0o600 });
         chmodSync(source, mode ?? 0o444);
         if (process.getuid?.() === 0) chownSync(source, uid ?? 0, gid ?? 0);
         return { source, target };
       });
+      return [...folders, ...placed];
     } catch (error) {
       if (error instanceof OscaError) throw error;
       const message = `${replica}: its files can't be written: ${reasonOf(error)}`;
@@ -64,14 +75,15 @@ export class UnitFiles {
   }
 
   /**
-   * The unit with what is known only where it runs: variables that are secrets, or hold the name of the replica, also where $(NAME) of
+   * The unit with what is known only where it runs: variables that are secrets, or hold the name of the replica or the cell, also where $(NAME) of
    * them stands in other variables and in its command.
    */
   bind(unit: UnitSpec): UnitSpec {
     const { app, replica, service } = unit;
-    const { sealedEnvironment = {}, nameVariables = [], environment, command, entrypoint } = service;
+    const { sealedEnvironment = {}, ownVariables = {}, environment, command, entrypoint } = service;
     const late: Record<string, string> = {};
-    for (const name of nameVariables) late[name] = replica.replaceAll('/', '-');
+    for (const [name, what] of Object.entries(ownVariables))
+      late[name] = what === 'cell' ? this.#cellName() : replica.replaceAll('/', '-');
     for (const [name, blob] of Object.entries(sealedEnvironment))
       late[name] = this.#bytes(app, blob, replica).toString();
     if (Object.keys(late).length === 0) return unit;
@@ -102,15 +114,14 @@ export class UnitFiles {
   }
 
   remove(key: string): void {
-    rmSync(this.#of(key), { recursive: true, force: true });
+    try {
+      rmSync(this.#of(key), { recursive: true, force: true });
+    } catch {
+      // What a container wrote as root a daemon without rights can't remove: it is in memory, and goes with the power.
+    }
   }
 
   placed(key: string): boolean {
     return existsSync(this.#of(key));
-  }
-
-  /** Some unit has files. */
-  get isUsed(): boolean {
-    return existsSync(this.#folder);
   }
 }

@@ -22,9 +22,18 @@ export interface ProbeAnswer {
   output: string;
 }
 
-export async function probe(driver: Asked, handle: string, check: Check, timeoutMs: number): Promise<ProbeAnswer> {
+/** `part`: of several containers, the one that a command is for. */
+export async function probe(
+  driver: Asked,
+  { handle, part }: { handle: string; part?: string },
+  check: Check,
+  timeoutMs: number,
+): Promise<ProbeAnswer> {
   try {
-    if (check.kind === 'exec') return await askByCommand(driver, handle, check.command, timeoutMs);
+    if (check.kind === 'exec') {
+      const query = { argv: check.command, ...(part === undefined ? {} : { part }) };
+      return await askByCommand(driver, handle, query, timeoutMs);
+    }
     const at = await driver.addressOf(handle, check.port);
     const why =
       at === undefined ? `port ${check.port} can't be reached from here` : await askByNetwork(check, at, timeoutMs);
@@ -34,8 +43,13 @@ export async function probe(driver: Asked, handle: string, check: Check, timeout
   }
 }
 
-async function askByCommand(driver: Asked, handle: string, argv: string[], timeoutMs: number): Promise<ProbeAnswer> {
-  const { code, output } = await runCommand(driver, handle, { argv }, timeoutMs);
+async function askByCommand(
+  driver: Asked,
+  handle: string,
+  query: { argv: string[]; part?: string },
+  timeoutMs: number,
+): Promise<ProbeAnswer> {
+  const { code, output } = await runCommand(driver, handle, query, timeoutMs);
   if (code === undefined) return { ok: false, output: `no answer within ${timeoutMs} ms` };
   return { ok: code === 0, output: output === '' ? `exit code ${code}` : output };
 }

@@ -79,7 +79,7 @@ export class ProcessDriver implements RuntimeDriver {
       ports: file.ports,
       driver: this.kind,
     } as const;
-    return running ? base : { ...base, exitCode: exitCodeOf(handle) };
+    return running ? base : { ...base, exit: { exitCode: exitCodeOf(handle), oom: false } };
   }
 
   async start(unit: UnitSpec, _progress: (text: string) => void = () => {}, mayStart = () => true): Promise<Observed> {
@@ -174,10 +174,10 @@ export class ProcessDriver implements RuntimeDriver {
     this.#running.delete(handle);
   }
 
-  lifeOf(handle: string): Promise<Life | undefined> {
+  livesOf(handle: string): Promise<Life[]> {
     const file = readUnit(handle);
     const runs = file !== undefined && isSame(file.pid, file.pidStart);
-    return Promise.resolve(runs ? { pid: file.pid, isGroup: true, id: handle } : undefined);
+    return Promise.resolve(runs ? [{ pid: file.pid, isGroup: true, id: handle }] : []);
   }
 
   async stop(handle: string, graceMs: number, keep = false): Promise<void> {
@@ -199,12 +199,14 @@ export class ProcessDriver implements RuntimeDriver {
   }
 
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
+    refusePart(query, handle);
     return readLog(handle, query);
   }
 
   async exec(handle: string, query: ExecQuery): Promise<ExecSession> {
     const file = readUnit(handle);
     if (file === undefined) throw new OscaError('not-found', 'the replica is gone', 'osca ps shows what runs');
+    refusePart(query, handle);
     const { service } = this.#options.files.bind(file.unit);
     const env = {
       ...environment(),
@@ -265,4 +267,10 @@ function spawned(child: ChildProcess, unit: UnitSpec, cwd: string | undefined): 
       );
     });
   });
+}
+
+/** `handle`: the service stands in it, and is a name for the only one. */
+function refusePart({ part }: { part?: string }, handle: string): void {
+  if (part === undefined || part === readUnit(handle)?.unit.service.name) return;
+  throw new OscaError('not-found', `the replica has no container '${part}'`, 'it is a process, and has only one');
 }

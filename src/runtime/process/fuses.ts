@@ -5,7 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Life } from '../../core/ports.ts';
 import { startTimeOf } from './proc.ts';
@@ -56,15 +56,18 @@ export class Fuses {
     this.#options = options;
   }
 
-  /** Ends what has this life after `forMs`, unless it is said again or put out. Throws where it can't be written. */
-  light(key: string, { pid, isGroup, id }: Life, forMs: number): void {
+  /** Ends what has these lives after `forMs`, unless it is said again or put out. Throws where it can't be written. */
+  light(key: string, lives: readonly Life[], forMs: number): void {
+    for (const [i, life] of lives.entries()) this.#light(`${nameOf(key)}${i === 0 ? '' : `+${i}`}`, life, forMs);
+  }
+
+  #light(name: string, { pid, isGroup, id }: Life, forMs: number): void {
     const start = pid === 0 ? '-' : startTimeOf(pid);
     if (start === undefined) return;
     const { folder } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const uptime = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
     const until = Math.floor((uptime + forMs / 1_000) * 100);
-    const name = nameOf(key);
     writeFileSync(join(folder, `.${name}`), `${until} ${pid} ${start} ${isGroup ? '-' : '+'} ${id}\n`, { mode: 0o600 });
     renameSync(join(folder, `.${name}`), join(folder, name));
     const { exitCode, signalCode } = this.#watchdog ?? { exitCode: 0, signalCode: null };
@@ -72,7 +75,11 @@ export class Fuses {
   }
 
   putOut(key: string): void {
-    rmSync(join(this.#options.folder, nameOf(key)), { force: true });
+    const { folder } = this.#options;
+    const name = nameOf(key);
+    if (!existsSync(folder)) return;
+    for (const file of readdirSync(folder))
+      if (file === name || file.startsWith(`${name}+`)) rmSync(join(folder, file), { force: true });
   }
 
   #watch(): void {

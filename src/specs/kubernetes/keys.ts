@@ -3,6 +3,7 @@
  * it. Paths begin with the kind; `pod` stands for what a pod template holds, wherever it stands.
  */
 import type { KeyRow } from '../key-rows.ts';
+import { containerRows } from './container-keys.ts';
 import { podRows } from './pod-keys.ts';
 import { cluster, refused, row, rows } from './rows.ts';
 
@@ -190,6 +191,7 @@ export const kubernetesKeys: readonly KeyRow[] = [
   ...head('PodDisruptionBudget'),
   row('PodDisruptionBudget.spec', 'any', 'ignored: what moves is made before it is broken', 'translated'),
   ...podRows,
+  ...containerRows,
 ];
 
 /** Kinds that are known and refused, and why. */

@@ -11,6 +11,14 @@ export type Report = (path: Path, message: string, hint: string) => void;
 
 export const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
 export const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+export const texts = (value: unknown): string[] => list(value).map(String);
+export const seconds = (value: unknown, otherwise: number): number =>
+  (value === undefined ? otherwise : Number(value)) * 1_000;
+/** Without what is undefined; undefined where nothing is in it. */
+export const given = <T extends object>(values: { [K in keyof T]?: T[K] | undefined }): Partial<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+export const filled = <T extends object>(value: T): T | undefined =>
+  Object.keys(value).length === 0 ? undefined : value;
 
 export interface KubeObject {
   kind: string;

@@ -1,58 +1,7 @@
-/** What a pod template may hold, under `pod`. */
+/** What a pod template may hold, under `pod`; its containers stand in container-keys.ts. */
 import type { KeyRow } from '../key-rows.ts';
-import { cluster, refused, row, rows } from './rows.ts';
+import { cluster, refused, row, rows, security } from './rows.ts';
 
-function probe(path: string, note: string): KeyRow[] {
-  return [
-    row(path, 'object', note),
-    row(`${path}.exec`, 'object', 'a command in the container'),
-    row(`${path}.exec.command`, 'list', 'program and arguments'),
-    row(`${path}.exec.command[]`, 'text', 'an argument'),
-    ...http(`${path}.httpGet`),
-    row(`${path}.tcpSocket`, 'object', 'a port that takes connections'),
-    row(`${path}.tcpSocket.port`, 'int|text', 'number or name'),
-    ...rows(`${path}.tcpSocket.`, refused, 'the container itself is asked; remove the key', 'host'),
-    row(`${path}.grpc`, 'object', 'the health service of gRPC'),
-    row(`${path}.grpc.port`, 'int', 'number'),
-    row(`${path}.grpc.service`, 'text|null', 'name of the service'),
-    row(`${path}.initialDelaySeconds`, 'int', 'from the start to the first; 0'),
-    row(`${path}.periodSeconds`, 'int', 'from one to the next; 10'),
-    row(`${path}.timeoutSeconds`, 'int', 'of one; 1'),
-    row(`${path}.failureThreshold`, 'int', 'in a row, until it counts; 3'),
-    row(`${path}.successThreshold`, 'int', 'in a row, until it counts; 1'),
-    ...rows(
-      `${path}.`,
-      'translated',
-      'ignored: the container has its own time to end',
-      'terminationGracePeriodSeconds',
-    ),
-  ];
-}
-
-function http(path: string): KeyRow[] {
-  return [
-    row(path, 'object', 'an HTTP request that is answered with 200 to 399'),
-    row(`${path}.path`, 'text', '/'),
-    row(`${path}.port`, 'int|text', 'number or name'),
-    row(`${path}.scheme`, 'text', 'HTTP or HTTPS; certificates are not checked'),
-    row(`${path}.httpHeaders`, 'list', 'headers'),
-    row(`${path}.httpHeaders[]`, 'object', 'a header'),
-    row(`${path}.httpHeaders[].name`, 'text', 'its name'),
-    row(`${path}.httpHeaders[].value`, 'text', 'its value'),
-    ...rows(`${path}.`, refused, 'the container itself is asked; remove the key', 'host'),
-  ];
-}
-
-function keyRef(path: string, note: string): KeyRow[] {
-  return [
-    row(path, 'object', note),
-    row(`${path}.name`, 'text', 'which'),
-    row(`${path}.key`, 'text', 'of its keys'),
-    row(`${path}.optional`, 'flag', 'true: fine where it is missing'),
-  ];
-}
-
-const C = 'pod.containers[].';
 const V = 'pod.volumes[].';
 
 function items(path: string): KeyRow[] {
@@ -67,124 +16,12 @@ function items(path: string): KeyRow[] {
   ];
 }
 
-function security(path: string): KeyRow[] {
-  return [
-    row(path, 'object|null', 'as whom it runs'),
-    row(`${path}.runAsUser`, 'int', 'user'),
-    row(`${path}.runAsGroup`, 'int', 'group'),
-    ...rows(`${path}.`, 'translated', 'ignored: the image or runAsUser says as whom it runs', 'runAsNonRoot'),
-    ...rows(
-      `${path}.`,
-      'translated',
-      'ignored: the engine’s default profile is used',
-      'seccompProfile appArmorProfile',
-    ),
-    ...rows(`${path}.`, refused, 'it is not known here; remove the key', 'seLinuxOptions windowsOptions'),
-  ];
-}
-
 export const podRows: readonly KeyRow[] = [
-  row('pod', 'object', 'a pod: one container'),
-  row('pod.containers', 'list', 'one; several in one pod can not be had yet'),
-  row('pod.containers[]', 'object', 'the container'),
-  row(`${C}name`, 'text', 'for people; the service is called by its object'),
-  row(`${C}image`, 'text', 'image'),
-  row(`${C}command`, 'list', 'program (entrypoint in Compose)'),
-  row(`${C}command[]`, 'text|number|flag', 'an argument; $(NAME) is a variable'),
-  row(`${C}args`, 'list', 'arguments (command in Compose)'),
-  row(`${C}args[]`, 'text|number|flag', 'an argument; $(NAME) is a variable'),
-  row(`${C}workingDir`, 'text', 'folder in which it starts'),
-  row(`${C}env`, 'list|null', 'variables'),
-  row(`${C}env[]`, 'object', 'a variable'),
-  row(`${C}env[].name`, 'text', 'its name'),
-  row(`${C}env[].value`, 'text|null', 'its value; $(NAME) is another variable'),
-  row(`${C}env[].valueFrom`, 'object', 'where its value comes from'),
-  ...keyRef(`${C}env[].valueFrom.configMapKeyRef`, 'a ConfigMap of the file'),
-  ...keyRef(`${C}env[].valueFrom.secretKeyRef`, 'a Secret of the file; sealed until the container starts'),
-  row(`${C}env[].valueFrom.fieldRef`, 'object', 'the pod itself'),
-  row(
-    `${C}env[].valueFrom.fieldRef.fieldPath`,
-    'text',
-    'metadata.name (APP-SERVICE-N), metadata.namespace (the app), metadata.labels[…]',
-  ),
-  row(`${C}env[].valueFrom.fieldRef.apiVersion`, 'text', 'v1'),
-  ...rows(`${C}env[].valueFrom.`, refused, 'write the number as value', 'resourceFieldRef fileKeyRef'),
-  row(`${C}envFrom`, 'list|null', 'all keys of ConfigMaps and Secrets'),
-  row(`${C}envFrom[]`, 'object', 'one of them'),
-  row(`${C}envFrom[].prefix`, 'text', 'before each name'),
-  row(`${C}envFrom[].configMapRef`, 'object', 'a ConfigMap of the file'),
-  row(`${C}envFrom[].configMapRef.name`, 'text', 'which'),
-  row(`${C}envFrom[].configMapRef.optional`, 'flag', 'true: fine where it is missing'),
-  row(`${C}envFrom[].secretRef`, 'object', 'a Secret of the file; sealed until the container starts'),
-  row(`${C}envFrom[].secretRef.name`, 'text', 'which'),
-  row(`${C}envFrom[].secretRef.optional`, 'flag', 'true: fine where it is missing'),
-  row(
-    `${C}ports`,
-    'list|null',
-    'ports; published where a Service of type NodePort or LoadBalancer names them, or a hostPort',
-  ),
-  row(`${C}ports[]`, 'object', 'a port'),
-  row(`${C}ports[].name`, 'text', 'its name'),
-  row(`${C}ports[].containerPort`, 'int', 'in the container'),
-  row(`${C}ports[].hostPort`, 'int', 'on the cell'),
-  row(`${C}ports[].hostIP`, 'text', 'address on the cell'),
-  row(`${C}ports[].protocol`, 'text', 'TCP or UDP'),
-  row(`${C}resources`, 'object|null', 'limits and requests'),
-  ...['limits', 'requests'].flatMap((kind) => [
-    row(
-      `${C}resources.${kind}`,
-      'object|null',
-      kind === 'limits' ? 'what it may use' : 'what must be free on the cell',
-    ),
-    row(`${C}resources.${kind}.cpu`, 'text|number', 'cores, or thousandths: 500m'),
-    row(`${C}resources.${kind}.memory`, 'text|number', 'bytes, or 64Mi'),
-    row(`${C}resources.${kind}.nvidia.com/gpu`, 'int', 'GPUs that must be on the cell'),
-    ...rows(`${C}resources.${kind}.`, 'translated', 'ignored: disks are not divided', 'ephemeral-storage'),
-  ]),
-  ...rows(`${C}resources.`, refused, 'name devices in a Compose file', 'claims'),
-  row(`${C}volumeMounts`, 'list|null', 'where it has the volumes'),
-  row(`${C}volumeMounts[]`, 'object', 'one'),
-  row(`${C}volumeMounts[].name`, 'text', 'of the volume'),
-  row(`${C}volumeMounts[].mountPath`, 'text', 'in the container'),
-  row(`${C}volumeMounts[].subPath`, 'text', 'one file of a ConfigMap or Secret'),
-  row(`${C}volumeMounts[].readOnly`, 'flag', 'read only'),
-  ...rows(`${C}volumeMounts[].`, refused, 'remove the key', 'mountPropagation subPathExpr recursiveReadOnly'),
-  ...probe(`${C}livenessProbe`, 'where it fails, the replica is replaced'),
-  ...probe(`${C}readinessProbe`, 'where it fails, the replica is not counted as ready'),
-  ...probe(`${C}startupProbe`, 'until it is answered, the other two wait'),
-  row(`${C}lifecycle`, 'object', 'what runs after its start and before its end'),
-  ...['postStart', 'preStop'].flatMap((hook) => [
-    row(`${C}lifecycle.${hook}`, 'object', hook),
-    row(`${C}lifecycle.${hook}.exec`, 'object', 'a command in the container'),
-    row(`${C}lifecycle.${hook}.exec.command`, 'list', 'program and arguments'),
-    row(`${C}lifecycle.${hook}.exec.command[]`, 'text', 'an argument'),
-    row(`${C}lifecycle.${hook}.sleep`, 'object', 'it waits'),
-    row(`${C}lifecycle.${hook}.sleep.seconds`, 'int', 'so long; with the sleep of the image'),
-    ...rows(`${C}lifecycle.${hook}.`, refused, 'use exec with a client of the image', 'httpGet tcpSocket'),
-  ]),
-  ...rows(`${C}lifecycle.`, refused, 'remove the key', 'stopSignal'),
-  row(`${C}imagePullPolicy`, 'text', 'Always, IfNotPresent or Never'),
-  ...security(`${C}securityContext`),
-  row(`${C}securityContext.privileged`, 'flag', 'everything that the host may do'),
-  row(`${C}securityContext.readOnlyRootFilesystem`, 'flag', 'root file system is read only'),
-  row(`${C}securityContext.allowPrivilegeEscalation`, 'flag', 'false: no-new-privileges'),
-  row(`${C}securityContext.capabilities`, 'object', 'capabilities'),
-  row(`${C}securityContext.capabilities.add`, 'list', 'more'),
-  row(`${C}securityContext.capabilities.add[]`, 'text', 'one'),
-  row(`${C}securityContext.capabilities.drop`, 'list', 'fewer'),
-  row(`${C}securityContext.capabilities.drop[]`, 'text', 'one'),
-  ...rows(`${C}securityContext.`, refused, 'it is not known here; remove the key', 'procMount'),
-  ...rows(`${C}`, 'translated', 'ignored: replicas run without a terminal', 'stdin stdinOnce tty'),
-  ...rows(
-    `${C}`,
-    'translated',
-    'ignored: osca logs shows what it wrote',
-    'terminationMessagePath terminationMessagePolicy',
-  ),
-  ...rows(`${C}`, 'translated', cluster, 'resizePolicy'),
-  ...rows(`${C}`, refused, 'mount a file system instead', 'volumeDevices'),
-  ...rows(`${C}`, refused, 'say it of the pod', 'restartPolicy restartPolicyRules'),
-  ...rows('pod.', refused, 'put what it does into the image, or into a pre_deploy of a Compose file', 'initContainers'),
+  row('pod', 'object', 'a pod: a replica'),
+  row('pod.containers', 'list', 'one or more, on one cell, in one network; the first has the name of the service'),
+  row('pod.containers[]', 'any', 'a container'),
+  row('pod.initContainers', 'list', 'run one after the other, each to its end, before the others start'),
+  row('pod.initContainers[]', 'any', 'a container'),
   ...rows(
     'pod.',
     refused,
@@ -194,9 +31,9 @@ export const podRows: readonly KeyRow[] = [
   row('pod.volumes', 'list|null', 'volumes'),
   row('pod.volumes[]', 'object', 'a volume'),
   row(`${V}name`, 'text', 'its name'),
-  row(`${V}emptyDir`, 'object|null', 'of the container alone, gone with it'),
+  row(`${V}emptyDir`, 'object|null', 'of the replica alone, shared by its containers, gone with it'),
   row(`${V}emptyDir.medium`, 'text', 'Memory: tmpfs'),
-  row(`${V}emptyDir.sizeLimit`, 'text|int', 'of one in memory; ignored else'),
+  row(`${V}emptyDir.sizeLimit`, 'text|int', 'of one in memory that one container has; ignored else'),
   row(`${V}hostPath`, 'object', 'a path of the cell'),
   row(`${V}hostPath.path`, 'text', 'which'),
   row(`${V}hostPath.type`, 'text', 'DirectoryOrCreate makes it; others are not checked', 'translated'),

@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import type { SpecProblem } from '../../core/errors.ts';
 import { OscaError, SpecError } from '../../core/errors.ts';
 import { limits } from '../../core/limits.ts';
+import { mountsOf } from '../../core/service.ts';
 import type { JobPolicy, Port, RestartPolicy, Schedule, ServiceSpec, UpdatePolicy } from '../../core/spec.ts';
 import { KeyTable } from '../check.ts';
 import type { ComposeRequest, ComposeResult } from '../compose.ts';
@@ -87,8 +88,8 @@ function tooLarge(files: ComposeResult['files'], [first]: readonly KubeObject[])
   ];
 }
 
-const hasData = ({ mounts, mode }: ServiceSpec): boolean =>
-  mode === 'replicated' && mounts.some(({ kind, source }) => kind === 'volume' && source !== undefined);
+const hasData = (spec: ServiceSpec): boolean =>
+  spec.mode === 'replicated' && mountsOf(spec).some(({ kind, source }) => kind === 'volume' && source !== undefined);
 
 /** The file's name, or its folder's where that says nothing. */
 function appName(file: string): string {
@@ -169,7 +170,12 @@ function serviceOf(object: KubeObject, app: string, contents: Contents, problems
   const report: Report = (at, message, hint) => void problems.push(source.problem([...path, ...at], message, hint));
   const spec = raw(value.spec);
   const { holder, pod, metadata, at } = templateOf(object);
-  const found = table.check(source, pod, 'pod', [...path, ...at]);
+  const found = [
+    ...table.check(source, pod, 'pod', [...path, ...at]),
+    ...['initContainers', 'containers'].flatMap((key) =>
+      list(pod[key]).flatMap((one, i) => table.check(source, one, 'container', [...path, ...at, key, i])),
+    ),
+  ];
   problems.push(...found);
   const claims = new Map(
     list(spec.volumeClaimTemplates).map((claim) => [
@@ -309,4 +315,4 @@ function publish(
 }
 
 const containerPorts = (object: KubeObject): Raw[] =>
-  list(raw(list(templateOf(object).pod.containers)[0]).ports).map(raw);
+  list(templateOf(object).pod.containers).flatMap((one) => list(raw(one).ports).map(raw));

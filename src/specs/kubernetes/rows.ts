@@ -9,3 +9,20 @@ export const rows = (prefix: string, kind: KeyClass, note: string, keys: string)
 
 export const cluster = 'ignored: it is for a Kubernetes cluster';
 export const refused = 'refused';
+
+/** As whom it runs: of a pod, and of a container. */
+export function security(path: string): KeyRow[] {
+  return [
+    row(path, 'object|null', 'as whom it runs'),
+    row(`${path}.runAsUser`, 'int', 'user'),
+    row(`${path}.runAsGroup`, 'int', 'group'),
+    ...rows(`${path}.`, 'translated', 'ignored: the image or runAsUser says as whom it runs', 'runAsNonRoot'),
+    ...rows(
+      `${path}.`,
+      'translated',
+      'ignored: the engine’s default profile is used',
+      'seccompProfile appArmorProfile',
+    ),
+    ...rows(`${path}.`, refused, 'it is not known here; remove the key', 'seLinuxOptions windowsOptions'),
+  ];
+}

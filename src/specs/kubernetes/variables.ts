@@ -2,21 +2,21 @@
 import type { ServiceSpec } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
-import type { PodContext } from './objects.ts';
-import { labelsOf, list, raw } from './objects.ts';
+import type { PodContext, Report } from './objects.ts';
+import { labelsOf, list, quantity, raw } from './objects.ts';
 
-type Variables = Pick<ServiceSpec, 'environment' | 'sealedEnvironment' | 'nameVariables'>;
+type Variables = Pick<ServiceSpec, 'environment' | 'sealedEnvironment' | 'ownVariables'>;
 
 export function environmentOf(container: Raw, metadata: unknown, path: Path, context: PodContext): Variables {
   const { contents, report, app } = context;
   const environment: Record<string, string> = {};
   const sealed: Record<string, string> = {};
-  const names: string[] = [];
+  const own: Record<string, 'replica' | 'cell'> = {};
   // Of what is said twice of one variable the last holds.
   const forget = (name: string): void => {
     delete environment[name];
     delete sealed[name];
-    if (names.includes(name)) names.splice(names.indexOf(name), 1);
+    delete own[name];
   };
   const put = (kind: 'ConfigMap' | 'Secret', from: string, key: string, bytes: Uint8Array, name: string): void => {
     forget(name);
@@ -41,21 +41,29 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
       environment[name] = text;
       return;
     }
-    const { configMapKeyRef, secretKeyRef, fieldRef } = raw(valueFrom);
+    const { configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef } = raw(valueFrom);
     const here: Path = [...path, 'env', i, 'valueFrom'];
     if (fieldRef !== undefined) {
       const field = String(raw(fieldRef).fieldPath ?? '');
-      const label = /^metadata\.labels\['?([^'\]]+)'?\]$/.exec(field)?.[1];
+      const [, of, key] = /^metadata\.(labels|annotations)\['?([^'\]]+)'?\]$/.exec(field) ?? [];
       forget(name);
-      if (field === 'metadata.name') names.push(name);
+      if (field === 'metadata.name') own[name] = 'replica';
+      else if (field === 'spec.nodeName') own[name] = 'cell';
       else if (field === 'metadata.namespace') environment[name] = app;
-      else if (label !== undefined) environment[name] = labelsOf(metadata)[label] ?? '';
+      else if (field === 'spec.serviceAccountName') environment[name] = 'default';
+      else if (of === 'labels') environment[name] = labelsOf(metadata)[key!] ?? '';
+      else if (of === 'annotations') environment[name] = String(raw(raw(metadata).annotations)[key!] ?? '');
       else
         report(
           [...here, 'fieldRef', 'fieldPath'],
           `'${field}' is not known here`,
-          'metadata.name, metadata.namespace and metadata.labels[…] are; remove the variable, or write its value',
+          'metadata.name, .namespace, .labels[…], .annotations[…] and spec.nodeName are; remove the variable, or write its value',
         );
+      return;
+    }
+    if (resourceFieldRef !== undefined) {
+      forget(name);
+      environment[name] = resourceOf(raw(resourceFieldRef), container, [...here, 'resourceFieldRef'], report);
       return;
     }
     const kind = configMapKeyRef === undefined ? 'Secret' : 'ConfigMap';
@@ -74,8 +82,24 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
   return {
     environment,
     ...(Object.keys(sealed).length === 0 ? {} : { sealedEnvironment: sealed }),
-    ...(names.length === 0 ? {} : { nameVariables: names }),
+    ...(Object.keys(own).length === 0 ? {} : { ownVariables: own }),
   };
+}
+
+/** 'limits.memory' in bytes, 'requests.cpu' in cores, each in whole divisors. */
+function resourceOf({ resource, divisor }: Raw, container: Raw, at: Path, report: Report): string {
+  const [kind = '', key = ''] = String(resource ?? '').split('.');
+  const given = raw(raw(container.resources)[kind])[key];
+  const [value, unit] = [quantity(given ?? ''), quantity(divisor === undefined || divisor === '0' ? 1 : divisor)];
+  if (value !== undefined && unit !== undefined && unit > 0) return String(Math.ceil(value / unit));
+  report(
+    [...at, 'resource'],
+    given === undefined
+      ? `the container says nothing of '${String(resource)}'`
+      : `can't be divided by '${String(divisor)}'`,
+    'set it in its resources, or write the number as value',
+  );
+  return '';
 }
 
 /** $(NAME) of a variable that is known; $$ is a dollar. Secrets and the replica's name are known where it runs (runtime/files). */

@@ -1,15 +1,16 @@
-/** Volumes of a pod as mounts and files of its container. */
+/** Volumes of a pod as mounts and files of a container. */
 import type { FileMount, Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { fileMode } from '../values.ts';
+import type { PodAround } from './container.ts';
 import type { PodContext } from './objects.ts';
 import { list, quantity, raw } from './objects.ts';
 
 export function volumesOf(
-  spec: Raw,
   container: Raw,
-  at: Path,
+  place: Path,
+  { spec, at, isShared }: PodAround,
   context: PodContext,
 ): { mounts: Mount[]; files: FileMount[] } {
   const { app, claims, report } = context;
@@ -18,7 +19,7 @@ export function volumesOf(
   const files: FileMount[] = [];
   for (const [i, item] of list(container.volumeMounts).entries()) {
     const { name, mountPath, subPath, readOnly } = raw(item);
-    const here: Path = [...at, 'containers', 0, 'volumeMounts', i];
+    const here: Path = [...place, 'volumeMounts', i];
     const target = String(mountPath ?? '').replace(/(.)\/+$/, '$1');
     if (!target.startsWith('/')) report([...here, 'mountPath'], `'${target}' is no absolute path`, 'begin it with /');
     const flags = readOnly === true ? { readOnly: true } : {};
@@ -70,7 +71,10 @@ export function volumesOf(
     }
     const { medium, sizeLimit } = raw(volume.emptyDir);
     const size = sizeLimit === undefined ? {} : { sizeBytes: quantity(sizeLimit) ?? 0 };
-    whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target });
+    if (isShared) {
+      const inMemory = medium === 'Memory' ? { inMemory: true } : {};
+      whole({ kind: 'scratch', source: String(name), target, ...inMemory });
+    } else whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target });
   }
   return { mounts, files };
 }

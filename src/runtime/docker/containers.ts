@@ -1,0 +1,125 @@
+/** One container at a time: made with its image and files, begun, ended by what it has for that, removed. */
+import type Docker from 'dockerode';
+import type { ContainerInspectInfo } from 'dockerode';
+import { reasonOf } from '../../core/errors.ts';
+import type { UnitSpec } from '../../core/events.ts';
+import { unitKey } from '../../core/events.ts';
+import type { CellId } from '../../core/model.ts';
+import type { ExecQuery, ExecSession } from '../../core/ports.ts';
+import type { ContainerHook } from '../../core/spec.ts';
+import type { UnitFiles } from '../files/files.ts';
+import { hookFailed, runHooks, timed } from '../hooks/hooks.ts';
+import type { Owner, PartOf } from './container.ts';
+import { createOptions, labelKeys } from './container.ts';
+import { engineError, isIdle, startError, wrap } from './errors.ts';
+import { execIn } from './exec.ts';
+import { pullImage } from './images.ts';
+
+export interface DockerDriverDeps {
+  docker: Docker;
+  owner: () => Owner;
+  files: UnitFiles;
+  /** Gets an image that OSCA built from the cell that has it. */
+  fetchImage(image: string, from: CellId | undefined, progress: (text: string) => void): Promise<void>;
+}
+
+export class Containers {
+  readonly #deps: DockerDriverDeps;
+  readonly #docker: Docker;
+
+  constructor(deps: DockerDriverDeps) {
+    this.#deps = deps;
+    this.#docker = deps.docker;
+  }
+
+  /** A new container, or the one that stands here already. */
+  async create(unit: UnitSpec, progress: (text: string) => void, of?: PartOf): Promise<Docker.Container> {
+    const { files } = this.#deps;
+    const { image, builtOn, pull } = unit.service;
+    const placed = files.place(unitKey(unit.replica, unit.hash), unit, of?.part.name);
+    const options = createOptions(files.bind(unit), this.#deps.owner(), placed, of);
+    if (pull === 'always' && builtOn === undefined && !(await this.#stands(options.name!)))
+      await this.#bring(unit, progress);
+    try {
+      return await this.#docker.createContainer(options);
+    } catch (error) {
+      const { statusCode } = error as { statusCode?: number };
+      // Podman 4 answers 500 where it means 409.
+      if (statusCode === 409 || reasonOf(error).includes('that name is already in use')) {
+        const info = await wrap(() => this.#docker.getContainer(options.name!).inspect());
+        return this.#docker.getContainer(info.Id);
+      }
+      if (statusCode !== 404 || image === undefined || pull === 'never') throw startError(image, error);
+      await this.#bring(unit, progress);
+      return await this.#docker.createContainer(options).catch((again: unknown) => {
+        throw startError(image, again);
+      });
+    }
+  }
+
+  async #stands(name: string): Promise<boolean> {
+    return await this.#docker
+      .getContainer(name)
+      .inspect()
+      .then(
+        () => true,
+        () => false,
+      );
+  }
+
+  async #bring(unit: UnitSpec, progress: (text: string) => void): Promise<void> {
+    const { image, builtOn } = unit.service;
+    if (builtOn === undefined) await pullImage(this.#docker, image!, progress);
+    else await this.#deps.fetchImage(image!, builtOn, progress);
+  }
+
+  /** Fine where it runs already. */
+  async begin(container: Docker.Container): Promise<void> {
+    try {
+      await container.start();
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode !== 304) throw error;
+    }
+  }
+
+  /** Runs what is to run after its start. Throws where that fails. */
+  async greet(unit: UnitSpec, container: Docker.Container): Promise<void> {
+    try {
+      await runHooks(this, container.id, unit.service.postStart);
+    } catch (error) {
+      throw hookFailed(unit, error);
+    }
+  }
+
+  exec(id: string, query: ExecQuery): Promise<ExecSession> {
+    return execIn(this.#docker.getContainer(id), query);
+  }
+
+  /** Ends a container by what it has for that; fine where it does not run. */
+  async end(handle: string, graceMs: number, info?: ContainerInspectInfo): Promise<void> {
+    const container = this.#docker.getContainer(handle);
+    graceMs -= await this.#runPreStop(container, graceMs, info);
+    try {
+      await container.stop({ t: Math.ceil(graceMs / 1_000) });
+    } catch (error) {
+      if (!isIdle(error)) throw engineError(error);
+    }
+  }
+
+  async remove(handle: string): Promise<void> {
+    try {
+      await this.#docker.getContainer(handle).remove({ force: true, v: true });
+    } catch (error) {
+      const { statusCode } = error as { statusCode?: number };
+      if (statusCode !== 404 && statusCode !== 409) throw engineError(error);
+    }
+  }
+
+  /** What its label says is to run first; how long that took. A hook that fails keeps nothing from ending. */
+  async #runPreStop(container: Docker.Container, withinMs: number, known?: ContainerInspectInfo): Promise<number> {
+    const info = known ?? (withinMs > 0 ? await container.inspect().catch(() => undefined) : undefined);
+    const label = info?.State.Running === true ? info.Config.Labels[labelKeys.preStop] : undefined;
+    if (label === undefined || withinMs <= 0) return 0;
+    return await timed(withinMs, runHooks(this, container.id, JSON.parse(label) as ContainerHook[]));
+  }
+}
