@@ -151,21 +151,24 @@ export class Membership {
   /** Publishes my record, to everybody. */
   speak(record: MemberRecord, now: number): void {
     const sealed = this.#deps.voice.seal({ t: 'rec', rec: record });
-    this.accept(sealed, now);
+    this.#take(sealed, now);
     this.#deps.out.push({ type: 'publish', text: sealed.text });
   }
 
   /** Takes a record in, wherever it came from. True where it was news. */
   accept(sealed: Sealed, now: number): boolean {
+    if (sealed.origin !== this.#deps.self) return this.#take(sealed, now);
+    const mine = this.#members.get(sealed.origin);
+    // Of an earlier life of mine that had raised its incarnation too: it counts as newer than what I say now.
+    if (mine === undefined || isNewer(sealed.inc, sealed.seq, mine)) this.#refute(sealed.inc);
+    return false;
+  }
+
+  #take(sealed: Sealed, now: number): boolean {
     if (sealed.frame.t !== 'rec' || !this.#deps.isAdmitted(sealed.origin)) return false;
     const { origin: id, inc, seq, text } = sealed;
     const known = this.#members.get(id);
     if (known !== undefined && !isNewer(inc, seq, known)) return false;
-    if (id === this.#deps.self && !this.#deps.voice.said(inc, seq)) {
-      // A record of an earlier life of mine that counts as newer than what I say now.
-      this.#refute(inc);
-      return false;
-    }
     if (known === undefined && this.#members.size >= limits.members) return false;
     const record = sealed.frame.rec;
     const revived = known === undefined || inc > known.inc || (known.state === 'left') !== record.left;
@@ -197,7 +200,8 @@ export class Membership {
   }
 
   #refute(inc: number): void {
-    this.#deps.voice.raise(inc + 1);
+    const { voice } = this.#deps;
+    if (inc >= voice.incarnation) voice.raise(inc + 1);
     const mine = this.#members.get(this.#deps.self);
     if (mine !== undefined) this.speak(mine.record, mine.sinceMs);
   }

@@ -30,11 +30,6 @@ export class Voice {
     this.#seq = 0;
   }
 
-  /** Did I say this in this life? */
-  said(inc: number, seq: number): boolean {
-    return inc === this.incarnation && seq <= this.#seq;
-  }
-
   seal(frame: Frame): Sealed {
     const seq = ++this.#seq;
     const text = seal(this.#sealer, this.incarnation, seq, frame);
