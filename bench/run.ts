@@ -15,6 +15,8 @@ import { cpuPercent, median, quietMachine, residentMb, series, timed } from './m
 import { benchMembership } from './membership.ts';
 import { benchMemory } from './memory.ts';
 import { benchPlacement } from './placement.ts';
+import type { Round } from './rolling.ts';
+import { rollOsca, rollSwarm } from './rolling.ts';
 import { simScale } from './scale.ts';
 import { benchSpecs } from './specs.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
@@ -292,6 +294,31 @@ async function rest(lab: Lab): Promise<object> {
   };
 }
 
+/** A change under load, beside Swarm's. */
+async function rolling(lab: Lab): Promise<object> {
+  await cellsUp(lab);
+  const ours = await rollOsca(lab, tell);
+  await lab.host(1).ok('rm', 'roll');
+  await gone(lab, 'osca-roll');
+  for (const one of lab.hosts) one.crashDaemon();
+  await swarmUp(lab.hosts);
+  const theirs = await rollSwarm(lab, tell);
+  const summed = (rounds: readonly Round[]) => ({
+    ms: series(rounds.map(({ ms }) => ms)),
+    failed: rounds.reduce((sum, { seen }) => sum + seen.failed, 0),
+    requests: rounds.reduce((sum, { seen }) => sum + seen.requests, 0),
+    worstP99Ms: Math.max(...rounds.map(({ seen }) => seen.p99Ms)),
+    longestGapMs: Math.max(...rounds.map(({ seen }) => seen.gapMs)),
+  });
+  const [osca, swarm] = [summed(ours), summed(theirs)];
+  return {
+    what: 'rolling update of 6 replicas with a health check, 200 requests a second meanwhile: ms until all are new, requests that failed',
+    ...{ osca, swarm, ratio: round(osca.ms.median / swarm.ms.median) },
+    target: { failed: 0, ratio: 1 },
+    met: osca.failed === 0 && osca.ms.median <= swarm.ms.median,
+  };
+}
+
 const round = (value: number): number => Math.round(value * 1_000) / 1_000;
 
 function compared(what: string, ours: number[], theirs: number[], target: number): object {
@@ -328,6 +355,7 @@ const benchmarks: Record<string, () => Promise<object>> = {
   'failover-cut': inLab(failoverCut),
   'failover-kill': inLab(failoverKill),
   failover: inLab(failover),
+  rolling: inLab(rolling),
   rest: inLab(rest),
   memory: async () => await benchMemory(1_000, tell),
   specs: async () => benchSpecs(tell),

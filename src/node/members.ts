@@ -74,12 +74,16 @@ export class Members {
   }
 }
 
+/** A cell that is back tells first what it had when it went. */
+const backMs = 2_000;
+
 /** replica -> units told of it, by cells that are up. */
-export function toldBy(members: readonly MemberView[]): Map<string, Told[]> {
+export function toldBy(members: readonly MemberView[], now: number): Map<string, Told[]> {
   const told = new Map<string, Told[]>();
-  for (const { id, state, units } of members) {
+  for (const { id, self, state, sinceMs, units } of members) {
     if (state !== 'alive' && state !== 'suspect') continue;
-    const doubt = state === 'suspect' ? { suspect: true as const } : {};
+    const isSure = self || (state === 'alive' && now - sinceMs >= backMs);
+    const doubt = isSure ? {} : { suspect: true as const };
     for (const { replica, hash, state, restarts, reason } of units) {
       const list = told.get(replica) ?? [];
       list.push({ cell: id, ...doubt, replica, hash, state, restarts, ...(reason === undefined ? {} : { reason }) });
@@ -87,4 +91,12 @@ export function toldBy(members: readonly MemberView[]): Map<string, Told[]> {
     }
   }
   return told;
+}
+
+/** When the next of those that are only just back is believed. */
+export function sureFrom(members: readonly MemberView[], now: number): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (const { self, state, sinceMs } of members)
+    if (!self && state === 'alive' && now - sinceMs < backMs) first = Math.min(first, sinceMs + backMs);
+  return first;
 }

@@ -20,7 +20,7 @@ import type { Told } from '../runtime/reconcile.ts';
 import type { Supervisor } from '../runtime/supervise.ts';
 import { Jobs } from './jobs.ts';
 import type { Members } from './members.ts';
-import { toldBy } from './members.ts';
+import { sureFrom, toldBy } from './members.ts';
 import { Rollouts } from './rollouts.ts';
 
 export interface SchedulingDeps {
@@ -59,6 +59,8 @@ export class Scheduling {
   /** Until then a record that was passed on may be of a cell that is dead, and nobody has found that out yet. */
   #isFresh = true;
   #freshUntilMs = Number.POSITIVE_INFINITY;
+  /** When more is believed of what others tell. */
+  #sureMs = Number.POSITIVE_INFINITY;
   /** The apps as placement last saw them, and where it put them: a view shows both of one moment. */
   apps: AppState[] = [];
   assignments: Assignment[] = [];
@@ -104,7 +106,7 @@ export class Scheduling {
       this.#isFresh = false;
       this.#version++;
     }
-    if (now >= Math.min(this.#rollouts.dueMs, this.#jobs.dueMs)) this.#version++;
+    if (now >= Math.min(this.#rollouts.dueMs, this.#jobs.dueMs, this.#sureMs)) this.#version++;
   }
 
   place(now: number): void {
@@ -120,7 +122,8 @@ export class Scheduling {
     this.assignments = this.#placement.place(input);
     const services = new Map(input.services.map((service) => [`${service.app}/${service.spec.name}`, service]));
     const strict = this.#seek(services, now);
-    const told = toldBy(members);
+    const told = toldBy(members, now);
+    this.#sureMs = sureFrom(members, now);
     this.waits = this.#waits(services, told);
     const here = new Set(this.waits.size === 0 ? [] : supervisor.held().map(({ replica }) => replica));
     const wanted = new Map<string, UnitSpec>();

@@ -25,7 +25,7 @@ export interface Held {
 /** A unit that any cell, this one too, says it has. */
 export interface Told {
   cell: CellId;
-  /** Its observers do not hear it: it may be dead. */
+  /** Its observers do not hear it, or it is only just back: it may not run what it says. */
   suspect?: true;
   replica: string;
   hash: string;
