@@ -18,7 +18,7 @@ import type { CellId } from '../core/model.ts';
 export interface LeaseOptions {
   leaseMs: number;
   renewEveryMs: number;
-  /** A lease that is not held yet is asked for again after this long. */
+  /** A lease that a majority has not given yet is asked for again after this long. */
   askEveryMs: number;
   /** What is lost is stopped this long before it may run elsewhere. */
   stopMs: number;
@@ -163,8 +163,8 @@ export class Leases {
     const q = ++this.#round;
     this.#rounds.set(q, { sentMs: now, replicas, hash, needed, given: new Map(), agree: new Set() });
     this.#rounds.delete(q - roundsKept);
-    const isHeld = replicas.every((replica) => this.holds(replica, now));
-    this.#nextMs = now + (isHeld ? this.#options.renewEveryMs : this.#options.askEveryMs);
+    // Sooner again unless a majority answers: frames get lost.
+    this.#nextMs = now + (replicas.length === 0 ? this.#options.renewEveryMs : this.#options.askEveryMs);
     this.#send({ q, want: replicas, free: [] });
     if (voters.has(this.#self)) this.#count(q, this.#self, this.#take(this.#self, q, replicas, [], now), now);
   }
@@ -223,6 +223,8 @@ export class Leases {
       this.#held.set(replica, untilMs);
       this.renewals++;
     }
+    const isGiven = (replica: string): boolean => (round.given.get(replica)?.size ?? 0) >= round.needed;
+    if (q === this.#round && round.replicas.every(isGiven)) this.#nextMs = round.sentMs + this.#options.renewEveryMs;
   }
 
   #notice(now: number): void {
