@@ -46,7 +46,7 @@ export class SpecError extends OscaError {
   readonly problems: SpecProblem[];
 
   constructor(problems: SpecProblem[]) {
-    super('bad-spec', problems.map(problemText).join('\n'), 'Nothing was changed. Mend the file and deploy it again.');
+    super('bad-spec', problems.map(problemText).join('\n'), 'Nothing was changed; mend the file.');
     this.problems = problems;
   }
 }

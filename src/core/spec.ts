@@ -21,11 +21,15 @@ export interface Mount {
   createPath?: boolean;
   /** Scratch only: never on the cell's disk. */
   inMemory?: boolean;
+  /** As the engine has it: z, rslave, noexec, … */
+  options?: string[];
 }
 
 /** A small file in a container: a config, or a secret. */
 export interface FileMount {
   target: string;
+  /** The folder that it and others are all of: what the image has there is not seen. */
+  folder?: string;
   /** Id of what it holds; in an app on its way into the document, its name. */
   blob: string;
   uid?: number;
@@ -98,6 +102,8 @@ export interface Constraint {
   key: string;
   op: '==' | '!=';
   value: string;
+  /** Of ==: one of these will do too. */
+  or?: string[];
 }
 
 export type DriverKind = 'docker' | 'process';
@@ -214,8 +220,8 @@ export interface ContainerSpec {
   sealedEnvironment?: Record<string, string>;
   healthcheck?: Healthcheck;
   probes?: Probes;
-  /** Variables known only where it runs: the name of the replica, APP-SERVICE-N, or of the cell. */
-  ownVariables?: Record<string, 'replica' | 'cell'>;
+  /** Variables known only where it runs: the name of the replica, APP-SERVICE-N, or of the cell; a job's number from 0. */
+  ownVariables?: Record<string, 'replica' | 'cell' | 'completion'>;
   init?: boolean;
   capAdd?: string[];
   capDrop?: string[];
@@ -253,6 +259,10 @@ export interface ServiceSpec extends ContainerSpec {
   replicas: number;
   /** The other containers of a pod; a part of the service, in what it is and where it runs. */
   parts?: PartSpec[];
+  /** They see each other's processes. */
+  sharedProcesses?: true;
+  /** Its replicas are called SERVICE-0, SERVICE-1, …, and so is their host. */
+  ordinals?: true;
   /** Never on two cells at once: it runs only where a majority of the cells leases it. */
   strict?: boolean;
   constraints: Constraint[];

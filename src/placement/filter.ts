@@ -79,10 +79,11 @@ export function absence(service: ServiceSpec, key: string, cell: PlacementCell, 
 }
 
 function labelRefusal(constraints: readonly Constraint[], cell: PlacementCell): string | undefined {
-  for (const { key, op, value } of constraints) {
+  for (const { key, op, value, or = [] } of constraints) {
     const actual = constraintValue(key, cell);
-    if ((actual === value) !== (op === '==')) {
-      return `constraint ${key} ${op} ${value}: it has ${actual === undefined ? 'no such label' : `'${actual}'`}`;
+    const isOne = actual === value || (actual !== undefined && or.includes(actual));
+    if (isOne !== (op === '==')) {
+      return `constraint ${key} ${op} ${[value, ...or].join(' or ')}: it has ${actual === undefined ? 'no such label' : `'${actual}'`}`;
     }
   }
   return undefined;

@@ -16,6 +16,9 @@ const words: Record<KeyType, string> = {
   ...{ bytes: 'a size such as 64m', object: 'a mapping', list: 'a list', null: 'nothing', any: 'anything' },
 };
 
+/** `isFatal` is false where the file is sound, and only asks for what can't be had. */
+export type Found = SpecProblem & { isFatal?: boolean };
+
 /** A table of keys as something that files are held against. */
 export class KeyTable {
   readonly #rows: ReadonlyMap<string, KeyRow>;
@@ -34,18 +37,18 @@ export class KeyTable {
   }
 
   /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. */
-  check(source: Source, value: unknown, pattern = '', path: Path = []): SpecProblem[] {
-    const problems: SpecProblem[] = [];
+  check(source: Source, value: unknown, pattern = '', path: Path = []): Found[] {
+    const problems: Found[] = [];
     if (value === null || value === undefined)
       return [source.problem([], 'the file is empty', 'describe at least one service')];
     this.#walk(source, value, pattern, path, problems);
     return problems;
   }
 
-  #walk(source: Source, value: unknown, pattern: string, path: Path, problems: SpecProblem[]): void {
+  #walk(source: Source, value: unknown, pattern: string, path: Path, problems: Found[]): void {
     const row = this.#rows.get(pattern)!;
     if (row.class === 'refused') {
-      problems.push(source.problem(path, 'is not supported', row.note));
+      problems.push({ ...source.problem(path, 'is not supported', row.note), isFatal: false });
       return;
     }
     if (!row.types.some((type) => isOfType(value, type))) {
@@ -64,7 +67,7 @@ export class KeyTable {
     } else if (typeof value === 'object' && value !== null) this.#walkObject(source, value, row, path, problems);
   }
 
-  #walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: SpecProblem[]): void {
+  #walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: Found[]): void {
     for (const [key, child] of Object.entries(value)) {
       const prefix = row.path === '' ? '' : `${row.path}.`;
       const known = [prefix + key, `${prefix}*`].find((one) => this.#rows.has(one));
@@ -83,7 +86,7 @@ export class KeyTable {
 
 const composeTable = new KeyTable(composeKeys, 'is no key of the Compose Specification');
 
-export const checkSpec = (source: Source, value: unknown): SpecProblem[] => composeTable.check(source, value);
+export const checkSpec = (source: Source, value: unknown): Found[] => composeTable.check(source, value);
 
 function isOfType(value: unknown, type: KeyType): boolean {
   if (type === 'any') return true;

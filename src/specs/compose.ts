@@ -12,6 +12,8 @@ import type { Loaded, Raw } from './extend.ts';
 import { extended, isRaw } from './extend.ts';
 import { fileMounts, fileSources, refuseSameNames } from './files.ts';
 import type { Environment } from './interpolate.ts';
+import { joined } from './joined.ts';
+import { boundTo } from './mounts.ts';
 import { normaliseService } from './normalise.ts';
 import type { Part } from './project.ts';
 import { Reader } from './project.ts';
@@ -55,7 +57,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   const { value: raw } = main;
   const name =
     request.name ?? (typeof raw.name === 'string' ? raw.name : (request.fallbackName ?? folderName(files[0]!)));
-  const problems: SpecProblem[] = [];
+  const problems: SpecProblem[] = [...reader.problems];
   if (!namePattern.test(name) || name.length > limits.nameLength) {
     problems.push(
       main.source.problem(['name'], `'${name}' is no name for an app`, 'use a-z, 0-9, - and _, at most 63 letters'),
@@ -71,10 +73,10 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   ) as Raw;
   const { warnings } = reader;
   const builds: Record<string, BuildSpec> = {};
-  const services = chosen.map(({ part: { source, folder, env }, service, whole }): ServiceSpec => {
+  const own = chosen.map(({ part: { source, folder, env }, service, whole }): ServiceSpec => {
     const context = { source, app: name, service, folder, volumes: volumesOf(top), env, problems };
     const { spec, build } = normaliseService(whole, context);
-    if (build !== undefined) builds[service] = build;
+    if (build !== undefined) builds[slugOf(service)] = build;
     if (whole.develop !== undefined) warnings.push(`${service}: develop is for docker compose watch; it is ignored`);
     const report = (path: Path, message: string, hint: string): void => {
       problems.push(source.problem(['services', service, ...path], message, hint));
@@ -82,28 +84,55 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     const dependsOn = dependenciesOf(whole, all, wanted, report);
     const mounts = fileMounts(whole, top, report);
     if (spec.driver === 'process') refuseSameNames(mounts, report);
+    warnings.push(...warningsOf(service, whole, mounts.length, spec));
     return {
       ...spec,
+      name: slugOf(service),
       ...(mounts.length === 0 ? {} : { files: mounts }),
-      ...(dependsOn.length === 0 ? {} : { dependsOn }),
+      ...(dependsOn.length === 0
+        ? {}
+        : { dependsOn: dependsOn.map((one) => ({ ...one, service: slugOf(one.service) })) }),
     };
   });
-  const used = new Set(services.flatMap(({ files = [] }) => files.map(({ blob }) => blob)));
+  const used = new Set(own.flatMap(({ files = [] }) => files.map(({ blob }) => blob)));
   const contents = fileSources(parts, used, problems);
-  const wholes = new Map(chosen.map(({ service, whole }) => [service, whole]));
-  untilTheyEnd(services, wholes);
+  const wholes = new Map(chosen.map(({ service, whole }) => [slugOf(service), whole]));
+  for (const { service, part } of chosen)
+    if (chosen.some((other) => other.service !== service && slugOf(other.service) === slugOf(service)))
+      problems.push(
+        part.source.problem(
+          ['services', service],
+          'another service has the same name in small letters',
+          'rename one of them',
+        ),
+      );
+  untilTheyEnd(own, wholes);
+  const { services, warnings: together } = joined(
+    own,
+    hostsOf(wholes),
+    new Set(Object.keys(builds)),
+    (service, ...what) => {
+      const { part, service: said } = chosen.find((one) => slugOf(one.service) === service)!;
+      const [path, message, hint] = what;
+      problems.push(part.source.problem(['services', said, ...path], message, hint));
+    },
+  );
+  warnings.push(...together);
   const circle = circleOf(services);
   if (circle !== undefined) {
-    const { source } = chosen.find(({ service }) => service === circle[0])!.part;
+    const { source } = chosen.find(({ service }) => slugOf(service) === circle[0])!.part;
     const message = `waits for itself: ${circle.join(' → ')}`;
     problems.push(source.problem(['services', circle[0]!, 'depends_on'], message, 'remove one of the links'));
   }
-  problems.push(...manyNetworks(chosen));
-  if (
-    services.length > 1 &&
-    [...parts.map(({ value }) => value), ...wholes.values()].some((one) => one.networks !== undefined)
-  )
+  problems.push(...manyNetworks(chosen), ...drivers(parts));
+  const isNamed = [...parts.map(({ value }) => value), ...wholes.values()].some(
+    (one) => one.networks !== undefined || one.links !== undefined,
+  );
+  if (services.length > 1 && (isNamed || services.some((one) => names(one, services))))
     warnings.push('services reach each other by published ports for now, not by name');
+  for (const [network, one] of Object.entries(unionOf(parts, 'networks')))
+    if (isRaw(one) && one.external !== undefined && one.external !== false)
+      warnings.push(`network ${network} of other files can not be joined yet: reach those services by published ports`);
   if (services.length === 0 && problems.length === 0) {
     const hint = all.size > 0 ? 'all have profiles; name one with --profile' : 'add services:';
     problems.push(main.source.problem(['services'], 'no service is left to run', hint));
@@ -129,7 +158,7 @@ function wantedOf(
   problems: SpecProblem[],
 ): Chosen[] {
   return found.flatMap(({ part, service }): Chosen[] => {
-    if (!namePattern.test(service) || service.length > limits.nameLength)
+    if (!namePattern.test(slugOf(service)) || service.length > limits.nameLength)
       problems.push(part.source.problem(['services', service], 'is no name for a service', 'use a-z, 0-9, - and _'));
     const profiles = new Set([...named, ...(part.env.COMPOSE_PROFILES ?? '').split(',').filter(Boolean)]);
     const load = (path: string, asked?: SpecProblem): Loaded => reader.load(path, part.env, asked);
@@ -137,6 +166,85 @@ function wantedOf(
     const own = Array.isArray(whole.profiles) ? (whole.profiles as string[]) : [];
     return own.length === 0 || own.some((profile) => profiles.has(profile)) ? [{ part, service, whole }] : [];
   });
+}
+
+/** Compose allows more in names than addresses do: 'Laravel.Test' is 'laravel-test'. */
+const slugOf = (service: string): string => service.toLowerCase().replaceAll('.', '-');
+
+/** In whose network services are that have none of their own. */
+const hostsOf = (wholes: ReadonlyMap<string, Raw>): Map<string, string> =>
+  new Map(
+    [...wholes].flatMap(([name, { network_mode: mode }]) => {
+      const host = /^service:(.+)$/.exec(String(mode ?? ''))?.[1];
+      return host === undefined ? [] : [[name, slugOf(host)] as const];
+    }),
+  );
+
+/** It says the name of another in a variable, a command or its health check. */
+function names(
+  { name, environment, command, entrypoint, healthcheck }: ServiceSpec,
+  all: readonly ServiceSpec[],
+): boolean {
+  const said = [
+    ...Object.values(environment),
+    ...(command ?? []),
+    ...(entrypoint ?? []),
+    ...(healthcheck?.test ?? []),
+  ].join(' ');
+  return all.some(
+    (other) => other.name !== name && new RegExp(`(?:^|[\\s@/,=])${other.name}(?:$|[\\s:/,])`).test(said),
+  );
+}
+
+/** What is as the file has it, and still not as its author may think. */
+function warningsOf(service: string, { volumes, healthcheck }: Raw, files: number, spec: ServiceSpec): string[] {
+  const items = Array.isArray(volumes) ? volumes : [];
+  const own = items.flatMap((item: unknown): string[] => {
+    const source = isRaw(item) ? (item.type === 'bind' ? String(item.source ?? '') : '') : String(item).split(':')[0]!;
+    return /^\.{1,2}(\/|$)/.test(source) ? [source] : [];
+  });
+  const pinned = spec.constraints.some(({ key }) => key === 'node.hostname' || key === 'node.id');
+  const hint = `${files > 0 ? 'pin' : 'use configs for small files, or pin'} it with node.hostname`;
+  return [
+    ...(slugOf(service) === service ? [] : [`${service} is called ${slugOf(service)} here`]),
+    ...(own.length === 0 || pinned || spec.driver === 'process'
+      ? []
+      : [`${service}: ${own.join(', ')} ${own.length === 1 ? 'is' : 'are'} not copied to other cells: ${hint}`]),
+    ...(isRaw(healthcheck) &&
+    healthcheck.test === undefined &&
+    healthcheck.disable !== true &&
+    spec.healthcheck === undefined
+      ? [`${service}: the image's own health check is not asked; add healthcheck.test`]
+      : []),
+  ];
+}
+
+/** Volumes that only another driver could make. */
+function drivers(parts: readonly Part[]): SpecProblem[] {
+  return parts.flatMap(({ value, source }) =>
+    Object.entries(isRaw(value.volumes) ? value.volumes : {}).flatMap(([name, one]): SpecProblem[] => {
+      if (!isRaw(one)) return [];
+      const { driver, driver_opts: options } = one;
+      const path: Path = ['volumes', name];
+      if ((driver ?? 'local') !== 'local')
+        return [
+          source.problem(
+            [...path, 'driver'],
+            `'${String(driver)}' is not known`,
+            'only local is: mount it on the cell and bind it',
+          ),
+        ];
+      const isSet = isRaw(options) && Object.keys(options).length > 0;
+      if (!isSet || boundTo(one) !== undefined) return [];
+      return [
+        source.problem(
+          [...path, 'driver_opts'],
+          'can not be had',
+          'only {type: none, o: bind, device: /path} can; mount others on the cell and bind them',
+        ),
+      ];
+    }),
+  );
 }
 
 /** What all parts have of one kind. */
@@ -159,15 +267,20 @@ function untilTheyEnd(services: ServiceSpec[], wholes: ReadonlyMap<string, Raw>)
 
 /** One network for all is what the engine gives; two would have to keep services apart. */
 function manyNetworks(services: readonly Chosen[]): SpecProblem[] {
-  const seen = new Set<string>();
-  return services.flatMap(({ service, whole, part: { source } }) => {
-    for (const name of networksOf(whole)) seen.add(name);
-    if (seen.size < 2) return [];
-    const names = [...seen].join(', ');
-    seen.clear();
-    const hint = 'put all services on one, or remove networks: they can not be kept apart yet';
-    return [source.problem(['services', service, 'networks'], `more than one network: ${names}`, hint)];
-  });
+  let first: { service: string; name: string } | undefined;
+  for (const { service, whole, part } of services) {
+    for (const name of networksOf(whole)) {
+      first ??= { service, name };
+      if (name === first.name) continue;
+      const said =
+        service === first.service
+          ? `more than one network: ${first.name}, ${name}`
+          : `is on ${name}, and ${first.service} on ${first.name}: more than one network`;
+      const hint = 'put all services on one, or remove networks: they can not be kept apart yet';
+      return [part.source.problem(['services', service, 'networks'], said, hint)];
+    }
+  }
+  return [];
 }
 
 /** Compose's rule: the folder's name, lower case, without what a name may not have. */

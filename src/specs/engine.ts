@@ -43,7 +43,9 @@ const readers: Record<string, (value: unknown, path: Path, report: Report) => Pa
   pid: (value, path, report) => ({ pid: mode(value, ['host'], path, report) }),
   ipc: (value, path, report) => ({ ipc: mode(value, ['host', 'none', 'private', 'shareable'], path, report) }),
   cgroup: (value, path, report) => ({ cgroup: mode(value, ['host', 'private'], path, report) }),
-  network_mode: (value, path, report) => ({ network: mode(value, ['host', 'none', 'bridge'], path, report) }),
+  // 'service:NAME' is another's (joined.ts).
+  network_mode: (value, path, report) =>
+    String(value).startsWith('service:') ? {} : { network: mode(value, ['host', 'none', 'bridge'], path, report) },
   logging: (value) => ({ logging: logging(value) }),
 };
 

@@ -22,6 +22,8 @@ export const refuse = (path: string, note: string): KeyRow => row(path, 'any', n
 export const refuseAll = (prefix: string, note: string, keys: string): KeyRow[] =>
   keys.split(' ').map((key) => refuse(`${prefix}${key}`, note));
 
+export const ignoreAll = (prefix: string, note: string, keys: string): KeyRow[] =>
+  keys.split(' ').map((key) => row(`${prefix}${key}`, 'any', note, 'translated'));
 export const S = 'services.*.';
 export const later = 'it comes with a later release; remove the key';
 

@@ -20,6 +20,11 @@ export function mountsOf(service: Raw, context: ServiceContext, report: Report):
   return [...mounts, ...tmpfs.map((item) => tmpfsMount(String(item)))];
 }
 
+/** What an engine does with a bind; and what only matters to desktops, or is so anyway. */
+const engineFlags = ['z', 'Z', 'shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate'];
+const idle = ['cached', 'delegated', 'consistent', 'default', 'nocopy'];
+const optionsOf = (options: string[]): { options?: string[] } => (options.length === 0 ? {} : { options });
+
 type Complain = (message: string, hint: string) => void;
 
 function shortMount(text: string, context: ServiceContext, complain: Complain): Mount[] {
@@ -28,13 +33,14 @@ function shortMount(text: string, context: ServiceContext, complain: Complain): 
   const [source, target, mode] = parts as [string, string, string?];
   if (parts.length > 3 || !absolute(target, complain)) return [];
   const flags = (mode ?? '').split(',').filter(Boolean);
-  const odd = flags.find((one) => !['ro', 'rw', 'z', 'Z'].includes(one));
-  if (odd !== undefined) complain(`mode '${odd}' is not supported`, 'use ro or rw');
-  const readOnly = flags.includes('ro') ? { readOnly: true } : {};
-  if (/^[./~]/.test(source))
-    return [{ kind: 'bind', source: hostPath(source, context.folder), target, createPath: true, ...readOnly }];
-  const volume = volumeName(source, context, complain);
-  return volume === undefined ? [] : [{ kind: 'volume', source: volume, target, ...readOnly }];
+  const odd = flags.find((one) => !['ro', 'rw', ...engineFlags, ...idle].includes(one));
+  if (odd !== undefined) complain(`mode '${odd}' is not supported`, 'use ro, rw, z or Z');
+  const readOnly = flags.includes('ro') ? { readOnly: true as const } : {};
+  if (/^[./~]/.test(source)) {
+    const bind = { kind: 'bind' as const, source: hostPath(source, context.folder), target, createPath: true };
+    return [{ ...bind, ...readOnly, ...optionsOf(flags.filter((one) => engineFlags.includes(one))) }];
+  }
+  return named(source, target, readOnly, context, complain);
 }
 
 function longMount(item: Raw, context: ServiceContext, complain: Complain): Mount[] {
@@ -45,7 +51,7 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
     return [];
   }
   if (!absolute(target, complain)) return [];
-  const readOnly = item.read_only === true || item.read_only === 'true' ? { readOnly: true } : {};
+  const readOnly = item.read_only === true || item.read_only === 'true' ? { readOnly: true as const } : {};
   if (kind === 'tmpfs') {
     const size =
       isRaw(item.tmpfs) && item.tmpfs.size !== undefined ? parseBytes(item.tmpfs.size as string | number) : undefined;
@@ -55,18 +61,37 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
     if (item.source === undefined) complain('a bind needs a source', 'add source: a path on the cell');
     const bind = isRaw(item.bind) ? item.bind : {};
     const create = bind.create_host_path === true || bind.create_host_path === 'true' ? { createPath: true } : {};
-    return [{ kind, source: hostPath(String(item.source ?? '.'), context.folder), target, ...create, ...readOnly }];
+    const source = hostPath(String(item.source ?? '.'), context.folder);
+    const said = [bind.selinux, bind.propagation].filter((one) => one !== undefined).map(String);
+    const odd = said.find((one) => !engineFlags.includes(one));
+    if (odd !== undefined) complain(`'${odd}' is not known`, `use one of ${engineFlags.join(', ')}`);
+    return [{ kind, source, target, ...create, ...readOnly, ...optionsOf(said) }];
   }
   if (item.source === undefined) return [{ kind, target, ...readOnly }];
-  const volume = volumeName(String(item.source), context, complain);
-  return volume === undefined ? [] : [{ kind, source: volume, target, ...readOnly }];
+  return named(String(item.source), target, readOnly, context, complain);
+}
+
+/** A declared volume; one that is bound to a path of the cell is that path. */
+function named(
+  name: string,
+  target: string,
+  readOnly: { readOnly?: true },
+  context: ServiceContext,
+  complain: Complain,
+): Mount[] {
+  const source = volumeName(name, context, complain);
+  if (source === undefined) return [];
+  const path = boundTo(context.volumes[name] ?? {});
+  if (path !== undefined) return [{ kind: 'bind', source: hostPath(path, context.folder), target, ...readOnly }];
+  return [{ kind: 'volume', source, target, ...readOnly }];
 }
 
 function tmpfsMount(text: string): Mount {
-  const [target, options] = text.split(':') as [string, string?];
-  const size = /size=([^,]+)/.exec(options ?? '')?.[1];
+  const [target, said = ''] = text.split(':') as [string, string?];
+  const options = said.split(',').filter((one) => one !== '' && one !== 'rw');
+  const size = options.length === 1 ? /^size=(.+)$/.exec(options[0]!)?.[1] : undefined;
   const bytes = size === undefined ? undefined : parseBytes(size);
-  return { kind: 'tmpfs', target, ...(bytes === undefined ? {} : { sizeBytes: bytes }) };
+  return { kind: 'tmpfs', target, ...(bytes === undefined ? optionsOf(options) : { sizeBytes: bytes }) };
 }
 
 function absolute(target: string, complain: Complain): boolean {
@@ -77,6 +102,15 @@ function absolute(target: string, complain: Complain): boolean {
 
 const hostPath = (path: string, folder: string): string =>
   path.startsWith('~') ? resolve(homedir(), path.slice(path.startsWith('~/') ? 2 : 1)) : resolve(folder, path);
+
+/** The path that it stands for: type none, bound. */
+export function boundTo({ driver, driver_opts: opts }: Raw): string | undefined {
+  const { type, o, device } = isRaw(opts) ? opts : {};
+  const isBind = String(o ?? '')
+    .split(',')
+    .some((one) => one === 'bind' || one === 'rbind');
+  return (driver ?? 'local') === 'local' && type === 'none' && isBind ? String(device) : undefined;
+}
 
 /** The engine's name of a declared volume. */
 function volumeName(name: string, { app, volumes }: ServiceContext, complain: Complain): string | undefined {

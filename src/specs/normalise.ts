@@ -1,10 +1,10 @@
 /** One checked service as the rest of OSCA knows it: defaults filled in, paths absolute, durations in ms. */
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { BuildSpec, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/spec.ts';
+import { readEnv } from './dotenv.ts';
 import { engineKeys, engineOf } from './engine.ts';
 import type { Raw } from './extend.ts';
 import { hostList, isRaw, pairs } from './extend.ts';
@@ -198,7 +198,7 @@ function environmentOf(service: Raw, { folder, env }: ServiceContext, report: Re
       : [service.env_file];
   files.forEach((item: unknown, i) => {
     const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
-    if (existsSync(path)) Object.assign(out, parseEnv(readFileSync(path, 'utf8')));
+    if (existsSync(path)) Object.assign(out, readEnv(readFileSync(path, 'utf8'), { ...out, ...env }));
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
       report(
         Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'],
@@ -227,7 +227,7 @@ function portsOf(service: Raw, report: Report): Port[] {
         );
       return ports ?? [];
     }
-    const protocol = String(item.protocol ?? 'tcp');
+    const protocol = String(item.protocol ?? 'tcp').toLowerCase();
     const published = item.published === undefined || item.published === '' ? undefined : Number(item.published);
     const isPort = (port: number): boolean => Number.isSafeInteger(port) && port >= 1 && port <= 65_535;
     if (!isPort(Number(item.target))) report(['ports', i, 'target'], 'must be 1 to 65535', '');
@@ -290,21 +290,19 @@ function delayOf(deploy: Raw): RestartPolicy {
 }
 
 function healthcheckOf(check: Raw, report: Report): Healthcheck | undefined {
-  if (Object.keys(check).length === 0 || flag(check.disable)) return undefined;
-  const test = Array.isArray(check.test)
-    ? check.test.map(String)
-    : check.test === undefined
-      ? []
-      : ['CMD-SHELL', String(check.test)];
+  // Without a test it is about the image's own, which nobody asks.
+  if (check.test === undefined || flag(check.disable)) return undefined;
+  const test = Array.isArray(check.test) ? check.test.map(String) : ['CMD-SHELL', String(check.test)];
   if (test[0] === 'NONE') return undefined;
   if (test.length < 2 || (test[0] !== 'CMD' && test[0] !== 'CMD-SHELL')) {
     report(['healthcheck', 'test'], 'must be a command', 'write a line for a shell, or [CMD, program, argument]');
   }
-  const intervalMs = ms(check.interval) ?? 30_000;
+  // 0 stands for what holds where nothing is said.
+  const intervalMs = ms(check.interval) || 30_000;
   return {
-    ...{ test, intervalMs, timeoutMs: ms(check.timeout) ?? 30_000, startPeriodMs: ms(check.start_period) ?? 0 },
-    ...{ retries: check.retries === undefined ? 3 : Math.max(1, Number(check.retries)) },
-    startIntervalMs: Math.min(intervalMs, ms(check.start_interval) ?? 5_000),
+    ...{ test, intervalMs, timeoutMs: ms(check.timeout) || 30_000, startPeriodMs: ms(check.start_period) ?? 0 },
+    ...{ retries: Number(check.retries ?? 0) || 3 },
+    startIntervalMs: Math.min(intervalMs, ms(check.start_interval) || 5_000),
   };
 }
 

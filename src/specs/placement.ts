@@ -10,6 +10,8 @@ type Report = (path: Path, message: string, hint: string) => void;
 export function constraintsOf(placement: Raw, report: Report): Constraint[] {
   const all = Array.isArray(placement.constraints) ? placement.constraints.map(String) : [];
   return all.flatMap((text, i) => {
+    // Each cell may become a master, and each runs replicas.
+    if (/^\s*node\.role\s*(==|!=)\s*(manager|worker)\s*$/.test(text)) return [];
     const constraint = parseConstraint(text);
     if (constraint === undefined) {
       report(
@@ -24,7 +26,7 @@ export function constraintsOf(placement: Raw, report: Report): Constraint[] {
 
 /** Images of another architecture don't start: a cell that has it is looked for. */
 export function platformOf({ platform }: Raw, report: Report): Constraint[] {
-  if (platform === undefined) return [];
+  if (platform === undefined || platform === null || platform === '') return [];
   const [os, arch] = String(platform).split('/');
   const known = { amd64: 'amd64', x86_64: 'amd64', arm64: 'arm64', aarch64: 'arm64' }[arch ?? ''];
   if (os !== 'linux' || known === undefined)

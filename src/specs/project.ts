@@ -4,10 +4,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { parseEnv } from 'node:util';
 import type { SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
+import type { Found } from './check.ts';
 import { checkSpec } from './check.ts';
+import { readEnv } from './dotenv.ts';
 import type { Loaded, Raw } from './extend.ts';
 import { isRaw, mergeRaw } from './extend.ts';
 import type { Environment } from './interpolate.ts';
@@ -27,6 +28,8 @@ const topLevel = ['services', 'volumes', 'networks', 'configs', 'secrets'] as co
 export class Reader {
   readonly #shell: Environment;
   readonly warnings: string[] = [];
+  /** Of keys that can't be had, in files that are sound else. */
+  readonly problems: SpecProblem[] = [];
 
   constructor(shell: Environment) {
     this.#shell = shell;
@@ -35,7 +38,7 @@ export class Reader {
   /** The files merged into one, each over those before it, and what they include: the merged one first. Throws SpecError. */
   read(files: readonly string[]): Part[] {
     const folder = dirname(files[0]!);
-    const env = { ...dotEnv(folder), ...definedOnly(this.#shell) };
+    const env = { ...dotEnv(folder, this.#shell), ...definedOnly(this.#shell) };
     return this.#parts(files, folder, env, []);
   }
 
@@ -67,7 +70,7 @@ export class Reader {
       given.env_file === undefined
         ? [join(folder, '.env')]
         : [given.env_file].flat().map((one) => resolve(from.folder, String(one)));
-    const own = envFiles.map((file) => (existsSync(file) ? definedOnly(parseEnv(readFileSync(file, 'utf8'))) : {}));
+    const own = envFiles.map((file) => (existsSync(file) ? readEnv(readFileSync(file, 'utf8'), from.env) : {}));
     return this.#parts(files, folder, Object.assign({}, ...own, definedOnly(from.env)) as Environment, trail);
   }
 
@@ -85,10 +88,12 @@ export class Reader {
       );
     }
     const source = new Source(file, text);
-    const problems: SpecProblem[] = [];
+    const problems: Found[] = [];
     const value = this.#interpolated(source, source.value, [], env, problems);
     if (problems.length === 0) problems.push(...checkSpec(source, value));
-    if (problems.length > 0) throw new SpecError(problems);
+    // What is only not supported keeps nothing else from being looked at: all is said at once.
+    if (problems.some(({ isFatal }) => isFatal !== false)) throw new SpecError(problems.map(plain));
+    this.problems.push(...problems.map(plain));
     const services = (value as Raw).services;
     return { source, value: value as Raw, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
   }
@@ -101,7 +106,9 @@ export class Reader {
         for (const name of unset) this.warnings.push(`variable ${name} is not set; it is empty`);
         return text;
       } catch (error) {
-        problems.push(source.problem(path, (error as Error).message, 'set it in the shell or in .env beside the file'));
+        const message = (error as Error).message;
+        const hint = message.includes('must be set') ? 'set it in the shell or in .env beside the file' : '';
+        problems.push(source.problem(path, message, hint));
         return value;
       }
     }
@@ -116,6 +123,8 @@ export class Reader {
     );
   }
 }
+
+const plain = ({ isFatal: _, ...problem }: Found): SpecProblem => problem;
 
 /** Several files as one; what stands in a later one goes before. */
 function merged(all: readonly Loaded[]): Loaded {
@@ -157,9 +166,9 @@ function refuseTwice([main, ...parts]: readonly Part[]): void {
   if (problems.length > 0) throw new SpecError(problems);
 }
 
-function dotEnv(folder: string): Record<string, string> {
+function dotEnv(folder: string, shell: Environment): Record<string, string> {
   const file = join(folder, '.env');
-  return existsSync(file) ? definedOnly(parseEnv(readFileSync(file, 'utf8'))) : {};
+  return existsSync(file) ? readEnv(readFileSync(file, 'utf8'), shell) : {};
 }
 
 function definedOnly(env: Environment): Record<string, string> {

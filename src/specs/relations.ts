@@ -20,11 +20,14 @@ export function dependenciesOf(
   report: Report,
 ): Dependency[] {
   const given = service.depends_on;
-  const named: [string, Raw][] = Array.isArray(given)
+  const links = Array.isArray(service.links) ? service.links.map((one) => String(one).split(':')[0]!) : [];
+  const awaited = new Set(Array.isArray(given) ? given.map(String) : Object.keys(isRaw(given) ? given : {}));
+  const linked = [...new Set(links)].filter((name) => !awaited.has(name)).map((name): [string, Raw] => [name, {}]);
+  const said: [string, Raw][] = Array.isArray(given)
     ? given.map((name) => [String(name), {}])
     : Object.entries(isRaw(given) ? given : {}).map(([name, one]) => [name, isRaw(one) ? one : {}]);
-  return named.flatMap(([name, { condition = 'service_started', required }], i): Dependency[] => {
-    const path = ['depends_on', Array.isArray(given) ? i : name];
+  return [...said, ...linked].flatMap(([name, { condition = 'service_started', required }], i): Dependency[] => {
+    const path = i >= said.length ? ['links', links.indexOf(name)] : ['depends_on', Array.isArray(given) ? i : name];
     const known = conditions[String(condition)];
     if (known === undefined)
       report(

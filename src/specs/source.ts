@@ -1,6 +1,6 @@
 /** A YAML file and where everything in it stands. */
-import type { Document } from 'yaml';
-import { isMap, isNode, isScalar, LineCounter, parseAllDocuments, parseDocument } from 'yaml';
+import type { Document, YAMLMap } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, parseDocument, visit } from 'yaml';
 import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
@@ -38,6 +38,7 @@ export class Source implements Places {
       return { file, line, column: col, key: 'yaml', message: error.message.replace(/\s+/g, ' '), hint };
     });
     if (problems.length > 0) throw new SpecError(problems);
+    asWritten(this.#document);
     try {
       this.value = this.#document.toJS({ maxAliasCount: limits.specAliases });
     } catch (error) {
@@ -75,20 +76,59 @@ export class Source implements Places {
     return path.length > 0 && this.#offset(path) !== undefined;
   }
 
+  /** Of a key where it is written, also where an alias or a merge brought it. */
   #offset(path: Path): number | undefined {
-    const last = path.at(-1);
-    const parent = path.length === 1 ? this.#document.contents : this.#document.getIn(path.slice(0, -1), true);
-    if (isMap(parent)) {
-      const pair = parent.items.find(({ key }) => (isScalar(key) ? String(key.value) : String(key)) === String(last));
-      return pair !== undefined && isNode(pair.key) ? pair.key.range?.[0] : undefined;
+    let node: unknown = this.#document.contents;
+    let at: number | undefined;
+    for (const part of path) {
+      node = this.#resolved(node);
+      if (isMap(node)) {
+        const pair = this.#pairOf(node, String(part));
+        if (pair === undefined || !isNode(pair.key)) return undefined;
+        at = pair.key.range?.[0];
+        node = pair.value;
+      } else if (isSeq(node)) {
+        node = node.items[Number(part)];
+        at = isNode(node) ? node.range?.[0] : undefined;
+      } else return undefined;
     }
-    const node = this.#document.getIn(path, true);
-    return isNode(node) ? node.range?.[0] : undefined;
+    return at;
+  }
+
+  #resolved(node: unknown): unknown {
+    return isAlias(node) ? node.resolve(this.#document) : node;
+  }
+
+  #pairOf(map: YAMLMap, name: string): YAMLMap['items'][number] | undefined {
+    const textOf = (key: unknown): string => (isScalar(key) ? String(key.source ?? key.value) : String(key));
+    const named = (key: string) => map.items.find((pair) => textOf(pair.key) === key);
+    const own = named(name);
+    if (own !== undefined) return own;
+    const merged = this.#resolved(named('<<')?.value);
+    for (const one of isSeq(merged) ? merged.items : [merged]) {
+      const from = this.#resolved(one);
+      const found = isMap(from) ? this.#pairOf(from, name) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   problem(path: Path, message: string, hint = ''): SpecProblem {
     return { file: this.file, ...this.at(path), key: keyText(path), message, hint };
   }
+}
+
+/** Values that programs get as text: a number is what is written, 1.10 and 0644 too. */
+const textual = new Set(['environment', 'args', 'labels', 'annotations']);
+
+function asWritten(document: Document): void {
+  visit(document, {
+    Pair: (_, { key, value }) => {
+      if (!isScalar(key) || !textual.has(String(key.value)) || !isMap(value)) return;
+      for (const { value: one } of value.items)
+        if (isScalar(one) && typeof one.value === 'number' && one.source !== undefined) one.value = one.source;
+    },
+  });
 }
 
 export const keyText = (path: Path): string =>

@@ -63,7 +63,11 @@ function parseRange(text: string): [number, number] | undefined {
 
 /** '8080', '80:8080', '127.0.0.1:80:8080/udp', '3000-3002:3000-3002', '[::1]:80:80'. */
 export function parsePorts(text: string): Port[] | undefined {
-  const match = /^(?:(\[[^\]]+\]|\d+\.\d+\.\d+\.\d+):)?(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp))?$/.exec(text);
+  // An empty address is any.
+  const said = text.replace(/^:(?=\d*:)/, '');
+  const match = /^(?:(\[[^\]]+\]|\d+\.\d+\.\d+\.\d+):)?(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp))?$/i.exec(
+    said,
+  );
   if (match === null) return undefined;
   const [, ip, published, target, protocol] = match;
   const targets = parseRange(target!);
@@ -73,7 +77,7 @@ export function parsePorts(text: string): Port[] | undefined {
   return Array.from({ length: targets[1] - targets[0] + 1 }, (_, i) => ({
     target: targets[0] + i,
     ...(outs === undefined ? {} : { published: outs[0] + i }),
-    protocol: protocol === 'udp' ? 'udp' : 'tcp',
+    protocol: protocol?.toLowerCase() === 'udp' ? 'udp' : 'tcp',
     ...(ip === undefined ? {} : { hostIp: ip.replace(/^\[|\]$/g, '') }),
   }));
 }

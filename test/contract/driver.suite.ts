@@ -140,13 +140,13 @@ export function driverSuite(name: string, given: DriverCase): void {
       const late = { ...spec, replica: 'p/web/1' };
       late.service = {
         ...late.service,
-        command: ['sh', '-c', 'echo "$URL $(ME) $CELL" "$0"', '$(TOKEN)'],
-        ownVariables: { ME: 'replica', CELL: 'cell' },
+        command: ['sh', '-c', 'echo "$URL $(ME) $CELL $N" "$0 $1"', '$(TOKEN)', '$$(TOKEN)'],
+        ownVariables: { ME: 'replica', CELL: 'cell', N: 'completion' },
         environment: { URL: 'pg://$(TOKEN)@$(OTHER)' },
       };
       const bound = await start(late);
       await given.until('it wrote', async () =>
-        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 attic token of k'),
+        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 attic 0 token of k $(TOKEN)'),
       );
       await given.driver().stop(bound.handle, 100);
       const locked = unit('l/web/1', line, { files: [{ target: '/pw', blob: 'unknown' }] });

@@ -17,6 +17,7 @@ export function podSuite(name: string, given: DriverCase & { volumes(): Promise<
       ...{ name, kind, ...shell(line), environment: {}, mounts: [], resources: {} },
       ...more,
     });
+    const inWww = (name: string) => ({ target: `/www/${name}`, folder: '/www', blob: name });
     const share = { kind: 'scratch' as const, source: 'share', target: '/share' };
     const memory = { ...share, source: 'memory', target: '/memory', inMemory: true };
     const pod = (replica: string, line: string, parts: PartSpec[], more: Partial<ServiceSpec> = {}): UnitSpec => {
@@ -56,7 +57,7 @@ export function podSuite(name: string, given: DriverCase & { volumes(): Promise<
           part('prepare', 'init', 'echo prepared > /share/first; echo secret > /memory/s; echo done', { mounts }),
           part('shipper', 'peer', `echo I ship; ${forever}`, { mounts, environment: { WHO: 'shipper' } }),
         ],
-        { mounts },
+        { mounts, ordinals: true, sharedProcesses: true, files: ['a', 'b/c'].map(inWww) },
       );
       const { handle, running } = await start(unit);
       expect(running).toBe(true);
@@ -64,6 +65,9 @@ export function podSuite(name: string, given: DriverCase & { volumes(): Promise<
       const ask = ['sh', '-c', 'echo $WHO; nc 127.0.0.1 7000 </dev/null'];
       await given.until('an answer', async () => (await said(handle, ask, 'shipper')) === '0 shipper\nhello');
       expect(await said(handle, ['cat', '/memory/s'])).toBe('0 secret');
+      // Its folder is covered as a whole, also what the image has in it.
+      expect(await said(handle, ['sh', '-c', 'hostname; ls /www; cat /www/b/c'])).toBe('0 web-0\na\nb\nb/c of a');
+      expect(await said(handle, ['ps'], 'shipper')).toContain('nc -l');
       expect(await said(handle, ['sh', '-c', 'echo $WHO'], 'web')).toBe('0');
       await expect(said(handle, ['true'], 'shiper')).rejects.toThrow("no container 'shiper'");
       const all = await logs(handle);

@@ -413,7 +413,7 @@ describe('a wrong Compose file is refused by place', () => {
   it.each([
     ['a tab', 'services:\n\tweb: {image: a}\n', 2, 'tab'],
     ['an unknown key', 'services:\n  web:\n    image: a\n    comand: b\n', 4, 'no key'],
-    ['an unsupported key', 'services:\n  web:\n    image: a\n    links: [db]\n', 4, 'not supported'],
+    ['an unsupported key', 'services:\n  web:\n    image: a\n    volumes_from: [db]\n', 4, 'not supported'],
     [
       'a service to wait for that is not there',
       'services:\n  web:\n    image: a\n    depends_on: [db]\n',
@@ -437,7 +437,12 @@ describe('a wrong Compose file is refused by place', () => {
       5,
       'more than one network',
     ],
-    ['another service’s network', 'services:\n  web:\n    image: a\n    network_mode: service:db\n', 4, "can't be had"],
+    [
+      'another service’s network',
+      'services:\n  web:\n    image: a\n    network_mode: service:db\n',
+      4,
+      'there is no service',
+    ],
     [
       'two words for one limit',
       'services:\n  web:\n    image: a\n    cpus: 1\n    deploy: {resources: {limits: {cpus: 2}}}\n',
@@ -473,8 +478,8 @@ describe('a wrong Compose file is refused by place', () => {
   });
 
   it('names what was meant, and all mistakes at once', () => {
-    const all = problems(() => read('services:\n  web:\n    imag: a\n    links: [b]\n'));
-    expect(all.map(({ key }) => key)).toEqual(['services.web.imag', 'services.web.links']);
+    const all = problems(() => read('services:\n  web:\n    imag: a\n    isolation: b\n'));
+    expect(all.map(({ key }) => key)).toEqual(['services.web.imag', 'services.web.isolation']);
     expect(all[0]!.hint).toBe("did you mean 'image'?");
   });
 

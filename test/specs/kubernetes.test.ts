@@ -43,7 +43,7 @@ describe('manifests that somebody wrote', () => {
     const { redis, frontend } = services(result);
     expect(result.app.name).toBe('guestbook');
     expect(redis).toMatchObject({
-      ...{ image: 'docker.io/redis:6.0.5', replicas: 1, ports: [{ target: 6_379, protocol: 'tcp' }] },
+      ...{ image: 'docker.io/redis:6.0.5', replicas: 1, ports: [] },
       ...{ labels: { app: 'redis', role: 'leader', tier: 'backend' } },
       resources: { reserveCpuMilli: 100, reserveMemoryBytes: 100 * 2 ** 20 },
     });
@@ -56,7 +56,7 @@ describe('manifests that somebody wrote', () => {
       },
     });
     expect(result.warnings).toEqual([
-      'Service redis: services reach each other by published ports for now, not by name',
+      'Service redis: services do not reach each other by name yet; a Service of type NodePort publishes a port',
     ]);
   });
 
@@ -118,10 +118,7 @@ describe('manifests that somebody wrote', () => {
     const { blog } = services(corpus('web-with-logs'));
     expect(blog).toMatchObject({
       image: 'nginx:1.27',
-      ports: [
-        { target: 9_113, protocol: 'tcp' },
-        { target: 80, protocol: 'tcp', published: 8_080 },
-      ],
+      ports: [{ target: 80, protocol: 'tcp', published: 8_080 }],
       mounts: [
         { kind: 'scratch', source: 'html', target: '/usr/share/nginx/html', readOnly: true },
         { kind: 'scratch', source: 'logs', target: '/var/log/nginx' },
@@ -270,5 +267,63 @@ it('quantities, several files, and what a cluster adds to what it gives out', ()
       reserveCpuMilli: 250,
       reserveMemoryBytes: 128_974_848,
     },
+  });
+});
+
+describe('as a cluster has it', () => {
+  const one = (spec: string, kind = 'StatefulSet', head = 'apps/v1'): ServiceSpec =>
+    services(read(text(`apiVersion: ${head}\nkind: ${kind}\nmetadata: {name: db}\nspec:\n${spec}`))).db!;
+  const container = '{name: a, image: a}';
+
+  it('is seen in whatever style it is written', () => {
+    const flow =
+      '{ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "db" }, "spec": { "containers": [{ "name": "a", "image": "a:$1" }] } }';
+    expect(services(read(text(flow))).db!.image).toBe('a:$1');
+    expect(services(read(text(`---\n${flow}\n`))).db!.image).toBe('a:$1');
+  });
+
+  it('replicas with a number, and completions with one', () => {
+    expect(one(`  template: {spec: {containers: [${container}]}}`).ordinals).toBe(true);
+    const job = one(
+      `  completionMode: Indexed\n  completions: 4\n  template: {spec: {containers: [${container}]}}`,
+      'Job',
+      'batch/v1',
+    );
+    expect(job).toMatchObject({ replicas: 4, ownVariables: { JOB_COMPLETION_INDEX: 'completion' } });
+    const queue = one(`  parallelism: 3\n  template: {spec: {containers: [${container}]}}`, 'Job', 'batch/v1');
+    expect(queue).toMatchObject({ replicas: 3, job: { parallelism: 3 } });
+    const zoned = `  schedule: "CRON_TZ=Europe/Rome 0 3 * * *"\n  jobTemplate: {spec: {template: {spec: {containers: [${container}]}}}}`;
+    expect(one(zoned, 'CronJob', 'batch/v1').schedule).toMatchObject({ cron: '0 3 * * *', zone: 'Europe/Rome' });
+  });
+
+  it('parts of volumes, and where the cell mounts later', () => {
+    const mounts = (more: string): ServiceSpec =>
+      one(
+        `  template: {spec: {containers: [{name: a, image: a, volumeMounts: [{name: d, mountPath: /d, subPath: my/sql}, {name: h, mountPath: /h, mountPropagation: HostToContainer}${more}]}], volumes: [{name: d, persistentVolumeClaim: {claimName: data}}, {name: h, hostPath: {path: /, type: Directory}}]}}`,
+      );
+    expect(mounts('').mounts).toEqual([
+      { kind: 'volume', source: 'web_data_my_sql', target: '/d' },
+      { kind: 'bind', source: '/', target: '/h', options: ['rslave'] },
+    ]);
+    expect(() => mounts(', {name: d, mountPath: /all}')).toThrow(/subPath.*'d' is mounted as a whole too/s);
+  });
+
+  it('several values, limits that are requests, and what is text', () => {
+    const spec = one(
+      '  template: {spec: {nodeSelector: {beta.kubernetes.io/arch: arm64}, affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: disk, operator: In, values: [ssd, nvme]}]}]}}}, containers: [{name: a, image: a, args: ["$$(ME)", "$(ME)", "$(constructor)", "$$(X)"], env: [{name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], resources: {limits: {memory: 64Mi}}}]}}',
+    );
+    expect(spec.constraints).toEqual([
+      { key: 'node.platform.arch', op: '==', value: 'arm64' },
+      { key: 'node.labels.disk', op: '==', value: 'ssd', or: ['nvme'] },
+    ]);
+    expect(spec.resources).toMatchObject({ limitMemoryBytes: 2 ** 26, reserveMemoryBytes: 2 ** 26 });
+    expect(spec.command).toEqual(['$$(ME)', '$(ME)', '$(constructor)', '$(X)']);
+  });
+
+  it('two namespaces, and a template that is not rendered, are refused', () => {
+    const map = (space: string): string =>
+      `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s, namespace: ${space}}\ndata: {a: b}\n---\n`;
+    const web = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a, image: a}]}\n';
+    expect(refused(text(map('one') + map('two') + web))).toEqual(['8 metadata.name: ConfigMap s has the same name']);
   });
 });

@@ -116,7 +116,7 @@ async function tellDrain(
       say(
         detach === true
           ? `${step.cell} is being drained (osca ps shows its replicas go)`
-          : green(`${step.cell} is drained`),
+          : green(`${step.cell} is drained`) + dim(` (osca cell resume ${step.cell} gives it work again)`),
       );
     else if (step.type === 'failed') warn(`${red(`failed: ${step.message}`)}\n  ${step.hint}`);
   }

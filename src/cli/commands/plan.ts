@@ -4,7 +4,7 @@ import type { MovesPlan, Plan } from '../../api/plan.ts';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { FileOptions } from '../files.ts';
 import { bodyOf, collect } from '../files.ts';
-import { bold, dim, green, red, say, table, yellow } from '../render.ts';
+import { bold, dim, green, red, say, table, warn, yellow } from '../render.ts';
 import { clientOf, show } from '../shared.ts';
 
 export function addPlanCommand(osca: Command): void {
@@ -39,10 +39,16 @@ export function addConvertCommand(osca: Command): void {
     .option('--name <app>', 'name of the app, before name: of the file')
     .option('--profile <name>', 'also services of this profile', collect, [] as string[])
     .option('--json', 'print JSON, as it does anyway')
-    .addHelpText('after', '\nWhat configs and secrets hold is not printed.\n\nExample:\n  osca convert deployment.yaml')
-    .action(async (files: string[], options: FileOptions, command: Command) => {
-      const converted = await clientOf(command).call<unknown>('POST', '/v1/convert', bodyOf(files, options));
-      say(JSON.stringify(converted, null, 2));
+    .addHelpText(
+      'after',
+      '\nWhat configs and secrets hold is not printed. It needs no daemon.\n\nExample:\n  osca convert deployment.yaml',
+    )
+    .action(async (files: string[], options: FileOptions) => {
+      // Loaded where it is needed: other commands start without it.
+      const { readSpec } = await import('../../specs/read.ts');
+      const { app, builds, files: contents, warnings } = readSpec(bodyOf(files, options));
+      for (const text of warnings) warn(yellow(`warning: ${text}`));
+      say(JSON.stringify({ app, builds, files: Object.keys(contents), warnings }, null, 2));
     });
 }
 

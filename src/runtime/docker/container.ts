@@ -3,6 +3,7 @@ import type { ContainerCreateOptions, MountSettings } from 'dockerode';
 import type { UnitSpec } from '../../core/events.ts';
 import type { EngineOptions, Mount, PartSpec, Port, ServiceSpec } from '../../core/spec.ts';
 import type { PlacedFile } from '../files/files.ts';
+import { nameOf } from '../files/files.ts';
 
 export const labelKeys = {
   cell: 'io.osca.cell',
@@ -35,12 +36,13 @@ export function containerName(unit: UnitSpec, owner: Owner): string {
 export interface PartOf {
   part: PartSpec;
   first?: string;
+  sharedProcesses?: boolean;
 }
 
 /** The container of a part as if it were a service's own. */
 export function partUnit(unit: UnitSpec, { kind: _k, ...part }: PartSpec): UnitSpec {
-  const { driver, labels, restart, stopGraceMs, mode, replicas, constraints } = unit.service;
-  const base = { driver, labels, restart, stopGraceMs, mode, replicas, constraints, ports: [] };
+  const { driver, labels, restart, stopGraceMs, mode, replicas, constraints, ordinals } = unit.service;
+  const base = { driver, labels, restart, stopGraceMs, mode, replicas, constraints, ports: [], ...given({ ordinals }) };
   return { ...unit, service: { ...base, ...part, name: unit.service.name } };
 }
 
@@ -86,12 +88,13 @@ export function createOptions(
     ...(service.stopSignal === undefined ? {} : { StopSignal: service.stopSignal }),
     // Health is felt by the supervisor, the same for every engine.
     ...(service.healthcheck === undefined ? {} : { Healthcheck: { Test: ['NONE'] } }),
-    ...given({ Hostname: service.engine?.hostname, Domainname: service.engine?.domainname }),
+    ...given({ Hostname: hostnameOf(unit, of), Domainname: service.engine?.domainname }),
     Labels: labels,
     ExposedPorts: Object.fromEntries(service.ports.map((port) => [portKey(port), {}])),
     HostConfig: {
       ...hostConfig(service, files, name),
       ...(of?.first === undefined ? {} : { NetworkMode: `container:${of.first}` }),
+      ...(of?.first !== undefined && of.sharedProcesses ? { PidMode: `container:${of.first}` } : {}),
       // The engine itself brings back what the replica does not wait for.
       ...(of?.part.kind === 'sidecar' ? { RestartPolicy: { Name: 'always' } } : {}),
     },
@@ -116,10 +119,15 @@ function hostConfig(
     PortBindings: bindings,
     Binds: service.mounts
       .filter(isLoose)
-      .map(({ source, target, readOnly }) => `${source}:${target}${readOnly ? ':ro' : ''}`),
+      .map(({ source, target, readOnly, options = [] }) =>
+        [source, target, [...(readOnly ? ['ro'] : []), ...options].join()].filter((one) => one !== '').join(':'),
+      ),
+    Tmpfs: Object.fromEntries(
+      service.mounts.filter(isTmpfs).map(({ target, options = [] }) => [target, options.join()]),
+    ),
     Mounts: [
       ...service.mounts
-        .filter((mount) => !isLoose(mount) && mount.inMemory !== true)
+        .filter((mount) => !isLoose(mount) && !isTmpfs(mount) && mount.inMemory !== true)
         .map((mount) => mountSettings(mount, unitName)),
       ...files.map(({ source, target, writable }) => ({
         ...{ Type: 'bind' as const, Source: source, Target: target, ReadOnly: writable !== true },
@@ -183,8 +191,19 @@ function engineConfig(engine: EngineOptions): NonNullable<ContainerCreateOptions
 
 export const portKey = ({ target, protocol }: Port): string => `${target}/${protocol}`;
 
-/** The short form of a bind makes a missing folder; only Binds does that. */
-const isLoose = ({ kind, createPath }: Mount): boolean => kind === 'bind' && createPath === true;
+/** The short form of a bind makes a missing folder, and may be labelled; only Binds does that. */
+const isLoose = ({ kind, createPath, options }: Mount): boolean =>
+  kind === 'bind' && (createPath === true || options !== undefined);
+
+/** With options that only its own map takes. */
+const isTmpfs = ({ kind, options }: Mount): boolean => kind === 'tmpfs' && options !== undefined;
+
+/** Who is in another's network has its name. */
+function hostnameOf(unit: UnitSpec, of: PartOf | undefined): string | undefined {
+  const { engine, ordinals } = unit.service;
+  if (of?.first !== undefined || engine?.network === 'host') return engine?.hostname;
+  return engine?.hostname ?? (ordinals === true ? nameOf(unit) : undefined);
+}
 
 /** What a replica's containers share is a volume by its name, found again by that when it goes (pods.ts). */
 export const scratchName = (unitName: string, volume: string): string => `${unitName}-scratch-${volume}`;

@@ -66,9 +66,9 @@ export const isLead = ({ kind }: Standing): boolean => kind === 'first' || kind 
 /** Those that are called so; the first by the name of the service. Throws where there is none. */
 export function chosen(group: readonly Standing[], name: string): Standing {
   const first = group.find(isLead);
-  if (name === first?.info.Labels[labelKeys.service]) return first;
-  const found = group.find(({ part }) => part === name);
+  const found = group.find(({ part }) => part !== '' && part === name);
   if (found !== undefined) return found;
+  if (name === first?.info.Labels[labelKeys.service]) return first;
   const names = group.flatMap(({ part }) => (part === '' ? [] : [part])).sort();
   const hint = `it has: ${[first?.info.Labels[labelKeys.service] ?? '', ...names].filter((one) => one !== '').join(', ')}`;
   throw new OscaError('not-found', `the replica has no container '${name}'`, hint);

@@ -58,7 +58,9 @@ export class Pods {
       if (isFresh) await this.#containers.greet(unit, first);
       for (const part of service.parts!) {
         if (part.kind === 'init') continue;
-        const one = await this.#containers.create(partUnit(unit, part), progress, { part, first: first.id });
+        const one = await this.#containers.create(partUnit(unit, part), progress, {
+          ...{ part, first: first.id, sharedProcesses: service.sharedProcesses === true },
+        });
         const runs = standing.find((other) => other.part === part.name)?.running === true;
         if (runs && !isFresh) continue;
         if (runs) await one.restart({ t: 1 });

@@ -3,7 +3,7 @@
  * was without power has lost them) and removed with the unit.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fromBase64 } from '../../core/base64.ts';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { UnitSpec } from '../../core/events.ts';
@@ -58,15 +58,20 @@ export class UnitFiles {
         chmodSync(source, 0o1777);
         return { source, target, ...(readOnly === true ? {} : { writable: true as const }) };
       });
-      const placed = files.map(({ target, blob, uid, gid, mode }): PlacedFile => {
-        const source = join(folder, contentHash(part + target, 16));
+      const placed = files.map(({ target, blob, uid, gid, mode, folder: within }): PlacedFile => {
+        const whole = within === undefined ? undefined : join(folder, contentHash(`${part}folder${within}`, 16));
+        const source =
+          whole === undefined
+            ? join(folder, contentHash(part + target, 16))
+            : join(whole, target.slice(within!.length));
+        mkdirSync(dirname(source), { recursive: true, mode: 0o755 });
         const bytes = this.#bytes(app, blob, replica);
         if (!existsSync(source) || !readFileSync(source).equals(bytes)) writeFileSync(source, bytes, { mode: 0o600 });
         chmodSync(source, mode ?? 0o444);
         if (process.getuid?.() === 0) chownSync(source, uid ?? 0, gid ?? 0);
-        return { source, target };
+        return whole === undefined ? { source, target } : { source: whole, target: within! };
       });
-      return [...folders, ...placed];
+      return [...folders, ...new Map(placed.map((one) => [one.target, one])).values()];
     } catch (error) {
       if (error instanceof OscaError) throw error;
       const message = `${replica}: its files can't be written: ${reasonOf(error)}`;
@@ -79,16 +84,20 @@ export class UnitFiles {
    * them stands in other variables and in its command.
    */
   bind(unit: UnitSpec): UnitSpec {
-    const { app, replica, service } = unit;
+    const { app, replica, index, service } = unit;
     const { sealedEnvironment = {}, ownVariables = {}, environment, command, entrypoint } = service;
     const late: Record<string, string> = {};
     for (const [name, what] of Object.entries(ownVariables))
-      late[name] = what === 'cell' ? this.#cellName() : replica.replaceAll('/', '-');
+      late[name] =
+        what === 'cell' ? this.#cellName() : what === 'completion' ? String(Number(index) - 1) : nameOf(unit);
     for (const [name, blob] of Object.entries(sealedEnvironment))
       late[name] = this.#bytes(app, blob, replica).toString();
     if (Object.keys(late).length === 0) return unit;
     const fill = (text: string): string =>
-      text.replace(/\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name: string) => late[name] ?? whole);
+      // $$(NAME) is text.
+      text.replace(/(\$?)\$\(([A-Za-z_][\w.-]*)\)/g, (whole, dollar: string, name: string) =>
+        !Object.hasOwn(late, name) ? whole : dollar === '' ? late[name]! : `$(${name})`,
+      );
     const filled = Object.entries(environment).map(([name, value]) => [name, fill(value)]);
     return {
       ...unit,
@@ -125,3 +134,7 @@ export class UnitFiles {
     return existsSync(this.#of(key));
   }
 }
+
+/** What the replica is called in its variables. */
+export const nameOf = ({ replica, index, service }: UnitSpec): string =>
+  service.ordinals === true ? `${service.name}-${Number(index) - 1}` : replica.replaceAll('/', '-');

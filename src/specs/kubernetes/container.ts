@@ -32,7 +32,9 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
   if (typeof container.image !== 'string' || container.image === '')
     report([...path, 'image'], 'has no image', 'name one');
   const env = environmentOf(container, pod.metadata, path, context);
-  const expand = (text: unknown): string => expanded(String(text), env.environment);
+  const { environment, sealedEnvironment = {}, ownVariables = {} } = env;
+  const isLate = (name: string): boolean => Object.hasOwn(sealedEnvironment, name) || Object.hasOwn(ownVariables, name);
+  const expand = (text: unknown): string => expanded(String(text), environment, isLate);
   const { mounts, files } = volumesOf(container, path, pod, context);
   const security = { ...raw(pod.spec.securityContext), ...raw(container.securityContext) };
   const user =
@@ -97,9 +99,12 @@ function resourcesOf(container: Raw, path: Path, report: Report): Resources {
     const value = read(kind, 'memory');
     return value === undefined ? undefined : Math.ceil(value);
   };
+  const [limitCpuMilli, limitMemoryBytes] = [cores('limits'), bytes('limits')];
   return given<Resources>({
-    ...{ limitCpuMilli: cores('limits'), limitMemoryBytes: bytes('limits') },
-    ...{ reserveCpuMilli: cores('requests'), reserveMemoryBytes: bytes('requests') },
+    ...{ limitCpuMilli, limitMemoryBytes },
+    // What only has limits asks for as much.
+    reserveCpuMilli: cores('requests') ?? limitCpuMilli,
+    reserveMemoryBytes: bytes('requests') ?? limitMemoryBytes,
     gpus: read('limits', 'nvidia.com/gpu') ?? read('requests', 'nvidia.com/gpu'),
   });
 }

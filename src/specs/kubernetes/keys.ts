@@ -50,7 +50,7 @@ const selector = (kind: string): KeyRow[] =>
 function jobRows(path: string): KeyRow[] {
   return [
     row(path, 'object', 'how it runs'),
-    row(`${path}.completions`, 'int', 'how often; 1'),
+    row(`${path}.completions`, 'int', 'how often; as parallelism'),
     row(`${path}.parallelism`, 'int', 'at once; 1'),
     row(`${path}.backoffLimit`, 'int', 'one that fails is tried again so often; 6'),
     row(`${path}.activeDeadlineSeconds`, 'int', 'it has failed where it takes longer'),
@@ -59,7 +59,14 @@ function jobRows(path: string): KeyRow[] {
       `${path}.`,
       'translated',
       'ignored: the last ten runs are kept',
-      'ttlSecondsAfterFinished selector manualSelector completionMode backoffLimitPerIndex maxFailedIndexes podFailurePolicy podReplacementPolicy successPolicy managedBy',
+      'ttlSecondsAfterFinished selector manualSelector podReplacementPolicy managedBy',
+    ),
+    row(`${path}.completionMode`, 'text', 'Indexed: each completion has its number in JOB_COMPLETION_INDEX'),
+    ...rows(
+      `${path}.`,
+      refused,
+      'a run fails with its first replica that used up backoffLimit; remove the key',
+      'backoffLimitPerIndex maxFailedIndexes podFailurePolicy successPolicy',
     ),
     row(`${path}.suspend`, 'flag', 'false; osca stop holds a job back'),
   ];
@@ -91,7 +98,12 @@ export const kubernetesKeys: readonly KeyRow[] = [
   row('Deployment.spec.strategy.rollingUpdate.maxSurge', 'int|text', 'number, or percent; 25 %', 'translated'),
   row('Deployment.spec.strategy.rollingUpdate.maxUnavailable', 'int|text', 'as maxSurge where that is 0', 'translated'),
   ...deployment('StatefulSet'),
-  row('StatefulSet.spec.serviceName', 'text', 'ignored: replicas are addressed as APP/SERVICE/N', 'translated'),
+  row(
+    'StatefulSet.spec.serviceName',
+    'text',
+    'ignored: replicas are addressed as APP/SERVICE/N; their host is called NAME-0, NAME-1, …',
+    'translated',
+  ),
   ...rows(
     'StatefulSet.spec.',
     'translated',
@@ -181,6 +193,15 @@ export const kubernetesKeys: readonly KeyRow[] = [
   ),
   ...head('Namespace'),
   row('Namespace.spec', 'any', 'ignored: all objects of a file are one app', 'translated'),
+  ...['StorageClass', 'PriorityClass'].flatMap((kind) => [
+    ...head(kind),
+    ...rows(
+      `${kind}.`,
+      'translated',
+      cluster,
+      'provisioner parameters reclaimPolicy allowVolumeExpansion mountOptions volumeBindingMode allowedTopologies value globalDefault description preemptionPolicy',
+    ),
+  ]),
   ...head('ServiceAccount'),
   ...rows(
     'ServiceAccount.',
@@ -200,10 +221,19 @@ export const refusedKinds: Readonly<Record<string, string>> = {
   Ingress: 'publish ports with a Service of type LoadBalancer; names and paths come with a later release',
   IngressClass: 'remove it; names and paths come with a later release',
   NetworkPolicy: 'remove it; networks between services come with a later release',
-  PersistentVolume: 'remove it; a claim is a volume of the cell that runs the replica',
-  StorageClass: 'remove it; a claim is a volume of the cell that runs the replica',
   ReplicaSet: 'write a Deployment',
   ReplicationController: 'write a Deployment',
+  PersistentVolume: 'remove it; a claim is a volume of the cell that runs the replica, or use hostPath in the pod',
+  HTTPRoute: 'publish ports with a Service of type NodePort or LoadBalancer',
+  IngressRoute: 'publish ports with a Service of type NodePort or LoadBalancer',
+  Kustomization: 'build it first, with kubectl kustomize',
+  HelmRelease: 'render it first, with helm template',
+  HelmChart: 'render it first, with helm template',
+  SealedSecret: 'write a Secret; its contents are sealed here',
+  ExternalSecret: 'write a Secret; its contents are sealed here',
+  ServiceMonitor: 'remove it; it is for an operator that is not here',
+  PodMonitor: 'remove it; it is for an operator that is not here',
+  Certificate: 'remove it; it is for an operator that is not here',
   Role: 'remove it; there is no Kubernetes API to ask',
   RoleBinding: 'remove it; there is no Kubernetes API to ask',
   ClusterRole: 'remove it; there is no Kubernetes API to ask',
@@ -212,5 +242,4 @@ export const refusedKinds: Readonly<Record<string, string>> = {
   Endpoints: 'name the host in the variables of what uses it',
   LimitRange: 'set resources of each container',
   ResourceQuota: 'set resources of each container',
-  PriorityClass: 'remove it; all services are equal',
 };

@@ -34,7 +34,13 @@ export function podOf(spec: Raw, metadata: unknown, at: Path, context: PodContex
     driver: 'docker',
     ...first,
     ...withEngine(first, network),
-    ports: standing.flatMap((one, i) => portsOf(raw(one), pathOf('containers', i), report)),
+    ports: [
+      ...standing.flatMap((one, i) => portsOf(raw(one), pathOf('containers', i), report)),
+      ...before.flatMap((one, i) =>
+        raw(one).restartPolicy === 'Always' ? portsOf(raw(one), pathOf('initContainers', i), report) : [],
+      ),
+    ],
+    ...(spec.shareProcessNamespace === true && parts.length > 0 ? { sharedProcesses: true as const } : {}),
     ...(parts.length === 0 ? {} : { parts }),
     labels: labelsOf(metadata),
     stopGraceMs: seconds(spec.terminationGracePeriodSeconds, 30),
@@ -67,27 +73,28 @@ function checkNames(standing: readonly unknown[], before: readonly unknown[], at
 }
 
 function portsOf(container: Raw, path: Path, report: Report): Port[] {
-  return list(container.ports).map((item, i) => {
+  // What no Service and no hostPort names is reached from nowhere else.
+  return list(container.ports).flatMap((item, i) => {
     const { containerPort, hostPort, hostIP, protocol = 'TCP' } = raw(item);
     if (protocol !== 'TCP' && protocol !== 'UDP')
       report([...path, 'ports', i, 'protocol'], `'${String(protocol)}' is not supported`, 'use TCP or UDP');
-    return {
-      target: Number(containerPort),
-      protocol: protocol === 'UDP' ? 'udp' : 'tcp',
-      ...given<Port>({
-        published: hostPort === undefined ? undefined : Number(hostPort),
-        hostIp: hostIP === undefined ? undefined : String(hostIP),
-      }),
-    } as Port;
+    if (hostPort === undefined) return [];
+    const hostIp = hostIP === undefined ? {} : { hostIp: String(hostIP) };
+    const target = Number(containerPort);
+    return [{ target, protocol: protocol === 'UDP' ? 'udp' : 'tcp', published: Number(hostPort), ...hostIp } as Port];
   });
 }
+
+/** 'ndots:2', 'edns0' */
+const dnsOptionsOf = (options: unknown): string[] =>
+  list(options).map((item) => [raw(item).name, raw(item).value].filter((one) => one !== undefined).join(':'));
 
 /** What belongs to the network that the containers share. */
 function networkOf(spec: Raw): EngineOptions {
   const aliases = list(spec.hostAliases).flatMap((item) =>
     texts(raw(item).hostnames).map((name) => `${name}:${String(raw(item).ip)}`),
   );
-  const { nameservers, searches } = raw(spec.dnsConfig);
+  const { nameservers, searches, options } = raw(spec.dnsConfig);
   const sysctls = list(raw(spec.securityContext).sysctls).map((item) => [
     String(raw(item).name),
     String(raw(item).value),
@@ -97,6 +104,7 @@ function networkOf(spec: Raw): EngineOptions {
     extraHosts: aliases.length === 0 ? undefined : aliases,
     dns: nameservers === undefined ? undefined : texts(nameservers),
     dnsSearch: searches === undefined ? undefined : texts(searches),
+    dnsOptions: options === undefined ? undefined : dnsOptionsOf(options),
     sysctls: sysctls.length === 0 ? undefined : (Object.fromEntries(sysctls) as Record<string, string>),
     network: spec.hostNetwork === true ? 'host' : undefined,
   });
@@ -106,6 +114,9 @@ const wellKnown: Record<string, string> = {
   'kubernetes.io/hostname': 'node.hostname',
   'kubernetes.io/arch': 'node.platform.arch',
   'kubernetes.io/os': 'node.platform.os',
+  'beta.kubernetes.io/arch': 'node.platform.arch',
+  'beta.kubernetes.io/os': 'node.platform.os',
+  'failure-domain.beta.kubernetes.io/zone': 'node.labels.zone',
   'topology.kubernetes.io/zone': 'node.labels.zone',
 };
 const keyFor = (label: string): string => wellKnown[label] ?? `node.labels.${label}`;
@@ -125,15 +136,26 @@ function affinityOf(spec: Raw, at: Path, report: Report): Constraint[] {
   const terms = list(required.nodeSelectorTerms);
   const path: Path = [...at, 'affinity', 'nodeAffinity', key, 'nodeSelectorTerms'];
   if (terms.length > 1) report(path, 'has several terms', 'one can be had: write what is common to them');
+  if (required.nodeSelectorTerms === undefined && raw(raw(spec.affinity).nodeAffinity)[key] !== undefined)
+    report(path.slice(0, -1), 'has no nodeSelectorTerms', 'write nodeSelectorTerms: [{matchExpressions: […]}]');
+  if (raw(terms[0]).matchFields !== undefined)
+    report(
+      [...path, 0, 'matchFields'],
+      'is not known here',
+      'write nodeName, or matchExpressions of kubernetes.io/hostname',
+    );
   return list(raw(terms[0]).matchExpressions).flatMap((item, i): Constraint[] => {
     const { key: label, operator, values } = raw(item);
     const all = texts(values);
-    if (operator === 'In' && all.length === 1) return [{ key: keyFor(String(label)), op: '==', value: all[0]! }];
+    if (operator === 'In' && all.length > 0) {
+      const [value, ...or] = all as [string, ...string[]];
+      return [{ key: keyFor(String(label)), op: '==', value, ...(or.length === 0 ? {} : { or }) }];
+    }
     if (operator === 'NotIn') return all.map((value) => ({ key: keyFor(String(label)), op: '!=' as const, value }));
     report(
       [...path, 0, 'matchExpressions', i],
-      `'${String(operator)}' of ${all.length} values can not be had`,
-      'use In with one value, or NotIn',
+      `'${String(operator)}' can not be had`,
+      'use In or NotIn, with values that the cells are labelled with',
     );
     return [];
   });

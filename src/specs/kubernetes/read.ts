@@ -26,10 +26,23 @@ const table = new KeyTable(kubernetesKeys, 'is no key that is known here');
 const workloads = ['Pod', 'Deployment', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob'];
 const kinds = kubernetesKeys.map(({ path }) => path).filter((path) => /^[A-Z]\w*$/.test(path));
 const namePattern = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+const dottedPattern = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+/** Whose names become names of services. */
+const named = [...workloads, 'Service'];
+/** For a cluster: nothing here is the worse for being without. */
+const ignored = ['ServiceAccount', 'PodDisruptionBudget', 'StorageClass', 'PriorityClass'];
 
 /** Has some document of it a kind, as Kubernetes' objects have? */
 export function isKubernetes(text: string): boolean {
-  return /^kind:\s*\S/m.test(text) && /^apiVersion:\s*\S/m.test(text);
+  if (/^kind:\s*\S/m.test(text) && /^apiVersion:\s*\S/m.test(text)) return true;
+  if (!text.includes('apiVersion') || !text.includes('kind')) return false;
+  try {
+    return Source.all('', text).some(
+      ({ value }) => isRaw(value) && value.kind !== undefined && value.apiVersion !== undefined,
+    );
+  } catch {
+    return false;
+  }
 }
 
 /** Throws SpecError with every problem. */
@@ -42,8 +55,15 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
     throw new OscaError('bad-spec', `'${name}' is no name for an app`, 'give one: osca deploy --name APP FILE');
   for (const { kind, name: own, value, source, path } of objects) {
     problems.push(...table.check(source, value, kind, path));
-    if (!namePattern.test(own))
-      problems.push(source.problem([...path, 'metadata', 'name'], `'${own}' is no name`, 'use a-z, 0-9 and -'));
+    const pattern = named.includes(kind) ? namePattern : dottedPattern;
+    if (!pattern.test(own))
+      problems.push(
+        source.problem(
+          [...path, 'metadata', 'name'],
+          `'${own}' is no name`,
+          own.includes('{{') ? 'this is a template of Helm: render it first, with helm template' : 'use a-z, 0-9 and -',
+        ),
+      );
   }
   if (problems.length > 0) throw new SpecError(problems);
   const contents = new Contents(objects, problems);
@@ -51,14 +71,10 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
   const made = objects
     .filter(({ kind }) => workloads.includes(kind))
     .map((object) => ({ object, spec: serviceOf(object, name, contents, problems) }));
-  refuseTwice(
-    made.map(({ object }) => object),
-    problems,
-  );
+  refuseTwice(objects, problems);
   for (const object of objects.filter(({ kind }) => kind === 'Service')) publish(object, made, warnings, problems);
   for (const { kind, name: own } of objects) {
-    if (kind === 'ServiceAccount' || kind === 'PodDisruptionBudget')
-      warnings.push(`${kind} ${own} is for a Kubernetes cluster; it is ignored`);
+    if (ignored.includes(kind)) warnings.push(`${kind} ${own} is for a Kubernetes cluster; it is ignored`);
   }
   problems.push(...tooLarge(contents.files, objects));
   if (made.length === 0 && problems.length === 0)
@@ -122,7 +138,7 @@ function objectsOf(file: string, problems: SpecProblem[]): KubeObject[] {
       return;
     }
     const kind = String(value.kind ?? '');
-    if (kind === 'List' || kind.endsWith('List')) {
+    if (kind === 'List' || (kind.endsWith('List') && Array.isArray(value.items))) {
       for (const [i, item] of list(value.items).entries()) take(source, item, [...path, 'items', i]);
       return;
     }
@@ -132,25 +148,39 @@ function objectsOf(file: string, problems: SpecProblem[]): KubeObject[] {
       const meant = nearest(kind, kinds);
       const hint = meant === undefined ? `these are known: ${kinds.join(', ')}` : `did you mean '${meant}'?`;
       problems.push(source.problem([...path, 'kind'], kind === '' ? 'is missing' : `'${kind}' is not known`, hint));
-    } else found.push({ kind, name: String(raw(value.metadata).name ?? ''), value, source, path });
+    } else found.push({ kind, name: String(raw(value.metadata).name ?? ''), value: withoutNulls(value), source, path });
   };
   for (const source of Source.all(file, text)) take(source, source.value, []);
   return found;
 }
 
+/** null says that a key is not set; generators write it. */
+function withoutNulls(object: Raw): Raw {
+  const clean = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(clean);
+    if (!isRaw(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value).flatMap(([key, one]) => (one === null && key !== 'emptyDir' ? [] : [[key, clean(one)]])),
+    );
+  };
+  return { ...object, ...(object.spec === undefined ? {} : { spec: clean(object.spec) }) };
+}
+
+/** Workloads become services, so their names must differ; of all else two of a kind must. */
 function refuseTwice(objects: readonly KubeObject[], problems: SpecProblem[]): void {
   const seen = new Map<string, KubeObject>();
   for (const object of objects) {
-    const other = seen.get(object.name);
-    if (other !== undefined)
-      problems.push(
-        object.source.problem(
-          [...object.path, 'metadata', 'name'],
-          `${other.kind} ${other.name} has the same name`,
-          'services of an app have different names',
-        ),
-      );
-    seen.set(object.name, object);
+    const { kind, name, value, source, path } = object;
+    const key = workloads.includes(kind) ? name : `${kind}/${name}`;
+    const other = seen.get(key);
+    seen.set(key, object);
+    if (other === undefined || kind === 'Namespace') continue;
+    const spaces = [other.value, value].map((one) => String(raw(one.metadata).namespace ?? 'default'));
+    const hint =
+      spaces[0] === spaces[1]
+        ? 'rename one of them'
+        : `namespaces ${spaces.join(' and ')} can not be kept apart in one app: put each into a file of its own`;
+    problems.push(source.problem([...path, 'metadata', 'name'], `${other.kind} ${other.name} has the same name`, hint));
   }
 }
 
@@ -193,12 +223,16 @@ function serviceOf(object: KubeObject, app: string, contents: Contents, problems
     context,
   );
   const isJob = kind === 'Job' || kind === 'CronJob';
-  const replicas = Number((isJob ? holder.completions : kind === 'Pod' ? 1 : spec.replicas) ?? 1);
+  // Without completions a job is a queue of work that so many take from.
+  const times = holder.completions ?? holder.parallelism;
+  const replicas = Number((isJob ? times : kind === 'Pod' ? 1 : spec.replicas) ?? 1);
+  const isIndexed = isJob && holder.completionMode === 'Indexed';
   if (replicas < 0 || replicas > limits.replicas) report(['spec', 'replicas'], `must be 0 to ${limits.replicas}`, '');
   const update = updateOf(kind, spec, replicas);
   return {
     name,
-    ...part,
+    ...(isIndexed ? withIndex(part) : part),
+    ...(kind === 'StatefulSet' ? { ordinals: true as const } : {}),
     restart: isJob ? { condition: 'none' } : restartOf(restartPolicy),
     mode: kind === 'DaemonSet' ? 'global' : 'replicated',
     replicas,
@@ -206,6 +240,16 @@ function serviceOf(object: KubeObject, app: string, contents: Contents, problems
     ...(kind === 'CronJob' ? { schedule: scheduleOf(spec, report) } : {}),
     ...(kind === 'StatefulSet' && claims.size > 0 ? { maxPerCell: 1 } : {}),
     ...(Object.keys(update).length === 0 ? {} : { update }),
+  };
+}
+
+/** Each completion knows its number. */
+function withIndex<T extends Pick<ServiceSpec, 'ownVariables' | 'parts'>>(part: T): T {
+  const ownVariables = { JOB_COMPLETION_INDEX: 'completion' as const, ...part.ownVariables };
+  return {
+    ...part,
+    ownVariables,
+    ...(part.parts === undefined ? {} : { parts: part.parts.map((one) => withIndex(one)) }),
   };
 }
 
@@ -226,7 +270,7 @@ function jobOf(kind: string, job: Raw, pod: Raw, report: Report): JobPolicy {
 }
 
 function scheduleOf(spec: Raw, report: Report): Schedule {
-  const { schedule: cron, timeZone, concurrencyPolicy = 'Allow', startingDeadlineSeconds, suspend } = spec;
+  const { schedule: given, timeZone: zone, concurrencyPolicy = 'Allow', startingDeadlineSeconds, suspend } = spec;
   if (suspend === true)
     report(
       ['spec', 'suspend'],
@@ -235,8 +279,9 @@ function scheduleOf(spec: Raw, report: Report): Schedule {
     );
   if (concurrencyPolicy !== 'Allow' && concurrencyPolicy !== 'Forbid')
     report(['spec', 'concurrencyPolicy'], `'${String(concurrencyPolicy)}' can not be had`, 'use Allow or Forbid');
+  const [, said, cron] = /^(?:(?:CRON_)?TZ=(\S+)\s+)?(.*)$/.exec(String(given ?? '')) ?? [];
   const schedule: Schedule = {
-    ...{ cron: String(cron ?? ''), zone: String(timeZone ?? 'UTC') },
+    ...{ cron: cron ?? '', zone: String(zone ?? said ?? 'UTC') },
     missed: startingDeadlineSeconds !== undefined && Number(startingDeadlineSeconds) <= 60 ? 'skip' : 'run',
     overlap: concurrencyPolicy === 'Allow' ? 'allow' : 'skip',
   };
@@ -287,9 +332,12 @@ function publish(
       `the file has labels: ${[...new Set(made.flatMap(({ spec }) => Object.entries(spec.labels).map(([key, one]) => `${key}=${one}`)))].join(', ') || 'none'}`,
     );
   if (type === 'ClusterIP') {
-    warnings.push(`Service ${name}: services reach each other by published ports for now, not by name`);
+    warnings.push(
+      `Service ${name}: services do not reach each other by name yet; a Service of type NodePort publishes a port`,
+    );
     return;
   }
+  if (wanted.length === 0) warnings.push(`Service ${name} has no selector: it publishes nothing`);
   for (const { object, spec } of chosen) {
     for (const [i, item] of list(ports).entries()) {
       const { port, targetPort = port, nodePort, protocol = 'TCP' } = raw(item);
@@ -315,4 +363,6 @@ function publish(
 }
 
 const containerPorts = (object: KubeObject): Raw[] =>
-  list(templateOf(object).pod.containers).flatMap((one) => list(raw(one).ports).map(raw));
+  ['containers', 'initContainers'].flatMap((key) =>
+    list(templateOf(object).pod[key]).flatMap((one) => list(raw(one).ports).map(raw)),
+  );

@@ -11,7 +11,7 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
   const { contents, report, app } = context;
   const environment: Record<string, string> = {};
   const sealed: Record<string, string> = {};
-  const own: Record<string, 'replica' | 'cell'> = {};
+  const own: NonNullable<ServiceSpec['ownVariables']> = {};
   // Of what is said twice of one variable the last holds.
   const forget = (name: string): void => {
     delete environment[name];
@@ -36,7 +36,11 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
     const { name: given, value, valueFrom } = raw(item);
     const name = String(given ?? '');
     if (valueFrom === undefined) {
-      const text = expanded(String(value ?? ''), environment);
+      const text = expanded(
+        String(value ?? ''),
+        environment,
+        (one) => Object.hasOwn(sealed, one) || Object.hasOwn(own, one),
+      );
       forget(name);
       environment[name] = text;
       return;
@@ -103,7 +107,13 @@ function resourceOf({ resource, divisor }: Raw, container: Raw, at: Path, report
 }
 
 /** $(NAME) of a variable that is known; $$ is a dollar. Secrets and the replica's name are known where it runs (runtime/files). */
-export const expanded = (text: string, env: Readonly<Record<string, string>>): string =>
-  text.replace(/\$\$|\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name?: string) =>
-    name === undefined ? '$' : (env[name] ?? whole),
-  );
+export const expanded = (
+  text: string,
+  env: Readonly<Record<string, string>>,
+  isLate: (name: string) => boolean = () => false,
+): string =>
+  text.replace(/\$\$(?:\(([A-Za-z_][\w.-]*)\))?|\$\(([A-Za-z_][\w.-]*)\)/g, (whole, text?: string, name?: string) => {
+    if (name !== undefined) return Object.hasOwn(env, name) ? env[name]! : whole;
+    // It stays written as text until that variable is known.
+    return text !== undefined && isLate(text) ? whole : whole.slice(1);
+  });

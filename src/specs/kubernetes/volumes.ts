@@ -18,17 +18,37 @@ export function volumesOf(
   const mounts: Mount[] = [];
   const files: FileMount[] = [];
   for (const [i, item] of list(container.volumeMounts).entries()) {
-    const { name, mountPath, subPath, readOnly } = raw(item);
+    const { name, mountPath, subPath, readOnly, mountPropagation } = raw(item);
+    const sub = subPath === undefined ? '' : String(subPath).replace(/^\/+|\/+$/g, '');
     const here: Path = [...place, 'volumeMounts', i];
     const target = String(mountPath ?? '').replace(/(.)\/+$/, '$1');
     if (!target.startsWith('/')) report([...here, 'mountPath'], `'${target}' is no absolute path`, 'begin it with /');
     const flags = readOnly === true ? { readOnly: true } : {};
     const claim = claims.get(String(name));
     const found = volumes.get(String(name));
+    /** A folder of a volume is a volume of its own, unless the whole is seen too. */
     const whole = (mount: Mount): void => {
-      if (subPath !== undefined)
-        report([...here, 'subPath'], 'only files of ConfigMaps and Secrets can be had alone', 'mount the whole volume');
-      mounts.push({ ...mount, ...flags });
+      const { kind, source } = mount;
+      if (sub.split('/').includes('..')) report([...here, 'subPath'], 'leads out of the volume', 'leave out ..');
+      if (sub !== '' && kind !== 'bind' && isSeenWhole(spec, String(name)))
+        report(
+          [...here, 'subPath'],
+          `'${String(name)}' is mounted as a whole too`,
+          'use a claim of its own for each subPath',
+        );
+      const folder =
+        sub === '' || source === undefined
+          ? {}
+          : { source: kind === 'bind' ? `${source}/${sub}` : `${source}_${sub.replaceAll('/', '_')}` };
+      const spread = propagations[String(mountPropagation ?? 'None')];
+      if (spread === undefined)
+        report(
+          [...here, 'mountPropagation'],
+          `'${String(mountPropagation)}' is not known`,
+          'use None, HostToContainer or Bidirectional',
+        );
+      const options = kind === 'bind' && spread !== undefined && spread !== '' ? { options: [spread] } : {};
+      mounts.push({ ...mount, ...folder, ...flags, ...options });
     };
     if (claim !== undefined) {
       whole({ kind: 'volume', source: `${app}_${claim}`, target });
@@ -56,7 +76,8 @@ export function volumesOf(
     }
     if (volume.hostPath !== undefined) {
       const { path: source, type = '' } = raw(volume.hostPath);
-      const create = ['', 'DirectoryOrCreate'].includes(String(type)) ? { createPath: true } : {};
+      const isLoose = type === 'DirectoryOrCreate' || (type === '' && !String(source).startsWith('/dev/'));
+      const create = isLoose ? { createPath: true } : {};
       whole({ kind: 'bind', source: String(source), target, ...create });
       continue;
     }
@@ -64,9 +85,7 @@ export function volumesOf(
     const parts = projected === undefined ? [volume] : list(projected).map(raw);
     if (parts.some((part) => part.configMap !== undefined || part.secret !== undefined)) {
       for (const part of parts)
-        files.push(
-          ...filesOf(part, target, subPath === undefined ? undefined : String(subPath), { path, here }, context),
-        );
+        files.push(...filesOf(part, target, subPath === undefined ? undefined : sub, { path, here }, context));
       continue;
     }
     const { medium, sizeLimit } = raw(volume.emptyDir);
@@ -78,6 +97,16 @@ export function volumesOf(
   }
   return { mounts, files };
 }
+
+const propagations: Record<string, string> = { None: '', HostToContainer: 'rslave', Bidirectional: 'rshared' };
+
+/** Some container of the pod has all of the volume. */
+const isSeenWhole = (spec: Raw, volume: string): boolean =>
+  ['containers', 'initContainers'].some((key) =>
+    list(spec[key]).some((one) =>
+      list(raw(one).volumeMounts).some((mount) => raw(mount).name === volume && raw(mount).subPath === undefined),
+    ),
+  );
 
 function filesOf(
   part: Raw,
@@ -113,6 +142,7 @@ function filesOf(
     return [
       {
         target: only === undefined ? `${target}/${String(item.path)}` : target,
+        ...(only === undefined ? { folder: target } : {}),
         blob: contents.use(kind, name, String(item.key), bytes),
         mode: mode === undefined ? 0o644 : fileMode(Number(mode)),
       },

@@ -1,0 +1,27 @@
+/** Files of NAME=value as Compose reads them: variables in values are filled in, but not between single quotes. */
+import { parseEnv } from 'node:util';
+import type { Environment } from './interpolate.ts';
+import { interpolate } from './interpolate.ts';
+
+/** `around`: what is known before; a name that is set in both is of `around` where a value names it. */
+export function readEnv(text: string, around: Environment): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parseEnv(text))) {
+    if (value === undefined) continue;
+    values[name] = isLiteral(text, name) ? value : filled(value, { ...values, ...around });
+  }
+  return values;
+}
+
+/** A dollar that begins no variable stands for itself. */
+function filled(value: string, env: Environment): string {
+  if (!value.includes('$')) return value;
+  try {
+    return interpolate(value.replace(/\$(?![\w{$])/g, '$$$$'), env).text;
+  } catch {
+    return value;
+  }
+}
+
+const isLiteral = (text: string, name: string): boolean =>
+  new RegExp(`^\\s*(?:export\\s+)?${name.replaceAll('.', '\\.')}\\s*=\\s*'`, 'm').test(text);

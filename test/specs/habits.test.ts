@@ -1,0 +1,109 @@
+/** What people write in Compose files beside what the specification is about. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SpecError } from '../../src/core/errors.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
+import type { ComposeResult } from '../../src/specs/compose.ts';
+import { readCompose } from '../../src/specs/compose.ts';
+import { readEnv } from '../../src/specs/dotenv.ts';
+
+function read(text: string): ComposeResult {
+  const file = join(mkdtempSync(join(tmpdir(), 'osca-habits-')), 'compose.yaml');
+  writeFileSync(file, text);
+  return readCompose({ file, env: {}, profiles: [] });
+}
+
+describe('as other people write them', () => {
+  const web = (more: string, top = ''): ServiceSpec =>
+    read(`services:\n  web:\n    image: a\n${more}${top}`).app.services[0]!;
+
+  it('numbers that are texts are what is written', () => {
+    const { environment, labels } = web(
+      '    environment: {BIG: 12345678901234567890, V: 1.10, M: 0644}\n    labels: {v: 1.0}\n',
+    );
+    expect([environment, labels]).toEqual([{ BIG: '12345678901234567890', V: '1.10', M: '0644' }, { v: '1.0' }]);
+  });
+
+  it('files of variables are filled in, but not between single quotes', () => {
+    const env = `A=one\nB="\${A}-two"\nC='\${A}'\nE=5$\nexport F=$A\n`;
+    expect(readEnv(env, {})).toEqual({ A: 'one', B: 'one-two', C: '${A}', E: '5$', F: 'one' });
+    expect(readEnv('A=one\nB=$A\n', { A: 'shell' }).B).toBe('shell');
+  });
+
+  it('mounts with what the engine is told, and what only desktops need', () => {
+    const { mounts } = web(
+      '    volumes: ["/a:/a:ro,z", "/b:/b:cached", "data:/d"]\n    tmpfs: ["/t:size=1m,noexec,nosuid", "/u:size=1m"]\n',
+      'volumes:\n  data: {driver: local, driver_opts: {type: none, o: bind, device: /disk}}\n',
+    );
+    expect(mounts).toEqual([
+      { kind: 'bind', source: '/a', target: '/a', createPath: true, readOnly: true, options: ['z'] },
+      { kind: 'bind', source: '/b', target: '/b', createPath: true },
+      { kind: 'bind', source: '/disk', target: '/d' },
+      { kind: 'tmpfs', target: '/t', options: ['size=1m', 'noexec', 'nosuid'] },
+      { kind: 'tmpfs', target: '/u', sizeBytes: 2 ** 20 },
+    ]);
+    const nfs = 'volumes:\n  data: {driver_opts: {type: nfs, o: addr=nas, device: ":/x"}}\n';
+    expect(() => web('    volumes: ["data:/d"]\n', nfs)).toThrow(/driver_opts: can not be had/);
+  });
+
+  it('an address that is empty, times that are zero, a role that all have', () => {
+    const spec = web(
+      '    ports: [":80:80", "53:53/UDP"]\n    healthcheck: {test: x, retries: 0, timeout: 0s}\n    platform: ""\n    deploy: {placement: {constraints: [node.role == manager]}}\n',
+    );
+    expect(spec.ports).toEqual([
+      { target: 80, published: 80, protocol: 'tcp' },
+      { target: 53, published: 53, protocol: 'udp' },
+    ]);
+    expect(spec.healthcheck).toMatchObject({ retries: 3, timeoutMs: 30_000 });
+    expect(spec.constraints).toEqual([]);
+  });
+
+  it('names with dots and capitals, and links', () => {
+    const { app, warnings } = read(
+      'services:\n  Laravel.Test:\n    image: a\n    links: ["my.sql:db"]\n  my.sql: {image: b, healthcheck: {interval: 5s}}\n',
+    );
+    expect(app.services.map(({ name, dependsOn }) => [name, dependsOn])).toEqual([
+      ['laravel-test', [{ service: 'my-sql', condition: 'started' }]],
+      ['my-sql', undefined],
+    ]);
+    expect(warnings).toEqual([
+      'Laravel.Test is called laravel-test here',
+      'my.sql is called my-sql here',
+      "my.sql: the image's own health check is not asked; add healthcheck.test",
+      'services reach each other by published ports for now, not by name',
+    ]);
+  });
+
+  it('services in the network of another are its containers', () => {
+    const stack = (more = ''): string =>
+      `services:\n  web: {image: w, depends_on: [torrent]}\n  vpn: {image: v, cap_add: [NET_ADMIN], ports: ["8080:8080"]}\n  torrent:\n    image: t\n    network_mode: service:vpn\n    depends_on: [vpn, db]\n    stop_grace_period: 30s\n    volumes: ["data:/d"]\n${more}  db: {image: d}\nvolumes: {data: {}}\n`;
+    const { app, warnings } = read(stack());
+    expect(app.services.map(({ name, dependsOn }) => [name, dependsOn?.map(({ service }) => service)])).toEqual([
+      ['web', ['vpn']],
+      ['vpn', ['db']],
+      ['db', undefined],
+    ]);
+    expect(app.services[1]).toMatchObject({
+      ...{ image: 'v', strict: true, stopGraceMs: 30_000, capAdd: ['NET_ADMIN'] },
+      parts: [{ name: 'torrent', kind: 'peer', image: 't', mounts: [{ kind: 'volume', target: '/d' }] }],
+    });
+    expect(warnings).toContain('torrent is a container of vpn: osca logs -c torrent shows what it writes');
+    expect(() => read(stack('    ports: [80]\n'))).toThrow(/torrent.ports: it has no network of its own/);
+    expect(() => read(stack().replace('service:vpn', 'service:vpm'))).toThrow(
+      /no service 'vpm'.*name one of: web, vpn, db/s,
+    );
+  });
+
+  it('all that is wrong is said at once, and where an anchor has it', () => {
+    const text = 'x-base: &base\n  image: a\n  isolation: b\nservices:\n  web:\n    <<: *base\n    ports: [nonsense]\n';
+    let said: string[] = [];
+    try {
+      read(text);
+    } catch (error) {
+      if (error instanceof SpecError) said = error.problems.map(({ line, key }) => `${line} ${key}`);
+    }
+    expect(said).toEqual(['3 services.web.isolation', '7 services.web.ports[0]']);
+  });
+});
