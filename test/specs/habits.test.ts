@@ -8,6 +8,7 @@ import type { ServiceSpec } from '../../src/core/spec.ts';
 import type { ComposeResult } from '../../src/specs/compose.ts';
 import { readCompose } from '../../src/specs/compose.ts';
 import { readEnv } from '../../src/specs/dotenv.ts';
+import { readSpec } from '../../src/specs/read.ts';
 
 function read(text: string): ComposeResult {
   const file = join(mkdtempSync(join(tmpdir(), 'osca-habits-')), 'compose.yaml');
@@ -74,6 +75,20 @@ describe('as other people write them', () => {
       "my.sql: the image's own health check is not asked; add healthcheck.test",
       'services reach each other by published ports for now, not by name',
     ]);
+  });
+
+  it('volumes that look shared are told of, unless their users are pinned to one cell', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'osca-habits-')), 'compose.yaml');
+    const warnings = (more: string): string[] => {
+      writeFileSync(
+        file,
+        `services:\n  a: {image: a, volumes: ["d:/d"]${more}}\n  b: {image: b, volumes: ["d:/d"]${more}}\n  c: {image: c, volumes: ["e:/e"], deploy: {replicas: 2}}\nvolumes: {d: {}, e: {}}\nname: n\n`,
+      );
+      return readSpec({ file, env: {}, profiles: [] }).warnings;
+    };
+    const spread = 'volume n_e is another on each cell: replicas of c do not share it';
+    expect(warnings('')).toEqual(['volume n_d is another on each cell: pin a, b to one with node.hostname', spread]);
+    expect(warnings(', deploy: {placement: {constraints: ["node.hostname == pi"]}}')).toEqual([spread]);
   });
 
   it('services in the network of another are its containers', () => {
