@@ -14,7 +14,7 @@ import { root } from '../test/lab/host.ts';
 import type { Lab } from '../test/lab/lab.ts';
 import { until } from '../test/until.ts';
 import type { Seen } from './client.ts';
-import { quietMachine } from './measure.ts';
+import { quietMachine, series } from './measure.ts';
 
 const replicas = 6;
 const perSecond = 200;
@@ -35,7 +35,7 @@ services:
     deploy: { replicas: ${replicas}, update_config: { parallelism: 1, order: start-first } }
 `;
 
-export interface Round {
+interface Round {
   ms: number;
   seen: Seen;
 }
@@ -185,4 +185,22 @@ export async function rollSwarm(lab: Lab, tell: (text: string) => void): Promise
     await new Promise((wait) => setTimeout(wait, 6_000));
   }
   return done;
+}
+
+const summed = (rounds: readonly Round[]) => ({
+  ms: series(rounds.map(({ ms }) => ms)),
+  failed: rounds.reduce((sum, { seen }) => sum + seen.failed, 0),
+  requests: rounds.reduce((sum, { seen }) => sum + seen.requests, 0),
+  worstP99Ms: Math.max(...rounds.map(({ seen }) => seen.p99Ms)),
+  longestGapMs: Math.max(...rounds.map(({ seen }) => seen.gapMs)),
+});
+
+export function rolled(ours: readonly Round[], theirs: readonly Round[]): object {
+  const [osca, swarm] = [summed(ours), summed(theirs)];
+  return {
+    what: 'rolling update of 6 replicas with a health check, 200 requests a second meanwhile: ms until all are new, requests that failed',
+    ...{ osca, swarm, ratio: Math.round((osca.ms.median / swarm.ms.median) * 1_000) / 1_000 },
+    target: { failed: 0, ratio: 1 },
+    met: osca.failed === 0 && osca.ms.median <= swarm.ms.median,
+  };
 }

@@ -15,8 +15,7 @@ import { cpuPercent, median, quietMachine, residentMb, series, timed } from './m
 import { benchMembership } from './membership.ts';
 import { benchMemory } from './memory.ts';
 import { benchPlacement } from './placement.ts';
-import type { Round } from './rolling.ts';
-import { rollOsca, rollSwarm } from './rolling.ts';
+import { rolled, rollOsca, rollSwarm } from './rolling.ts';
 import { simScale } from './scale.ts';
 import { benchSpecs } from './specs.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
@@ -302,21 +301,7 @@ async function rolling(lab: Lab): Promise<object> {
   await gone(lab, 'osca-roll');
   for (const one of lab.hosts) one.crashDaemon();
   await swarmUp(lab.hosts);
-  const theirs = await rollSwarm(lab, tell);
-  const summed = (rounds: readonly Round[]) => ({
-    ms: series(rounds.map(({ ms }) => ms)),
-    failed: rounds.reduce((sum, { seen }) => sum + seen.failed, 0),
-    requests: rounds.reduce((sum, { seen }) => sum + seen.requests, 0),
-    worstP99Ms: Math.max(...rounds.map(({ seen }) => seen.p99Ms)),
-    longestGapMs: Math.max(...rounds.map(({ seen }) => seen.gapMs)),
-  });
-  const [osca, swarm] = [summed(ours), summed(theirs)];
-  return {
-    what: 'rolling update of 6 replicas with a health check, 200 requests a second meanwhile: ms until all are new, requests that failed',
-    ...{ osca, swarm, ratio: round(osca.ms.median / swarm.ms.median) },
-    target: { failed: 0, ratio: 1 },
-    met: osca.failed === 0 && osca.ms.median <= swarm.ms.median,
-  };
+  return rolled(ours, await rollSwarm(lab, tell));
 }
 
 const round = (value: number): number => Math.round(value * 1_000) / 1_000;

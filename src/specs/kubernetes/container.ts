@@ -12,19 +12,10 @@ import type {
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { parseCpus } from '../values.ts';
-import type { PodContext, Report } from './objects.ts';
+import type { PodAround, PodContext, Report } from './objects.ts';
 import { filled, given, list, quantity, raw, seconds, texts } from './objects.ts';
 import { environmentOf, expanded } from './variables.ts';
 import { volumesOf } from './volumes.ts';
-
-/** The pod that it is in: what it holds, its labels, where it stands. */
-export interface PodAround {
-  spec: Raw;
-  metadata: unknown;
-  at: Path;
-  /** It has several containers. */
-  isShared: boolean;
-}
 
 export function containerOf(value: unknown, path: Path, pod: PodAround, context: PodContext): ContainerSpec {
   const { report } = context;

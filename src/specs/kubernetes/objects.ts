@@ -99,3 +99,23 @@ export interface PodContext {
   claims: ReadonlyMap<string, string>;
   report: Report;
 }
+
+/** The pod that an object makes: where it stands, and what says how often. */
+export function templateOf({ kind, value }: KubeObject): { holder: Raw; pod: Raw; metadata: unknown; at: Path } {
+  const spec = raw(value.spec);
+  if (kind === 'Pod') return { holder: spec, pod: spec, metadata: value.metadata, at: ['spec'] };
+  const isCron = kind === 'CronJob';
+  const holder = isCron ? raw(raw(spec.jobTemplate).spec) : spec;
+  const { spec: pod, metadata } = raw(holder.template);
+  const at: Path = [...(isCron ? ['spec', 'jobTemplate', 'spec'] : ['spec']), 'template', 'spec'];
+  return { holder, pod: raw(pod), metadata, at };
+}
+
+/** The pod that a container is in: what it holds, its labels, where it stands. */
+export interface PodAround {
+  spec: Raw;
+  metadata: unknown;
+  at: Path;
+  /** It has several containers. */
+  isShared: boolean;
+}

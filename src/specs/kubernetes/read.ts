@@ -8,21 +8,19 @@ import type { SpecProblem } from '../../core/errors.ts';
 import { OscaError, SpecError } from '../../core/errors.ts';
 import { limits } from '../../core/limits.ts';
 import { mountsOf } from '../../core/service.ts';
-import type { JobPolicy, Port, RestartPolicy, Schedule, ServiceSpec, UpdatePolicy } from '../../core/spec.ts';
-import { KeyTable } from '../check.ts';
+import type { ServiceSpec } from '../../core/spec.ts';
 import type { ComposeRequest, ComposeResult } from '../compose.ts';
-import { scheduleFault } from '../cron.ts';
 import type { Raw } from '../extend.ts';
 import { isRaw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { Source } from '../source.ts';
 import { nearest } from '../values.ts';
 import { kubernetesKeys, refusedKinds } from './keys.ts';
-import type { KubeObject, Report } from './objects.ts';
+import type { KubeObject } from './objects.ts';
 import { Contents, list, raw } from './objects.ts';
-import { podOf } from './pod.ts';
+import { publish } from './publish.ts';
+import { serviceOf, table } from './workloads.ts';
 
-const table = new KeyTable(kubernetesKeys, 'is no key that is known here');
 const workloads = ['Pod', 'Deployment', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob'];
 const kinds = kubernetesKeys.map(({ path }) => path).filter((path) => /^[A-Z]\w*$/.test(path));
 const namePattern = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
@@ -183,186 +181,3 @@ function refuseTwice(objects: readonly KubeObject[], problems: SpecProblem[]): v
     problems.push(source.problem([...path, 'metadata', 'name'], `${other.kind} ${other.name} has the same name`, hint));
   }
 }
-
-/** The pod that an object makes: where it stands, and what says how often. */
-function templateOf({ kind, value }: KubeObject): { holder: Raw; pod: Raw; metadata: unknown; at: Path } {
-  const spec = raw(value.spec);
-  if (kind === 'Pod') return { holder: spec, pod: spec, metadata: value.metadata, at: ['spec'] };
-  const isCron = kind === 'CronJob';
-  const holder = isCron ? raw(raw(spec.jobTemplate).spec) : spec;
-  const { spec: pod, metadata } = raw(holder.template);
-  const at: Path = [...(isCron ? ['spec', 'jobTemplate', 'spec'] : ['spec']), 'template', 'spec'];
-  return { holder, pod: raw(pod), metadata, at };
-}
-
-function serviceOf(object: KubeObject, app: string, contents: Contents, problems: SpecProblem[]): ServiceSpec {
-  const { kind, name, value, source, path } = object;
-  const report: Report = (at, message, hint) => void problems.push(source.problem([...path, ...at], message, hint));
-  const spec = raw(value.spec);
-  const { holder, pod, metadata, at } = templateOf(object);
-  const found = [
-    ...table.check(source, pod, 'pod', [...path, ...at]),
-    ...['initContainers', 'containers'].flatMap((key) =>
-      list(pod[key]).flatMap((one, i) => table.check(source, one, 'container', [...path, ...at, key, i])),
-    ),
-  ];
-  problems.push(...found);
-  const claims = new Map(
-    list(spec.volumeClaimTemplates).map((claim) => [
-      String(raw(raw(claim).metadata).name),
-      String(raw(raw(claim).metadata).name),
-    ]),
-  );
-  const scoped =
-    kind === 'StatefulSet' ? new Map([...claims].map(([volume, claim]) => [volume, `${claim}-${name}`])) : claims;
-  const context = { app, service: name, contents, claims: scoped, report };
-  const { restartPolicy, ...part } = podOf(
-    found.length > 0 ? { containers: [{ image: '-' }] } : pod,
-    metadata,
-    at,
-    context,
-  );
-  const isJob = kind === 'Job' || kind === 'CronJob';
-  // Without completions a job is a queue of work that so many take from.
-  const times = holder.completions ?? holder.parallelism;
-  const replicas = Number((isJob ? times : kind === 'Pod' ? 1 : spec.replicas) ?? 1);
-  const isIndexed = isJob && holder.completionMode === 'Indexed';
-  if (replicas < 0 || replicas > limits.replicas) report(['spec', 'replicas'], `must be 0 to ${limits.replicas}`, '');
-  const update = updateOf(kind, spec, replicas);
-  return {
-    name,
-    ...(isIndexed ? withIndex(part) : part),
-    ...(kind === 'StatefulSet' ? { ordinals: true as const } : {}),
-    restart: isJob ? { condition: 'none' } : restartOf(restartPolicy),
-    mode: kind === 'DaemonSet' ? 'global' : 'replicated',
-    replicas,
-    ...(isJob ? { job: jobOf(kind, holder, pod, report) } : {}),
-    ...(kind === 'CronJob' ? { schedule: scheduleOf(spec, report) } : {}),
-    ...(kind === 'StatefulSet' && claims.size > 0 ? { maxPerCell: 1 } : {}),
-    ...(Object.keys(update).length === 0 ? {} : { update }),
-  };
-}
-
-/** Each completion knows its number. */
-function withIndex<T extends Pick<ServiceSpec, 'ownVariables' | 'parts'>>(part: T): T {
-  const ownVariables = { JOB_COMPLETION_INDEX: 'completion' as const, ...part.ownVariables };
-  return {
-    ...part,
-    ownVariables,
-    ...(part.parts === undefined ? {} : { parts: part.parts.map((one) => withIndex(one)) }),
-  };
-}
-
-function restartOf(policy: string): RestartPolicy {
-  return { condition: policy === 'Never' ? 'none' : policy === 'OnFailure' ? 'on-failure' : 'any' };
-}
-
-function jobOf(kind: string, job: Raw, pod: Raw, report: Report): JobPolicy {
-  const at: Path = kind === 'CronJob' ? ['spec', 'jobTemplate', 'spec'] : ['spec'];
-  if (job.suspend === true)
-    report([...at, 'suspend'], 'a job that is held back is not deployed', 'remove the key; osca stop holds it back');
-  const deadline = job.activeDeadlineSeconds ?? pod.activeDeadlineSeconds;
-  return {
-    parallelism: Math.max(1, Number(job.parallelism ?? 1)),
-    retries: Number(job.backoffLimit ?? 6),
-    ...(deadline === undefined ? {} : { deadlineMs: Number(deadline) * 1_000 }),
-  };
-}
-
-function scheduleOf(spec: Raw, report: Report): Schedule {
-  const { schedule: given, timeZone: zone, concurrencyPolicy = 'Allow', startingDeadlineSeconds, suspend } = spec;
-  if (suspend === true)
-    report(
-      ['spec', 'suspend'],
-      'a schedule that is held back is not deployed',
-      'remove the key; osca stop holds it back',
-    );
-  if (concurrencyPolicy !== 'Allow' && concurrencyPolicy !== 'Forbid')
-    report(['spec', 'concurrencyPolicy'], `'${String(concurrencyPolicy)}' can not be had`, 'use Allow or Forbid');
-  const [, said, cron] = /^(?:(?:CRON_)?TZ=(\S+)\s+)?(.*)$/.exec(String(given ?? '')) ?? [];
-  const schedule: Schedule = {
-    ...{ cron: cron ?? '', zone: String(zone ?? said ?? 'UTC') },
-    missed: startingDeadlineSeconds !== undefined && Number(startingDeadlineSeconds) <= 60 ? 'skip' : 'run',
-    overlap: concurrencyPolicy === 'Allow' ? 'allow' : 'skip',
-  };
-  const fault = scheduleFault(schedule);
-  if (fault !== undefined)
-    report(['spec', 'schedule'], fault, "minute, hour, day, month, weekday, as in '30 3 * * mon-fri'");
-  return schedule;
-}
-
-function updateOf(kind: string, spec: Raw, replicas: number): Partial<UpdatePolicy> {
-  const { type, rollingUpdate } = raw(spec.strategy);
-  const monitor = spec.minReadySeconds === undefined ? {} : { monitorMs: Number(spec.minReadySeconds) * 1_000 };
-  if (kind !== 'Deployment') return monitor;
-  if (type === 'Recreate') return { ...monitor, order: 'stop-first', parallelism: 0 };
-  const { maxSurge = '25%', maxUnavailable = '25%' } = raw(rollingUpdate);
-  const count = (value: unknown): number =>
-    String(value).endsWith('%') ? Math.ceil((Number.parseFloat(String(value)) * replicas) / 100) : Number(value);
-  const parallelism = Math.max(1, count(maxSurge) > 0 ? count(maxSurge) : count(maxUnavailable));
-  const order = count(maxSurge) === 0 ? { order: 'stop-first' as const } : {};
-  return { ...monitor, ...order, ...(parallelism === 1 ? {} : { parallelism }) };
-}
-
-interface Made {
-  object: KubeObject;
-  spec: ServiceSpec;
-}
-
-/** A Service puts the ports of what it selects where they are reached. */
-function publish(
-  { name, value, source, path }: KubeObject,
-  made: readonly Made[],
-  warnings: string[],
-  problems: SpecProblem[],
-): void {
-  const { type = 'ClusterIP', selector, ports } = raw(value.spec);
-  const report: Report = (at, message, hint) =>
-    void problems.push(source.problem([...path, 'spec', ...at], message, hint));
-  if (!['ClusterIP', 'NodePort', 'LoadBalancer'].includes(String(type)))
-    return report(['type'], `'${String(type)}' is not supported`, 'use ClusterIP, NodePort or LoadBalancer');
-  const wanted = Object.entries(raw(selector));
-  const chosen = made.filter(
-    ({ spec }) => wanted.length > 0 && wanted.every(([key, one]) => spec.labels[key] === String(one)),
-  );
-  if (chosen.length === 0 && wanted.length > 0)
-    return report(
-      ['selector'],
-      'selects nothing of the file',
-      `the file has labels: ${[...new Set(made.flatMap(({ spec }) => Object.entries(spec.labels).map(([key, one]) => `${key}=${one}`)))].join(', ') || 'none'}`,
-    );
-  if (type === 'ClusterIP') {
-    warnings.push(
-      `Service ${name}: services do not reach each other by name yet; a Service of type NodePort publishes a port`,
-    );
-    return;
-  }
-  if (wanted.length === 0) warnings.push(`Service ${name} has no selector: it publishes nothing`);
-  for (const { object, spec } of chosen) {
-    for (const [i, item] of list(ports).entries()) {
-      const { port, targetPort = port, nodePort, protocol = 'TCP' } = raw(item);
-      const named = containerPorts(object).find((one) => one.name === targetPort);
-      const target = Number(named?.containerPort ?? targetPort);
-      if (!Number.isSafeInteger(target)) {
-        report(
-          ['ports', i, 'targetPort'],
-          `'${String(targetPort)}' is no port of ${object.kind} ${object.name}`,
-          'write a number, or the name of one of its ports',
-        );
-        continue;
-      }
-      const published = type === 'LoadBalancer' ? Number(port) : nodePort === undefined ? undefined : Number(nodePort);
-      const kind = String(protocol).toLowerCase() === 'udp' ? 'udp' : 'tcp';
-      const whole: Port = { target, protocol: kind, ...(published === undefined ? {} : { published }) };
-      const others = spec.ports.filter(
-        (one) => one.target !== target || one.protocol !== kind || one.published !== undefined,
-      );
-      spec.ports = [...others, whole];
-    }
-  }
-}
-
-const containerPorts = (object: KubeObject): Raw[] =>
-  ['containers', 'initContainers'].flatMap((key) =>
-    list(templateOf(object).pod[key]).flatMap((one) => list(raw(one).ports).map(raw)),
-  );

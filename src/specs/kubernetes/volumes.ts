@@ -3,8 +3,7 @@ import type { FileMount, Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { fileMode } from '../values.ts';
-import type { PodAround } from './container.ts';
-import type { PodContext } from './objects.ts';
+import type { PodAround, PodContext } from './objects.ts';
 import { list, quantity, raw } from './objects.ts';
 
 export function volumesOf(
