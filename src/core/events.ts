@@ -28,6 +28,8 @@ export interface Observed {
   handle: string;
   running: boolean;
   startedAtMs: number;
+  /** Since then, where it was found. */
+  ageMs?: number;
   /** Where it does not run. */
   exit?: Exit;
   ports: number[];

@@ -3,8 +3,9 @@
  * monotonic, so that a wall clock that jumps changes nothing but the times people read.
  */
 
+import { uptime } from 'node:os';
 import { OscaError, reasonOf } from '../core/errors.ts';
-import type { Effect, Event, Reply, Request } from '../core/events.ts';
+import type { Effect, Event, Observed, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import type { CellId, ClusterView, LogEvent } from '../core/model.ts';
 import type { DriverChange, Life, RuntimeDriver } from '../core/ports.ts';
@@ -343,7 +344,11 @@ export class Host {
   async attach(driver: RuntimeDriver, onEngine: (up: boolean) => Promise<void>): Promise<() => void> {
     const list = async (): Promise<void> => {
       try {
-        this.give({ type: 'units.observed', driver: driver.kind, units: await driver.list() });
+        // A clock that jumped makes nothing older than the machine.
+        const ageOf = ({ startedAtMs }: Observed): number =>
+          Math.min(Math.max(0, Date.now() - startedAtMs), uptime() * 1_000);
+        const units = (await driver.list()).map((one) => ({ ...one, ageMs: ageOf(one) }));
+        this.give({ type: 'units.observed', driver: driver.kind, units });
       } catch (error) {
         this.#deps.log.warn(reasonOf(error));
       }

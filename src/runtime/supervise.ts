@@ -253,7 +253,9 @@ export class Supervisor {
     const failure = hasFailed(exitOf(observed));
     const reason = running ? undefined : exitWords(exitOf(observed));
     this.#units.set(key, {
-      ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now, begunMs: now },
+      ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now },
+      // Its deadline goes on where a daemon before this one began it.
+      begunMs: now - (observed.ageMs ?? 0),
       ...{ overdueMs: undefined, restarts: 0, failures: 0, ports },
       ...{
         reason,

@@ -77,3 +77,26 @@ it('a replica that was found running away from home counts as ready where nothin
   one.want({ ...picture, wanted: new Map(), assigned: new Map([[unit.replica, home]]) }, 100);
   expect(state()).toBe('ready ');
 });
+
+it('a start that nobody wants any more is told to end', () => {
+  const out: Effect[] = [];
+  const one = new Supervisor({ push: (effect) => void out.push(effect) });
+  one.observed('docker', [], 0);
+  one.want(picture, 0);
+  one.want({ ...picture, wanted: new Map() }, 100);
+  expect(out.map(({ type }) => type)).toEqual(['unit.start', 'unit.cancel']);
+  one.failed(key, 'start-failed', 'cancelled', 200);
+  expect(one.held()).toEqual([]);
+});
+
+it('the deadline of a job goes on where its daemon was begun anew', () => {
+  const out: Effect[] = [];
+  const one = new Supervisor({ push: (effect) => void out.push(effect) });
+  const late = { ...unit, service: { ...service, job: { parallelism: 1, retries: 0, deadlineMs: 60_000 } } };
+  one.observed('docker', [{ ...observed(true), ageMs: 50_000 }], 0);
+  one.want({ ...picture, wanted: new Map([[unit.replica, late]]), forms: new Map([[key, late]]) }, 0);
+  one.tick(9_000);
+  expect(out).toEqual([]);
+  one.tick(10_500);
+  expect(out).toMatchObject([{ type: 'unit.stop', key, keep: true }]);
+});
