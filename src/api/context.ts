@@ -24,8 +24,7 @@ export interface ApiDeps {
 }
 
 /** What this cell is called. */
-export const selfName = ({ host }: Pick<ApiDeps, 'host'>): string =>
-  host.view().members.find(({ self }) => self)?.name ?? 'cell';
+export const selfName = ({ host }: ApiDeps): string => host.view().members.find(({ self }) => self)?.name ?? 'cell';
 
 /** Aborts when whoever asked is gone. */
 export function endOf(reply: FastifyReply): AbortSignal {

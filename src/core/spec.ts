@@ -220,8 +220,8 @@ export interface ContainerSpec {
   sealedEnvironment?: Record<string, string>;
   healthcheck?: Healthcheck;
   probes?: Probes;
-  /** Variables known only where it runs: the name of the replica, APP-SERVICE-N, or of the cell; a job's number from 0. */
-  ownVariables?: Record<string, 'replica' | 'cell' | 'completion'>;
+  /** Variables known only where it runs: the name of the replica, APP-SERVICE-N, or of the cell, its address; a job's number from 0. */
+  ownVariables?: Record<string, 'replica' | 'cell' | 'address' | 'completion'>;
   init?: boolean;
   capAdd?: string[];
   capDrop?: string[];

@@ -1,5 +1,5 @@
 /** What a cell says of the machine that it is on: its name, where it is reached, what it has, how busy it is. */
-import type { CellFacts, Load } from '../core/model.ts';
+import type { CellFacts, ClusterView, Load } from '../core/model.ts';
 import { unknownFacts } from './members.ts';
 
 export class Machine {
@@ -43,4 +43,11 @@ export class Machine {
   told(): { name: string; addrs: string[]; facts: CellFacts; load: Load } {
     return { name: this.name, addrs: [...this.addrs], facts: this.facts, load: this.#load };
   }
+}
+
+/** What replicas may know of their cell: its name, and the first address of its machine that others use. */
+export function ownFacts({ members }: ClusterView): { name: string; address: string } {
+  const mine = members.find(({ self }) => self);
+  const found = mine?.addrs.flatMap((addr) => /^\/ip4\/([\d.]+)\//.exec(addr)?.[1] ?? []);
+  return { name: mine?.name ?? '', address: found?.find((one) => !one.startsWith('127.')) ?? found?.[0] ?? '' };
 }

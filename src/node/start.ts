@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import Docker from 'dockerode';
-import { selfName } from '../api/context.ts';
 import type { ApiServer } from '../api/server.ts';
 import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
@@ -32,6 +31,7 @@ import type { Config } from './config.ts';
 import { Deployer } from './deployer.ts';
 import { Host } from './host.ts';
 import { apiToken, cellSeed, freshSeed, prepareFolder, writeSecret } from './identity.ts';
+import { ownFacts } from './machine.ts';
 import { Peers } from './peers.ts';
 import type { Deployed } from './specs-folder.ts';
 import { SpecsFolder } from './specs-folder.ts';
@@ -130,7 +130,7 @@ async function assemble(
   const files = new UnitFiles(
     memoryFolder(config.dataDir),
     (app, blob) => cell.reveal(app, blob),
-    () => selfName({ host }),
+    () => ownFacts(host.view()),
   );
   const dockerDriver = new DockerDriver({
     ...{ docker, files },

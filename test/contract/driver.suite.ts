@@ -14,7 +14,7 @@ import { simService } from '../sim/makers.ts';
 export const testFiles = new UnitFiles(
   mkdtempSync(join(tmpdir(), 'osca-files-')),
   (app, blob) => (blob === 'unknown' ? undefined : Buffer.from(`${blob} of ${app}`).toString('base64url')),
-  () => 'attic',
+  () => ({ name: 'attic', address: '192.0.2.7' }),
 );
 
 export interface DriverCase {
@@ -140,13 +140,13 @@ export function driverSuite(name: string, given: DriverCase): void {
       const late = { ...spec, replica: 'p/web/1' };
       late.service = {
         ...late.service,
-        command: ['sh', '-c', 'echo "$URL $(ME) $CELL $N" "$0 $1"', '$(TOKEN)', '$$(TOKEN)'],
-        ownVariables: { ME: 'replica', CELL: 'cell', N: 'completion' },
+        command: ['sh', '-c', 'echo "$URL $(ME) $CELL $AT $N" "$0 $1"', '$(TOKEN)', '$$(TOKEN)'],
+        ownVariables: { ME: 'replica', CELL: 'cell', AT: 'address', N: 'completion' },
         environment: { URL: 'pg://$(TOKEN)@$(OTHER)' },
       };
       const bound = await start(late);
       await given.until('it wrote', async () =>
-        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 attic 0 token of k $(TOKEN)'),
+        (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 attic 192.0.2.7 0 token of k $(TOKEN)'),
       );
       await given.driver().stop(bound.handle, 100);
       const locked = unit('l/web/1', line, { files: [{ target: '/pw', blob: 'unknown' }] });

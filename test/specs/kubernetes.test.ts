@@ -320,6 +320,16 @@ describe('as a cluster has it', () => {
     expect(spec.command).toEqual(['$$(ME)', '$(ME)', '$(constructor)', '$(X)']);
   });
 
+  it('addresses that are known before it starts', () => {
+    const own = (more: string, field: string): unknown =>
+      one(
+        `  template: {spec: {${more}containers: [{name: a, image: a, env: [{name: AT, valueFrom: {fieldRef: {fieldPath: ${field}}}}]}]}}`,
+      ).ownVariables;
+    expect(own('', 'status.hostIP')).toEqual({ AT: 'address' });
+    expect(own('hostNetwork: true, ', 'status.podIP')).toEqual({ AT: 'address' });
+    expect(() => own('', 'status.podIP')).toThrow(/'status.podIP' is not known here/);
+  });
+
   it('two namespaces, and a template that is not rendered, are refused', () => {
     const map = (space: string): string =>
       `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s, namespace: ${space}}\ndata: {a: b}\n---\n`;

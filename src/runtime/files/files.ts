@@ -16,6 +16,13 @@ export interface PlacedFile {
   writable?: true;
 }
 
+/** What replicas may know of the cell that they are on. */
+export interface CellFacts {
+  name: string;
+  /** Of the machine; '' where it has none. */
+  address: string;
+}
+
 /** What a file or a variable holds, as base64; undefined where this cell can't know it (yet). */
 export type Reveal = (app: string, blob: string) => string | undefined;
 
@@ -30,12 +37,12 @@ export function memoryFolder(dataDir: string): string {
 export class UnitFiles {
   readonly #folder: string;
   readonly #reveal: Reveal;
-  readonly #cellName: () => string;
+  readonly #cell: () => CellFacts;
 
-  constructor(folder: string, reveal: Reveal, cellName: () => string) {
+  constructor(folder: string, reveal: Reveal, cell: () => CellFacts) {
     this.#folder = folder;
     this.#reveal = reveal;
-    this.#cellName = cellName;
+    this.#cell = cell;
   }
 
   #of(key: string): string {
@@ -87,9 +94,9 @@ export class UnitFiles {
     const { app, replica, index, service } = unit;
     const { sealedEnvironment = {}, ownVariables = {}, environment, command, entrypoint } = service;
     const late: Record<string, string> = {};
-    for (const [name, what] of Object.entries(ownVariables))
-      late[name] =
-        what === 'cell' ? this.#cellName() : what === 'completion' ? String(Number(index) - 1) : nameOf(unit);
+    const { name: cell, address } = this.#cell();
+    const own = { cell, address, replica: nameOf(unit), completion: String(Number(index) - 1) };
+    for (const [name, what] of Object.entries(ownVariables)) late[name] = own[what];
     for (const [name, blob] of Object.entries(sealedEnvironment))
       late[name] = this.#bytes(app, blob, replica).toString();
     if (Object.keys(late).length === 0) return unit;

@@ -74,7 +74,7 @@ export const containerRows: readonly KeyRow[] = [
   row(
     `${C}env[].valueFrom.fieldRef.fieldPath`,
     'text',
-    'metadata.name (APP-SERVICE-N), .namespace (the app), .labels[…], .annotations[…]; spec.nodeName (the cell)',
+    'metadata.name (APP-SERVICE-N), .namespace (the app), .labels[…], .annotations[…]; spec.nodeName and status.hostIP (the cell); status.podIP with hostNetwork',
   ),
   row(`${C}env[].valueFrom.fieldRef.apiVersion`, 'text', 'v1'),
   row(`${C}env[].valueFrom.resourceFieldRef`, 'object', 'its own resources'),

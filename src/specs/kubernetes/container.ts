@@ -22,7 +22,7 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
   const container = raw(value);
   if (typeof container.image !== 'string' || container.image === '')
     report([...path, 'image'], 'has no image', 'name one');
-  const env = environmentOf(container, pod.metadata, path, context);
+  const env = environmentOf(container, pod.metadata, path, context, pod.spec.hostNetwork === true);
   const { environment, sealedEnvironment = {}, ownVariables = {} } = env;
   const isLate = (name: string): boolean => Object.hasOwn(sealedEnvironment, name) || Object.hasOwn(ownVariables, name);
   const expand = (text: unknown): string => expanded(String(text), environment, isLate);

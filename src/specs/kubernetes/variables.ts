@@ -7,7 +7,14 @@ import { labelsOf, list, quantity, raw } from './objects.ts';
 
 type Variables = Pick<ServiceSpec, 'environment' | 'sealedEnvironment' | 'ownVariables'>;
 
-export function environmentOf(container: Raw, metadata: unknown, path: Path, context: PodContext): Variables {
+/** `isHost`: it has the cell's own network. */
+export function environmentOf(
+  container: Raw,
+  metadata: unknown,
+  path: Path,
+  context: PodContext,
+  isHost = false,
+): Variables {
   const { contents, report, app } = context;
   const environment: Record<string, string> = {};
   const sealed: Record<string, string> = {};
@@ -53,6 +60,7 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
       forget(name);
       if (field === 'metadata.name') own[name] = 'replica';
       else if (field === 'spec.nodeName') own[name] = 'cell';
+      else if (field === 'status.hostIP' || (field === 'status.podIP' && isHost)) own[name] = 'address';
       else if (field === 'metadata.namespace') environment[name] = app;
       else if (field === 'spec.serviceAccountName') environment[name] = 'default';
       else if (of === 'labels') environment[name] = labelsOf(metadata)[key!] ?? '';
@@ -61,7 +69,7 @@ export function environmentOf(container: Raw, metadata: unknown, path: Path, con
         report(
           [...here, 'fieldRef', 'fieldPath'],
           `'${field}' is not known here`,
-          'metadata.name, .namespace, .labels[…], .annotations[…] and spec.nodeName are; remove the variable, or write its value',
+          'metadata.name, .namespace, .labels[…], .annotations[…], spec.nodeName and status.hostIP are; remove the variable, or write its value',
         );
       return;
     }
