@@ -119,8 +119,15 @@ export class DockerDriver implements RuntimeDriver {
   }
 
   async livesOf(handle: string): Promise<Life[]> {
-    const up = (await this.#pods.groupOf(handle)).filter(({ running }) => running);
-    const infos = await Promise.all(up.map(({ id }) => wrap(() => this.#docker.getContainer(id).inspect())));
+    const inspect = async (id: string): Promise<ContainerInspectInfo> =>
+      await wrap(() => this.#docker.getContainer(id).inspect());
+    const own = await inspect(handle);
+    // Asked with each renewal of a lease: one alone costs one question.
+    const isAlone = own.Config.Labels[labelKeys.kind] === undefined;
+    const others = isAlone
+      ? []
+      : (await this.#pods.groupOf(handle)).filter(({ id, running }) => running && id !== own.Id);
+    const infos = [own, ...(await Promise.all(others.map(({ id }) => inspect(id))))];
     return infos
       .filter(({ State }) => State.Running)
       .map(({ State, Id }) => ({ pid: ownPid(State.Pid, Id), isGroup: false, id: Id }));
