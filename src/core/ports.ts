@@ -65,13 +65,14 @@ export interface RuntimeDriver {
   /**
    * Starts it, or starts what stands here of it; `progress` gets words for long work. Resolves after a first moment: what
    * ends at once comes back as not running. `mayStart` is asked last, just before: false rejects with lease-lost.
-   * `signal` ends the wait for what runs before it.
+   * `signal` ends the wait for what runs before it; `begun` is told what must end if its lease does, as soon as something runs.
    */
   start(
     unit: UnitSpec,
     progress: (text: string) => void,
     mayStart?: () => boolean,
     signal?: AbortSignal,
+    begun?: (handle: string) => void,
   ): Promise<Observed>;
   /** What must be killed so that it ends; none where it does not run. */
   livesOf(handle: string): Promise<Life[]>;

@@ -23,7 +23,8 @@ export function serviceHash(spec: ServiceSpec, restarts: number): string {
     preDeploy: _p,
     ...made
   } = spec;
-  const hash = contentHash({ made, restarts });
+  const parts = spec.parts?.map(({ pull: _, ...part }) => part);
+  const hash = contentHash({ made: parts === undefined ? made : { ...made, parts }, restarts });
   hashes.set(spec, { restarts, hash });
   return hash;
 }

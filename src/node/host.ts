@@ -287,7 +287,9 @@ export class Host {
     try {
       const progress = (text: string): void => this.give({ type: 'unit.progress', key, text });
       const mayStart = (): boolean => unit.service.strict !== true || this.#leftMs(key) > startWithinMs;
-      const observed = await this.#driver(unit.service.driver).start(unit, progress, mayStart, cancelled.signal);
+      const { driver } = unit.service;
+      const begun = (handle: string): void => void this.#light(key, driver, handle);
+      const observed = await this.#driver(driver).start(unit, progress, mayStart, cancelled.signal, begun);
       await this.#light(key, unit.service.driver, observed.handle);
       this.give({ type: 'unit.started', key, observed });
     } catch (error) {
@@ -295,7 +297,7 @@ export class Host {
       const hint = error instanceof OscaError && error.hint !== '' ? ` (${error.hint})` : '';
       this.give({ type: 'unit.failed', key, code, message: reasonOf(error) + hint });
     } finally {
-      this.#starting.delete(key);
+      if (this.#starting.get(key) === cancelled) this.#starting.delete(key);
     }
   }
 

@@ -166,7 +166,9 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
     ({ cell, suspect, hash, state }) =>
       cell === home &&
       suspect === undefined &&
-      (isFormer ? state === 'ready' || state === 'running' : state === 'ready' && hash === assignment.hash),
+      (isFormer
+        ? state === 'ready' || (state === 'running' && hash !== assignment.hash)
+        : state === 'ready' && hash === assignment.hash),
   );
   if (ready) steps.stop.push({ key: unit.key, why: 'runs on another cell now' });
 }

@@ -363,6 +363,11 @@ export class Supervisor {
     if (!again || spent || isOverdue) {
       const gaveUp = spent && again && !isOverdue;
       this.#set(unit, 'exited', now, gaveUp ? `${reason}; gave up after ${unit.restarts} restarts` : reason);
+      // Its other containers end with it.
+      const { key, handle, driver, spec } = unit;
+      const graceMs = spec.service.stopGraceMs;
+      if (spec.service.parts !== undefined)
+        this.#out.push({ type: 'unit.stop', key, handle, driver, graceMs, keep: true });
     } else {
       unit.restarts++;
       unit.retryMs = now + (policy.delayMs ?? this.#backoff(unit.restarts));

@@ -19,6 +19,7 @@ import type { Part } from './project.ts';
 import { Reader } from './project.ts';
 import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
+import { escaped } from './values.ts';
 
 export interface ComposeRequest {
   /** Absolute path of the file. */
@@ -192,7 +193,7 @@ function names(
     ...(healthcheck?.test ?? []),
   ].join(' ');
   return all.some(
-    (other) => other.name !== name && new RegExp(`(?:^|[\\s@/,=])${other.name}(?:$|[\\s:/,])`).test(said),
+    (other) => other.name !== name && new RegExp(`(?:^|[\\s@/,=])${escaped(other.name)}(?:$|[\\s:/,])`).test(said),
   );
 }
 

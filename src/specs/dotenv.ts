@@ -2,6 +2,7 @@
 import { parseEnv } from 'node:util';
 import type { Environment } from './interpolate.ts';
 import { interpolate } from './interpolate.ts';
+import { escaped } from './values.ts';
 
 /** `around`: what is known before; a name that is set in both is of `around` where a value names it. */
 export function readEnv(text: string, around: Environment): Record<string, string> {
@@ -24,4 +25,4 @@ function filled(value: string, env: Environment): string {
 }
 
 const isLiteral = (text: string, name: string): boolean =>
-  new RegExp(`^\\s*(?:export\\s+)?${name.replaceAll('.', '\\.')}\\s*=\\s*'`, 'm').test(text);
+  new RegExp(`^\\s*(?:export\\s+)?${escaped(name)}\\s*=\\s*'`, 'm').test(text);

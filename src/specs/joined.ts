@@ -42,6 +42,16 @@ export function joined(
         `it has not as many replicas as ${root}`,
         `each replica of ${root} has one of it: give both the same deploy.replicas`,
       );
+    const isApart = (one: ServiceSpec): boolean => one.driver !== 'docker' || one.schedule !== undefined;
+    if (isApart(spec) || (first !== undefined && isApart(first)))
+      complain(
+        'network_mode',
+        'a plain process, or what runs by a schedule, has no network to share',
+        'remove the key',
+      );
+    if (first !== undefined && spec.restart.condition !== first.restart.condition)
+      complain('restart', `it is a container of ${root}, and is begun again as that is`, 'give both the same restart');
+    if (spec.preDeploy !== undefined) complain('x-osca', `pre_deploy belongs to ${root ?? host}`, 'write it there');
     if (spec.ports.length > 0) complain('ports', `it has no network of its own`, `publish them at ${root ?? host}`);
     if (built.has(name))
       complain(
@@ -61,18 +71,25 @@ export function joined(
   };
 }
 
+const strength: Dependency['condition'][] = ['started', 'healthy', 'completed'];
+
 function withParts(spec: ServiceSpec, others: readonly ServiceSpec[], nameOf: (name: string) => string): ServiceSpec {
   const awaited = new Map<string, Dependency>();
   for (const { dependsOn = [] } of [spec, ...others])
     for (const one of dependsOn) {
       const service = nameOf(one.service);
-      if (service !== spec.name) awaited.set(service, { ...one, service });
+      const before = awaited.get(service);
+      const isStronger = before === undefined || strength.indexOf(one.condition) > strength.indexOf(before.condition);
+      if (service !== spec.name && isStronger) awaited.set(service, { ...one, service });
     }
   const { dependsOn: _, ...own } = spec;
+  const all = [spec, ...others].flatMap(({ constraints }) => constraints);
+  const constraints = [...new Map(all.map((one) => [JSON.stringify(one), one])).values()];
   const strict = others.some((one) => one.strict === true) ? { strict: true as const } : {};
   return {
     ...own,
     ...strict,
+    constraints,
     ...(awaited.size === 0 ? {} : { dependsOn: [...awaited.values()] }),
     ...(others.length === 0 ? {} : { parts: others.map(partOf) }),
     stopGraceMs: Math.max(spec.stopGraceMs, ...others.map(({ stopGraceMs }) => stopGraceMs)),

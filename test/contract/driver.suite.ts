@@ -149,6 +149,8 @@ export function driverSuite(name: string, given: DriverCase): void {
         (await logsOf(bound.handle)).includes('pg://token of k@$(OTHER) p-web-1 attic 192.0.2.7 0 token of k $(TOKEN)'),
       );
       await given.driver().stop(bound.handle, 100);
+      const out = unit('q/web/1', line, { files: [{ target: '/d/../../x', folder: '/d', blob: 'a' }] });
+      await expect(start(out)).rejects.toMatchObject({ message: expect.stringContaining('leads out of its folder') });
       const locked = unit('l/web/1', line, { files: [{ target: '/pw', blob: 'unknown' }] });
       await expect(start(locked)).rejects.toMatchObject({
         ...{ code: 'start-failed', message: expect.stringContaining('has not come to this cell yet') },

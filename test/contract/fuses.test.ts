@@ -29,6 +29,21 @@ it('a fuse ends what is not put off in time, and nothing else', async () => {
   for (const one of [kept, out]) one.end();
 });
 
+it('of several lives of one unit, whose order changes, each is put off for itself', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'osca-fuses-'));
+  const fuses = new Fuses({ folder, engine: '/nowhere' });
+  const [first, peer, late] = [sleeper(), sleeper(), sleeper()];
+  const life = ({ pid }: { pid: number }) => ({ pid, isGroup: true, id: `c${pid}` });
+  fuses.light('a/web/1@h', [life(peer), life(first)], 300);
+  // The peer has gone: what was second is first now.
+  fuses.light('a/web/1@h', [life(first)], 60_000);
+  fuses.light('b/web/1@h', [life(late)], 400);
+  await until('the late one ends', () => late.ended());
+  expect(first.ended()).toBe(false);
+  fuses.putOut('a/web/1@h');
+  for (const one of [first, peer]) one.end();
+});
+
 it('the watchdog lives on without the daemon, and spares a stranger who has the pid now', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'osca-fuses-'));
   const victim = sleeper();

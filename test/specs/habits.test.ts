@@ -105,10 +105,23 @@ describe('as other people write them', () => {
       parts: [{ name: 'torrent', kind: 'peer', image: 't', mounts: [{ kind: 'volume', target: '/d' }] }],
     });
     expect(warnings).toContain('torrent is a container of vpn: osca logs -c torrent shows what it writes');
+    const stronger = read(
+      stack()
+        .replace('image: v,', 'image: v, depends_on: {db: {condition: service_healthy}},')
+        .replace('db: {image: d}', 'db: {image: d, healthcheck: {test: x}}'),
+    );
+    expect(stronger.app.services[1]!.dependsOn).toEqual([{ service: 'db', condition: 'healthy' }]);
+    expect(read(stack('    platform: linux/arm64\n')).app.services[1]!.constraints).toHaveLength(1);
+    expect(() => read(stack('    restart: "no"\n'))).toThrow(/torrent.restart: it is a container of vpn/);
     expect(() => read(stack('    ports: [80]\n'))).toThrow(/torrent.ports: it has no network of its own/);
     expect(() => read(stack().replace('service:vpn', 'service:vpm'))).toThrow(
       /no service 'vpm'.*name one of: web, vpn, db/s,
     );
+  });
+
+  it('odd names are problems with a place, not crashes', () => {
+    expect(() => read('services:\n  a(: {image: a}\n  b: {image: b}\n')).toThrow(/services.a\(: is no name/);
+    expect(readEnv('A(B=$HOME\n*x=1\nC=2\n', {}).C).toBe('2');
   });
 
   it('all that is wrong is said at once, and where an anchor has it', () => {

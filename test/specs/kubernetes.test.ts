@@ -330,6 +330,17 @@ describe('as a cluster has it', () => {
     expect(() => own('', 'status.podIP')).toThrow(/'status.podIP' is not known here/);
   });
 
+  it('nothing leaves its folder', () => {
+    const pod = (volume: string): string =>
+      `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v}]}], volumes: [${volume}]}\n`;
+    expect(() => read(text(pod('{name: v, configMap: {name: c, items: [{key: a, path: ../../x}]}}')))).toThrow(
+      /leads out of the folder/,
+    );
+    expect(() => read(text(pod('{name: v, emptyDir: {}}, {name: x/../y, emptyDir: {}}')))).toThrow(
+      /'x\/..\/y' is no name/,
+    );
+  });
+
   it('two namespaces, and a template that is not rendered, are refused', () => {
     const map = (space: string): string =>
       `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s, namespace: ${space}}\ndata: {a: b}\n---\n`;

@@ -17,7 +17,7 @@ import { Containers } from './containers.ts';
 import { startError, wrap } from './errors.ts';
 import type { Death } from './events.ts';
 import { readEvents } from './events.ts';
-import { chosen, gather, leadOf, logsOf, observedOf } from './group.ts';
+import { chosen, gather, logsOf, neverRan, observedOf } from './group.ts';
 import { Pods } from './pods.ts';
 
 const answerWithinMs = 3_000;
@@ -30,6 +30,9 @@ export class DockerDriver implements RuntimeDriver {
   readonly #pods: Pods;
   /** Units that are being started or stopped: what ends of them meanwhile is expected. */
   readonly #busy = new Set<string>();
+  /** Of those, what ended in its last moments. */
+  readonly #missed = new Set<string>();
+  readonly #listeners = new Set<(change: DriverChange) => void>();
 
   constructor(deps: DockerDriverDeps) {
     this.#deps = deps;
@@ -49,23 +52,22 @@ export class DockerDriver implements RuntimeDriver {
   }
 
   async list(): Promise<Observed[]> {
+    const busy = new Set(this.#busy);
     const groups = await gather(this.#docker, { [labelKeys.cell]: this.#deps.owner().cell });
     const observed: Observed[] = [];
-    for (const [key, group] of groups) {
-      const isBusy = this.#busy.has(key);
-      const lead = leadOf(group);
-      if (lead.isNew) {
-        // A daemon that died, or power that went, between its making and its start: it never ran.
-        if (!isBusy)
-          for (const { id } of group)
-            await this.#docker
-              .getContainer(id)
-              .remove({ v: true })
-              .catch(() => {});
+    for (const [key, seen] of groups) {
+      const isBusy = (): boolean => busy.has(key) || this.#busy.has(key);
+      const { [labelKeys.replica]: replica = '', [labelKeys.hash]: hash = '' } = seen[0]!.info.Labels;
+      // What was in motion, and what looks as if it never ran, is looked at again: the list was of a moment ago.
+      const group = isBusy() || neverRan(seen) ? await this.#pods.group(replica, hash) : seen;
+      if (group.length === 0) continue;
+      if (neverRan(group)) {
+        // A daemon that died, or power that went, before its first container was begun.
+        if (!isBusy()) await this.#pods.removeAll(group);
         continue;
       }
       observed.push(observedOf(group));
-      if (!isBusy) await this.#pods.endSidecars(group);
+      if (!isBusy()) void this.#pods.endSidecars(group).catch(() => {});
     }
     return observed;
   }
@@ -75,15 +77,19 @@ export class DockerDriver implements RuntimeDriver {
     progress: (text: string) => void,
     mayStart = () => true,
     signal?: AbortSignal,
+    begun: (handle: string) => void = () => {},
   ): Promise<Observed> {
-    const key = unitKey(unit.replica, unit.hash);
+    const { replica, hash } = unit;
+    const key = unitKey(replica, hash);
     this.#busy.add(key);
     try {
       return unit.service.parts === undefined
         ? await this.#startOne(unit, progress, mayStart)
-        : await this.#pods.start(unit, progress, mayStart, signal);
+        : await this.#pods.start(unit, progress, { mayStart, signal, begun });
     } finally {
       this.#busy.delete(key);
+      // An end that was told meanwhile is looked at now.
+      if (this.#missed.delete(key)) for (const tell of this.#listeners) void this.#look(replica, hash, tell);
     }
   }
 
@@ -174,22 +180,36 @@ export class DockerDriver implements RuntimeDriver {
 
   watch(onChange: (change: DriverChange) => void): () => void {
     const ending = new AbortController();
+    this.#listeners.add(onChange);
     void this.#watch(onChange, ending.signal);
-    return () => ending.abort();
+    return () => {
+      this.#listeners.delete(onChange);
+      ending.abort();
+    };
   }
 
-  async #tell({ id, replica, hash, kind, exit }: Death, onChange: (change: DriverChange) => void): Promise<void> {
+  async #tell(death: Death, onChange: (change: DriverChange) => void): Promise<void> {
+    const { replica, hash, kind, exit } = death;
     const key = unitKey(replica, hash);
     if (kind === undefined) return onChange({ kind: 'exited', replica, hash, ...exit });
-    if (kind === 'init' || kind === 'sidecar' || this.#busy.has(key)) return;
+    if (kind === 'init' || kind === 'sidecar') return;
+    if (this.#busy.has(key)) this.#missed.add(key);
+    else await this.#look(replica, hash, onChange, death);
+  }
+
+  /** Says that a replica of several containers has ended, where it has. */
+  async #look(replica: string, hash: string, onChange: (change: DriverChange) => void, death?: Death): Promise<void> {
     try {
-      const found = await this.#pods.group(replica, hash);
-      // Docker's list may be a moment behind its word, and Podman's word behind its list.
-      const { State } = await this.#docker.getContainer(id).inspect();
-      const group = found.map((one) => (one.id === id ? { ...one, running: State.Running, exit } : one));
-      if (group.length === 0 || this.#busy.has(key)) return;
+      let group = await this.#pods.group(replica, hash);
+      if (death !== undefined) {
+        // Docker's list may be a moment behind its word, and Podman's word behind its list.
+        const { State } = await this.#docker.getContainer(death.id).inspect();
+        const { id, exit } = death;
+        group = group.map((one) => (one.id === id ? { ...one, running: State.Running, exit } : one));
+      }
+      if (group.length === 0 || this.#busy.has(unitKey(replica, hash))) return;
       const observed = observedOf(group);
-      await this.#pods.endSidecars(group);
+      void this.#pods.endSidecars(group).catch(() => {});
       if (observed.exit !== undefined) onChange({ kind: 'exited', replica, hash, ...observed.exit });
     } catch {
       // The engine is away: it is asked for all when it is back.

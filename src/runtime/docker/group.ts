@@ -6,8 +6,9 @@ import type Docker from 'dockerode';
 import type { ContainerInfo } from 'dockerode';
 import { OscaError } from '../../core/errors.ts';
 import type { Exit, Observed } from '../../core/events.ts';
+import { limits } from '../../core/limits.ts';
 import type { LogLine, LogQuery } from '../../core/ports.ts';
-import { labelKeys } from './container.ts';
+import { labelKeys, scratchName } from './container.ts';
 import { wrap } from './errors.ts';
 import { readLogs } from './logs.ts';
 
@@ -60,6 +61,12 @@ async function standingOf(docker: Docker, info: ContainerInfo): Promise<Standing
 
 /** The container that stands for the replica. */
 export const leadOf = (group: readonly Standing[]): Standing => group.find(isLead) ?? group[0]!;
+
+/** Its first container was not begun. */
+export const neverRan = (group: readonly Standing[]): boolean => {
+  const lead = group.find(isLead);
+  return lead === undefined || lead.isNew;
+};
 
 export const isLead = ({ kind }: Standing): boolean => kind === 'first' || kind === 'only';
 
@@ -120,43 +127,64 @@ export function leftOver(group: readonly Standing[]): Standing[] {
 /** Volumes that only this replica has. */
 export const scratchOf = (group: readonly Standing[]): Set<string> =>
   new Set(
-    group.flatMap(({ info }) =>
-      (info.Mounts ?? []).flatMap(({ Name }) => (Name !== undefined && /^osca-.*-scratch-/.test(Name) ? [Name] : [])),
-    ),
+    group.flatMap(({ info, part }) => {
+      const own = (info.Names[0] ?? '').replace(/^\//, '');
+      const unitName = part === '' ? own : own.slice(0, -part.length - 1);
+      return (info.Mounts ?? []).flatMap(({ Name }) => (Name?.startsWith(scratchName(unitName, '')) ? [Name] : []));
+    }),
   );
 
-/** What all wrote: by time where it ends, as it comes where it is followed. */
+/** What all wrote: by time where it ends, as it comes where it is followed, until one of those that run ends. */
 export async function* logsOf(docker: Docker, group: readonly Standing[], query: LogQuery): AsyncGenerator<LogLine> {
   const all = query.part === undefined ? group : [chosen(group, query.part)];
-  const sources = all.map(({ id, part }) => named(readLogs(docker.getContainer(id), query), part));
   if (query.follow) {
-    yield* merged(sources);
+    yield* followed(docker, all, query);
     return;
   }
   const lines: LogLine[] = [];
-  for (const source of sources) for await (const line of source) lines.push(line);
+  for (const { id, part } of all)
+    for await (const line of readLogs(docker.getContainer(id), query)) lines.push(of(line, part));
   lines.sort((a, b) => a.atMs - b.atMs);
   yield* query.tail === undefined ? lines : lines.slice(-query.tail);
 }
 
-async function* named(lines: AsyncIterable<LogLine>, part: string): AsyncGenerator<LogLine> {
-  for await (const line of lines) yield part === '' ? line : { ...line, part };
-}
+const of = (line: LogLine, part: string): LogLine => (part === '' ? line : { ...line, part });
 
-async function* merged<T>(sources: readonly AsyncGenerator<T>[]): AsyncGenerator<T> {
-  const take = async (source: AsyncGenerator<T>) => ({ source, result: await source.next() });
-  const pending = new Map(sources.map((source) => [source, take(source)]));
-  try {
-    while (pending.size > 0) {
-      const { source, result } = await Promise.race(pending.values());
-      if (result.done === true) {
-        pending.delete(source);
-        continue;
+async function* followed(docker: Docker, all: readonly Standing[], query: LogQuery): AsyncGenerator<LogLine> {
+  const ending = new AbortController();
+  const one = { ...query, signal: AbortSignal.any([query.signal, ending.signal]) };
+  const waiting: LogLine[] = [];
+  let isOver = false;
+  let wake = (): void => {};
+  const pump = async ({ id, part, running }: Standing): Promise<void> => {
+    try {
+      for await (const line of readLogs(docker.getContainer(id), one)) {
+        waiting.push(of(line, part));
+        if (waiting.length > limits.logLines) waiting.shift();
+        wake();
       }
-      pending.set(source, take(source));
-      yield result.value;
+    } catch {
+      // It went away, as others may have.
+    }
+    // Who follows begins anew, with what is there then.
+    if (running) isOver = true;
+    wake();
+  };
+  const pumps = Promise.all(all.map(pump)).then(() => {
+    isOver = true;
+    wake();
+  });
+  try {
+    for (;;) {
+      yield* waiting.splice(0);
+      if (waiting.length > 0) continue;
+      if (isOver) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
     }
   } finally {
-    for (const source of pending.keys()) void source.return(undefined);
+    ending.abort();
+    void pumps;
   }
 }

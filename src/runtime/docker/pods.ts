@@ -3,6 +3,8 @@ import type Docker from 'dockerode';
 import { leaseLost, OscaError } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
 import { unitKey } from '../../core/events.ts';
+import { mountsOf } from '../../core/service.ts';
+import type { PartSpec } from '../../core/spec.ts';
 import { firstMoment } from '../facts/moment.ts';
 import { exitWords } from '../words.ts';
 import { labelKeys, partUnit } from './container.ts';
@@ -14,6 +16,19 @@ import { readLogs } from './logs.ts';
 
 /** What is left when a job has ended has this long. */
 const sidecarGraceMs = 2_000;
+
+/** What whoever starts it asks on the way. */
+export interface Asked {
+  mayStart(): boolean;
+  signal: AbortSignal | undefined;
+  /** Something of it runs. */
+  begun(handle: string): void;
+}
+
+const isInit = ({ kind }: PartSpec): boolean => kind === 'init';
+
+const cancelled = ({ replica }: UnitSpec): OscaError =>
+  new OscaError('start-failed', `${replica}: its start was cancelled`);
 
 export class Pods {
   readonly #deps: DockerDriverDeps;
@@ -39,34 +54,36 @@ export class Pods {
   }
 
   /** What runs before the others, then those of its containers that do not run. */
-  async start(
-    unit: UnitSpec,
-    progress: (text: string) => void,
-    mayStart: () => boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<Observed> {
+  async start(unit: UnitSpec, progress: (text: string) => void, asked: Asked): Promise<Observed> {
     const { replica, hash, service } = unit;
+    const parts = service.parts!;
     const standing = await this.group(replica, hash);
     const wasThere = standing.find(({ kind }) => kind === 'first');
+    // Without power what was in memory is gone, and what an init wrote there with it.
+    const isEmptied =
+      mountsOf(service).some(({ inMemory }) => inMemory) && !this.#deps.files.placed(unitKey(replica, hash));
     try {
-      if (wasThere === undefined) await this.#runInits(unit, progress, signal);
+      // All is there, pulled and made, before the first begins: from then on its lease counts.
+      const before = wasThere === undefined || (isEmptied && !wasThere.running) ? parts.filter(isInit) : [];
+      await this.#runInits(unit, before, progress, asked);
       const first = await this.#containers.create(unit, progress);
-      if (!mayStart()) throw leaseLost(unit);
+      const others = [];
+      for (const part of parts.filter((one) => !isInit(one))) {
+        const of = { part, first: first.id, sharedProcesses: service.sharedProcesses === true };
+        others.push({ part, container: await this.#containers.create(partUnit(unit, part), progress, of) });
+      }
       // Its network is made anew with it: the others need to enter that.
       const isFresh = wasThere?.running !== true;
-      await this.#containers.begin(first);
+      await this.#begin(unit, first, asked);
       if (isFresh) await this.#containers.greet(unit, first);
-      for (const part of service.parts!) {
-        if (part.kind === 'init') continue;
-        const one = await this.#containers.create(partUnit(unit, part), progress, {
-          ...{ part, first: first.id, sharedProcesses: service.sharedProcesses === true },
-        });
+      for (const { part, container } of others) {
         const runs = standing.find((other) => other.part === part.name)?.running === true;
         if (runs && !isFresh) continue;
-        if (runs) await one.restart({ t: 1 });
-        else await this.#containers.begin(one);
-        await this.#containers.greet(partUnit(unit, part), one);
+        if (runs) await container.restart({ t: 1 });
+        else await this.#begin(unit, container, asked);
+        await this.#containers.greet(partUnit(unit, part), container);
       }
+      asked.begun(first.id);
     } catch (error) {
       await this.removeAll(await this.group(replica, hash));
       throw startError(service.image, error);
@@ -75,21 +92,32 @@ export class Pods {
     return observedOf(await this.group(replica, hash));
   }
 
+  async #begin(unit: UnitSpec, container: Docker.Container, { mayStart, signal, begun }: Asked): Promise<void> {
+    if (!mayStart()) throw leaseLost(unit);
+    if (signal?.aborted) throw cancelled(unit);
+    await this.#containers.begin(container);
+    begun(container.id);
+  }
+
   /** One after the other, each to its end. Throws where one fails, or nobody waits any more. */
-  async #runInits(unit: UnitSpec, progress: (text: string) => void, signal?: AbortSignal): Promise<void> {
-    const cancelled = new Promise<never>((_, reject) => {
-      const end = (): void => reject(new OscaError('start-failed', `${unit.replica}: its start was cancelled`));
+  async #runInits(
+    unit: UnitSpec,
+    inits: readonly PartSpec[],
+    progress: (text: string) => void,
+    asked: Asked,
+  ): Promise<void> {
+    const { signal } = asked;
+    const ended = new Promise<never>((_, reject) => {
+      const end = (): void => reject(cancelled(unit));
       if (signal?.aborted) end();
       signal?.addEventListener('abort', end);
     });
-    cancelled.catch(() => {});
-    for (const part of unit.service.parts!.filter(({ kind }) => kind === 'init')) {
+    ended.catch(() => {});
+    for (const part of inits) {
       const one = await this.#containers.create(partUnit(unit, part), progress, { part });
       progress(`container ${part.name} runs first`);
-      await wrap(() => this.#containers.begin(one));
-      const { StatusCode: exitCode } = (await Promise.race([wrap(() => one.wait()), cancelled])) as {
-        StatusCode: number;
-      };
+      await this.#begin(unit, one, asked);
+      const { StatusCode: exitCode } = (await Promise.race([wrap(() => one.wait()), ended])) as { StatusCode: number };
       if (exitCode === 0) continue;
       const words = exitWords({ exitCode, oom: false, part: part.name });
       const said = await lastLines(one);

@@ -60,7 +60,7 @@ export class UnitFiles {
       mkdirSync(this.#folder, { recursive: true, mode: 0o711 });
       mkdirSync(folder, { recursive: true, mode: 0o711 });
       const folders = shared.map(({ source: name, target, readOnly }): PlacedFile => {
-        const source = join(folder, `scratch-${name}`);
+        const source = join(folder, `scratch-${contentHash(name ?? '', 16)}`);
         mkdirSync(source, { recursive: true });
         chmodSync(source, 0o1777);
         return { source, target, ...(readOnly === true ? {} : { writable: true as const }) };
@@ -71,6 +71,8 @@ export class UnitFiles {
           whole === undefined
             ? join(folder, contentHash(part + target, 16))
             : join(whole, target.slice(within!.length));
+        if (whole !== undefined && !source.startsWith(`${whole}/`))
+          throw new OscaError('start-failed', `${replica}: ${target} leads out of its folder`, 'leave out ..');
         mkdirSync(dirname(source), { recursive: true, mode: 0o755 });
         const bytes = this.#bytes(app, blob, replica);
         if (!existsSync(source) || !readFileSync(source).equals(bytes)) writeFileSync(source, bytes, { mode: 0o600 });

@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { contentHash } from '../../core/hash.ts';
 import type { Life } from '../../core/ports.ts';
 import { startTimeOf } from './proc.ts';
 
@@ -58,7 +59,11 @@ export class Fuses {
 
   /** Ends what has these lives after `forMs`, unless it is said again or put out. Throws where it can't be written. */
   light(key: string, lives: readonly Life[], forMs: number): void {
-    for (const [i, life] of lives.entries()) this.#light(`${nameOf(key)}${i === 0 ? '' : `+${i}`}`, life, forMs);
+    // Named by what it ends: of several containers one may go, and the others' order with it.
+    const written = new Set(lives.map((life) => `${nameOf(key)}+${contentHash(life.id, 12)}`));
+    for (const life of lives) this.#light(`${nameOf(key)}+${contentHash(life.id, 12)}`, life, forMs);
+    for (const file of this.#filesOf(key))
+      if (!written.has(file)) rmSync(join(this.#options.folder, file), { force: true });
   }
 
   #light(name: string, { pid, isGroup, id }: Life, forMs: number): void {
@@ -75,11 +80,12 @@ export class Fuses {
   }
 
   putOut(key: string): void {
+    for (const file of this.#filesOf(key)) rmSync(join(this.#options.folder, file), { force: true });
+  }
+
+  #filesOf(key: string): string[] {
     const { folder } = this.#options;
-    const name = nameOf(key);
-    if (!existsSync(folder)) return;
-    for (const file of readdirSync(folder))
-      if (file === name || file.startsWith(`${name}+`)) rmSync(join(folder, file), { force: true });
+    return existsSync(folder) ? readdirSync(folder).filter((file) => file.startsWith(`${nameOf(key)}+`)) : [];
   }
 
   #watch(): void {

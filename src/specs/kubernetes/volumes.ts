@@ -16,6 +16,9 @@ export function volumesOf(
   const volumes = new Map(list(spec.volumes).map((item, i) => [String(raw(item).name), { volume: raw(item), i }]));
   const mounts: Mount[] = [];
   const files: FileMount[] = [];
+  for (const [name, { i }] of volumes)
+    if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name))
+      report([...at, 'volumes', i, 'name'], `'${name}' is no name`, 'use a-z, 0-9 and -');
   for (const [i, item] of list(container.volumeMounts).entries()) {
     const { name, mountPath, subPath, readOnly, mountPropagation } = raw(item);
     const sub = subPath === undefined ? '' : String(subPath).replace(/^\/+|\/+$/g, '');
@@ -132,6 +135,10 @@ function filesOf(
       `it has: ${items.map((item) => String(item.path)).join(', ')}`,
     );
   return chosen.flatMap((item): FileMount[] => {
+    if (String(item.path).startsWith('/') || String(item.path).split('/').includes('..')) {
+      report(path, `'${String(item.path)}' leads out of the folder`, 'write a path in it, without ..');
+      return [];
+    }
     const bytes = keys.get(String(item.key));
     if (bytes === undefined) {
       report(path, `${kind} '${name}' has no key '${String(item.key)}'`, `it has: ${[...keys.keys()].join(', ')}`);
