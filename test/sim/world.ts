@@ -425,6 +425,9 @@ export class World {
       }
       const { strict } = effect.unit.service;
       if (strict === true && (host.fuses.get(effect.key) ?? 0) <= this.nowMs) {
+        // A driver removes what it may not begin.
+        for (const [handle, { replica, hash }] of host.ended)
+          if (unitKey(replica, hash) === effect.key) host.ended.delete(handle);
         if (host.life === life)
           this.give(host.name, {
             type: 'unit.failed',
