@@ -91,7 +91,10 @@ describe('a week', () => {
     await h(1).up('--found', '--name', 'h1');
     const { ticket } = await h(1).json<{ ticket: string }>('ticket', 'create', '--uses', '5');
     await Promise.all([2, 3].map((n) => h(n).up('--name', `h${n}`, '--ticket', ticket)));
-    await until('three', async () => (await h(1).alive()).length === 3 && (await h(3).alive()).length === 3);
+    await until('three', async () => {
+      const cells = await h(1).cells();
+      return cells.length === 3 && cells.every(({ state, engine }) => state === 'alive' && engine !== '');
+    });
     const wrong = await deploy(shop('1').replace('replicas: 3', 'replica: 3'));
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/:9:15: .*did you mean 'replicas'\?/s)]);
     const done = await deploy(shop('1'));
@@ -132,7 +135,7 @@ describe('a week', () => {
     await h(1).ok('cell', 'resume', other);
     const { ticket } = await h(1).json<{ ticket: string }>('ticket', 'create');
     await h(4).up('--name', 'h4', '--ticket', ticket);
-    await until('four', async () => (await h(1).alive()).length === 4);
+    await until('four', async () => (await h(1).cells()).filter(({ engine }) => engine !== '').length === 4);
     await h(1).ok('cell', 'label', other, 'zone=attic');
     const replaced = await h(1).osca('cell', 'replace', other, '--with', 'h4');
     expect([replaced.code, replaced.stderr]).toEqual([0, '']);

@@ -20,7 +20,8 @@ import { readEvents } from './events.ts';
 import { chosen, gather, logsOf, neverRan, observedOf } from './group.ts';
 import { Pods } from './pods.ts';
 
-const answerWithinMs = 3_000;
+/** A busy board's engine is slow, not away: what it runs would move for nothing. One that ended refuses at once. */
+const answerWithinMs = 15_000;
 
 export class DockerDriver implements RuntimeDriver {
   readonly kind = 'docker';
