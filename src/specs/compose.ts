@@ -19,7 +19,6 @@ import type { Part } from './project.ts';
 import { Reader } from './project.ts';
 import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
-import { escaped } from './values.ts';
 
 export interface ComposeRequest {
   /** Absolute path of the file. */
@@ -192,9 +191,8 @@ function names(
     ...(entrypoint ?? []),
     ...(healthcheck?.test ?? []),
   ].join(' ');
-  return all.some(
-    (other) => other.name !== name && new RegExp(`(?:^|[\\s@/,=])${escaped(other.name)}(?:$|[\\s:/,])`).test(said),
-  );
+  const words = new Set(said.split(/[\s@/,=:]+/));
+  return all.some((other) => other.name !== name && words.has(other.name));
 }
 
 /** What is as the file has it, and still not as its author may think. */

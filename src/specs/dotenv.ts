@@ -2,7 +2,6 @@
 import { parseEnv } from 'node:util';
 import type { Environment } from './interpolate.ts';
 import { interpolate } from './interpolate.ts';
-import { escaped } from './values.ts';
 
 /** `around`: what is known before; a name that is set in both is of `around` where a value names it. */
 export function readEnv(text: string, around: Environment): Record<string, string> {
@@ -23,6 +22,9 @@ function filled(value: string, env: Environment): string {
     return value;
   }
 }
+
+/** As a text in a regular expression. */
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 const isLiteral = (text: string, name: string): boolean =>
   new RegExp(`^\\s*(?:export\\s+)?${escaped(name)}\\s*=\\s*'`, 'm').test(text);

@@ -123,6 +123,3 @@ export function fileMode(value: string | number): number {
   if (/^0?[0-7]{1,4}$/.test(text)) return Number.parseInt(text, 8);
   return /^0o[0-7]{1,4}$/.test(text) ? Number(text) : Number.NaN;
 }
-
-/** As a text in a regular expression. */
-export const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
