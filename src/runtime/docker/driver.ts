@@ -159,6 +159,7 @@ export class DockerDriver implements RuntimeDriver {
       this.#deps.files.remove(key);
     } finally {
       this.#busy.delete(key);
+      this.#missed.delete(key);
     }
   }
 
