@@ -16,8 +16,11 @@ const words: Record<KeyType, string> = {
   ...{ bytes: 'a size such as 64m', object: 'a mapping', list: 'a list', null: 'nothing', any: 'anything' },
 };
 
-/** `isFatal` is false where the file is sound, and only asks for what can't be had. */
-export type Found = SpecProblem & { isFatal?: boolean };
+export interface Checked {
+  problems: SpecProblem[];
+  /** It only asks for what can't be had: all else of it can be looked at. */
+  isSound: boolean;
+}
 
 /** A table of keys as something that files are held against. */
 export class KeyTable {
@@ -37,22 +40,24 @@ export class KeyTable {
   }
 
   /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. */
-  check(source: Source, value: unknown, pattern = '', path: Path = []): Found[] {
-    const problems: Found[] = [];
+  check(source: Source, value: unknown, pattern = '', path: Path = []): Checked {
+    const found: Checked = { problems: [], isSound: true };
     if (value === null || value === undefined)
-      return [source.problem([], 'the file is empty', 'describe at least one service')];
-    this.#walk(source, value, pattern, path, problems);
-    return problems;
+      found.problems.push(source.problem([], 'the file is empty', 'describe at least one service'));
+    else this.#walk(source, value, pattern, path, found);
+    found.isSound &&= value !== null && value !== undefined;
+    return found;
   }
 
-  #walk(source: Source, value: unknown, pattern: string, path: Path, problems: Found[]): void {
+  #walk(source: Source, value: unknown, pattern: string, path: Path, found: Checked): void {
     const row = this.#rows.get(pattern)!;
     if (row.class === 'refused') {
-      problems.push({ ...source.problem(path, 'is not supported', row.note), isFatal: false });
+      found.problems.push(source.problem(path, 'is not supported', row.note));
       return;
     }
     if (!row.types.some((type) => isOfType(value, type))) {
-      problems.push(
+      found.isSound = false;
+      found.problems.push(
         source.problem(
           path,
           `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`,
@@ -63,22 +68,23 @@ export class KeyTable {
     }
     if (row.types.includes('any')) return;
     if (Array.isArray(value)) {
-      for (const [i, item] of value.entries()) this.#walk(source, item, `${pattern}[]`, [...path, i], problems);
-    } else if (typeof value === 'object' && value !== null) this.#walkObject(source, value, row, path, problems);
+      for (const [i, item] of value.entries()) this.#walk(source, item, `${pattern}[]`, [...path, i], found);
+    } else if (typeof value === 'object' && value !== null) this.#walkObject(source, value, row, path, found);
   }
 
-  #walkObject(source: Source, value: object, row: KeyRow, path: Path, problems: Found[]): void {
+  #walkObject(source: Source, value: object, row: KeyRow, path: Path, found: Checked): void {
     for (const [key, child] of Object.entries(value)) {
       const prefix = row.path === '' ? '' : `${row.path}.`;
       const known = [prefix + key, `${prefix}*`].find((one) => this.#rows.has(one));
-      if (known !== undefined) this.#walk(source, child, known, [...path, key], problems);
+      if (known !== undefined) this.#walk(source, child, known, [...path, key], found);
       else if (!key.startsWith('x-')) {
         const meant = nearest(
           key,
           (this.#children.get(row.path) ?? []).filter((name) => name !== '*'),
         );
         const hint = meant === undefined ? 'docs/SPEC.md lists every key' : `did you mean '${meant}'?`;
-        problems.push(source.problem([...path, key], this.#unknown, hint));
+        found.isSound = false;
+        found.problems.push(source.problem([...path, key], this.#unknown, hint));
       }
     }
   }
@@ -86,7 +92,7 @@ export class KeyTable {
 
 const composeTable = new KeyTable(composeKeys, 'is no key of the Compose Specification');
 
-export const checkSpec = (source: Source, value: unknown): Found[] => composeTable.check(source, value);
+export const checkSpec = (source: Source, value: unknown): Checked => composeTable.check(source, value);
 
 function isOfType(value: unknown, type: KeyType): boolean {
   if (type === 'any') return true;

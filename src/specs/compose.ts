@@ -84,7 +84,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     const dependsOn = dependenciesOf(whole, all, wanted, report);
     const mounts = fileMounts(whole, top, report);
     if (spec.driver === 'process') refuseSameNames(mounts, report);
-    warnings.push(...warningsOf(service, whole, mounts.length, spec));
+    warnings.push(...warningsOf(service, whole, spec));
     return {
       ...spec,
       name: slugOf(service),
@@ -196,14 +196,14 @@ function names(
 }
 
 /** What is as the file has it, and still not as its author may think. */
-function warningsOf(service: string, { volumes, healthcheck }: Raw, files: number, spec: ServiceSpec): string[] {
+function warningsOf(service: string, { volumes, healthcheck }: Raw, spec: ServiceSpec): string[] {
   const items = Array.isArray(volumes) ? volumes : [];
   const own = items.flatMap((item: unknown): string[] => {
     const source = isRaw(item) ? (item.type === 'bind' ? String(item.source ?? '') : '') : String(item).split(':')[0]!;
     return /^\.{1,2}(\/|$)/.test(source) ? [source] : [];
   });
   const pinned = spec.constraints.some(({ key }) => key === 'node.hostname' || key === 'node.id');
-  const hint = `${files > 0 ? 'pin' : 'use configs for small files, or pin'} it with node.hostname`;
+  const hint = 'use configs for small files, or pin it with node.hostname';
   return [
     ...(slugOf(service) === service ? [] : [`${service} is called ${slugOf(service)} here`]),
     ...(own.length === 0 || pinned || spec.driver === 'process'

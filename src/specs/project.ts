@@ -6,7 +6,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
-import type { Found } from './check.ts';
 import { checkSpec } from './check.ts';
 import { readEnv } from './dotenv.ts';
 import type { Loaded, Raw } from './extend.ts';
@@ -88,12 +87,13 @@ export class Reader {
       );
     }
     const source = new Source(file, text);
-    const problems: Found[] = [];
+    const problems: SpecProblem[] = [];
     const value = this.#interpolated(source, source.value, [], env, problems);
-    if (problems.length === 0) problems.push(...checkSpec(source, value));
+    if (problems.length > 0) throw new SpecError(problems);
+    const checked = checkSpec(source, value);
     // What is only not supported keeps nothing else from being looked at: all is said at once.
-    if (problems.some(({ isFatal }) => isFatal !== false)) throw new SpecError(problems.map(plain));
-    this.problems.push(...problems.map(plain));
+    if (!checked.isSound) throw new SpecError(checked.problems);
+    this.problems.push(...checked.problems);
     const services = (value as Raw).services;
     return { source, value: value as Raw, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
   }
@@ -123,8 +123,6 @@ export class Reader {
     );
   }
 }
-
-const plain = ({ isFatal: _, ...problem }: Found): SpecProblem => problem;
 
 /** Several files as one; what stands in a later one goes before. */
 function merged(all: readonly Loaded[]): Loaded {

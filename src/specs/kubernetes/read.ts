@@ -52,7 +52,7 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
   if (!/^[a-z0-9][a-z0-9_-]*$/.test(name) || name.length > limits.nameLength)
     throw new OscaError('bad-spec', `'${name}' is no name for an app`, 'give one: osca deploy --name APP FILE');
   for (const { kind, name: own, value, source, path } of objects) {
-    problems.push(...table.check(source, value, kind, path));
+    problems.push(...table.check(source, value, kind, path).problems);
     const pattern = named.includes(kind) ? namePattern : dottedPattern;
     if (!pattern.test(own))
       problems.push(

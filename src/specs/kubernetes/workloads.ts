@@ -19,9 +19,9 @@ export function serviceOf(object: KubeObject, app: string, contents: Contents, p
   const spec = raw(value.spec);
   const { holder, pod, metadata, at } = templateOf(object);
   const found = [
-    ...table.check(source, pod, 'pod', [...path, ...at]),
+    ...table.check(source, pod, 'pod', [...path, ...at]).problems,
     ...['initContainers', 'containers'].flatMap((key) =>
-      list(pod[key]).flatMap((one, i) => table.check(source, one, 'container', [...path, ...at, key, i])),
+      list(pod[key]).flatMap((one, i) => table.check(source, one, 'container', [...path, ...at, key, i]).problems),
     ),
   ];
   problems.push(...found);
