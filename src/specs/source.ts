@@ -1,6 +1,6 @@
 /** A YAML file and where everything in it stands. */
 import type { Document, YAMLMap } from 'yaml';
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, parseDocument, visit } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, parseDocument } from 'yaml';
 import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
@@ -38,7 +38,7 @@ export class Source implements Places {
       return { file, line, column: col, key: 'yaml', message: error.message.replace(/\s+/g, ' '), hint };
     });
     if (problems.length > 0) throw new SpecError(problems);
-    asWritten(this.#document);
+    asWritten(this.#document.contents);
     try {
       this.value = this.#document.toJS({ maxAliasCount: limits.specAliases });
     } catch (error) {
@@ -121,14 +121,13 @@ export class Source implements Places {
 /** Values that programs get as text: a number is what is written, 1.10 and 0644 too. */
 const textual = new Set(['environment', 'args', 'labels', 'annotations']);
 
-function asWritten(document: Document): void {
-  visit(document, {
-    Pair: (_, { key, value }) => {
-      if (!isScalar(key) || !textual.has(String(key.value)) || !isMap(value)) return;
-      for (const { value: one } of value.items)
-        if (isScalar(one) && typeof one.value === 'number' && one.source !== undefined) one.value = one.source;
-    },
-  });
+function asWritten(node: unknown, isText = false): void {
+  if (!isMap(node)) return;
+  for (const { key, value } of node.items) {
+    if (isMap(value)) asWritten(value, isScalar(key) && textual.has(String(key.value)));
+    else if (isText && isScalar(value) && typeof value.value === 'number' && value.source !== undefined)
+      value.value = value.source;
+  }
 }
 
 export const keyText = (path: Path): string =>
