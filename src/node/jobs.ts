@@ -5,7 +5,7 @@ import { momentId, runName } from '../core/runs.ts';
 import type { Schedule, ServiceSpec } from '../core/spec.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import { ownerOf } from '../placement/duties.ts';
-import type { HeldUnit } from '../runtime/supervise.ts';
+import type { HeldUnit } from '../runtime/unit.ts';
 import { lastTime, nextTime } from '../specs/cron.ts';
 
 export interface JobsDeps {

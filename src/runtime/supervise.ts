@@ -13,6 +13,8 @@ import type { ServiceSpec } from '../core/spec.ts';
 import { hasPulse, Pulse } from './pulse.ts';
 import type { Picture } from './reconcile.ts';
 import { reconcile } from './reconcile.ts';
+import type { HeldUnit, Unit } from './unit.ts';
+import { adopted, begun, exitOf, isUp } from './unit.ts';
 import { Vetoes } from './vetoes.ts';
 import { exitWords, hasFailed } from './words.ts';
 
@@ -41,44 +43,6 @@ export const superviseDefaults: SuperviseOptions = {
   stopAgainMs: 30_000,
   soonMs: 1_000,
 };
-
-interface Unit {
-  key: string;
-  replica: string;
-  hash: string;
-  driver: ServiceSpec['driver'];
-  handle: string;
-  state: UnitState;
-  sinceMs: number;
-  startedMs: number;
-  /** Its first start. */
-  begunMs: number;
-  /** When it was told to end because it took too long. */
-  overdueMs: number | undefined;
-  restarts: number;
-  failures: number;
-  ports: number[];
-  reason: string | undefined;
-  retryMs: number | undefined;
-  /** Shorter than its spec has it, where it must go. */
-  graceMs: number | undefined;
-  /** Stop, then start again (unhealthy). */
-  again: boolean;
-  /** A start was asked for and has not ended. */
-  inFlight: boolean;
-  /** It ended before its start was told. */
-  early: { exit: Exit; atMs: number } | undefined;
-  /** Adopted when it had ended already: did it fail? */
-  ended: boolean | undefined;
-  spec: UnitSpec | undefined;
-  /** Begun anew with each start. */
-  pulse: Pulse | undefined;
-}
-
-/** A unit that is here or on its way, as others may read it; times on the cell's own clock. */
-export type HeldUnit = Readonly<
-  Pick<Unit, 'key' | 'replica' | 'hash' | 'handle' | 'driver' | 'state' | 'sinceMs' | 'begunMs' | 'reason'>
->;
 
 /** Failures that another try here will not mend soon. */
 const lasting = new Set(['image-missing', 'port-taken', 'bad-spec']);
@@ -167,13 +131,7 @@ export class Supervisor {
 
   #begin(spec: UnitSpec, now: number): void {
     const key = unitKey(spec.replica, spec.hash);
-    this.#units.set(key, {
-      ...{ key, replica: spec.replica, hash: spec.hash, driver: spec.service.driver, handle: '', state: 'starting' },
-      ...{ sinceMs: now, startedMs: now, begunMs: now, overdueMs: undefined },
-      ...{ restarts: 0, failures: 0, ports: [], reason: undefined, retryMs: undefined },
-      ...{ graceMs: undefined, again: false, inFlight: true, early: undefined, spec, ended: undefined },
-      pulse: undefined,
-    });
+    this.#units.set(key, begun(spec, now));
     this.#version++;
     this.#out.push({ type: 'unit.start', key, unit: spec });
   }
@@ -218,7 +176,7 @@ export class Supervisor {
       const key = unitKey(observed.replica, observed.hash);
       seen.add(key);
       const unit = this.#units.get(key);
-      if (unit === undefined) this.#adopt(key, observed, now);
+      if (unit === undefined) this.#adopt(observed, now);
       else if (unit.state === 'starting' || unit.state === 'pulling') continue;
       else if (observed.running && (unit.state === 'backoff' || unit.state === 'exited'))
         this.started(key, observed, now);
@@ -244,31 +202,10 @@ export class Supervisor {
     this.#reconcile(now);
   }
 
-  #adopt(key: string, observed: Observed, now: number): void {
-    const { replica, hash, driver, handle, running, ports } = observed;
-    const wanted = this.#picture?.wanted.get(replica);
-    const spec = wanted?.hash === hash ? wanted : undefined;
-    // Ready only when its spec is known and has no health check, or when the check says so.
-    const state = running ? (spec === undefined || hasPulse(spec.service) ? 'running' : 'ready') : 'backoff';
-    const failure = hasFailed(exitOf(observed));
-    const reason = running ? undefined : exitWords(exitOf(observed));
-    this.#units.set(key, {
-      ...{ key, replica, hash, driver, handle, state, sinceMs: now, startedMs: now },
-      // Its deadline goes on where a daemon before this one began it.
-      begunMs: now - (observed.ageMs ?? 0),
-      ...{ overdueMs: undefined, restarts: 0, failures: 0, ports },
-      ...{
-        reason,
-        retryMs: running ? undefined : now,
-        graceMs: undefined,
-        again: false,
-        inFlight: false,
-        early: undefined,
-        spec,
-        ended: running ? undefined : failure,
-      },
-      pulse: spec === undefined || !running ? undefined : new Pulse(spec.service, now, true),
-    });
+  #adopt(observed: Observed, now: number): void {
+    const wanted = this.#picture?.wanted.get(observed.replica);
+    const unit = adopted(observed, wanted?.hash === observed.hash ? wanted : undefined, now);
+    this.#units.set(unit.key, unit);
     this.#version++;
   }
 
@@ -472,7 +409,5 @@ export interface Answer {
   output: string;
 }
 
-const exitOf = ({ exit }: Observed): Exit => exit ?? { exitCode: 0, oom: false };
 const overdue = 'it took longer than its deadline';
 const serviceOf = (replica: string): string => replica.split('/').slice(0, 2).join('/');
-const isUp = ({ state }: Unit): boolean => state === 'running' || state === 'ready';

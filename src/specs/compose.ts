@@ -13,12 +13,13 @@ import { extended, isRaw } from './extend.ts';
 import { fileMounts, fileSources, refuseSameNames } from './files.ts';
 import type { Environment } from './interpolate.ts';
 import { joined } from './joined.ts';
-import { boundTo } from './mounts.ts';
+import { driversRefused } from './mounts.ts';
 import { normaliseService } from './normalise.ts';
 import type { Part } from './project.ts';
 import { Reader } from './project.ts';
 import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
+import { ofNetworks, ofService } from './warnings.ts';
 
 export interface ComposeRequest {
   /** Absolute path of the file. */
@@ -73,21 +74,22 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   ) as Raw;
   const { warnings } = reader;
   const builds: Record<string, BuildSpec> = {};
-  const own = chosen.map(({ part: { source, folder, env }, service, whole }): ServiceSpec => {
+  const own = chosen.map((one): ServiceSpec => {
+    const { part, service, name: called, whole } = one;
+    const { source, folder, env } = part;
     const context = { source, app: name, service, folder, volumes: volumesOf(top), env, problems };
     const { spec, build } = normaliseService(whole, context);
-    if (build !== undefined) builds[slugOf(service)] = build;
-    if (whole.develop !== undefined) warnings.push(`${service}: develop is for docker compose watch; it is ignored`);
+    if (build !== undefined) builds[called] = build;
     const report = (path: Path, message: string, hint: string): void => {
       problems.push(source.problem(['services', service, ...path], message, hint));
     };
     const dependsOn = dependenciesOf(whole, all, wanted, report);
     const mounts = fileMounts(whole, top, report);
     if (spec.driver === 'process') refuseSameNames(mounts, report);
-    warnings.push(...warningsOf(service, whole, spec));
+    warnings.push(...ofService(one, spec));
     return {
       ...spec,
-      name: slugOf(service),
+      name: called,
       ...(mounts.length === 0 ? {} : { files: mounts }),
       ...(dependsOn.length === 0
         ? {}
@@ -96,43 +98,22 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   });
   const used = new Set(own.flatMap(({ files = [] }) => files.map(({ blob }) => blob)));
   const contents = fileSources(parts, used, problems);
-  const wholes = new Map(chosen.map(({ service, whole }) => [slugOf(service), whole]));
-  for (const { service, part } of chosen)
-    if (chosen.some((other) => other.service !== service && slugOf(other.service) === slugOf(service)))
-      problems.push(
-        part.source.problem(
-          ['services', service],
-          'another service has the same name in small letters',
-          'rename one of them',
-        ),
-      );
+  const wholes = new Map(chosen.map(({ name: called, whole }) => [called, whole]));
+  /** A problem of a service that is known by its name here. */
+  const fail = (called: string, path: Path, message: string, hint: string): void => {
+    const { part, service } = chosen.find((one) => one.name === called)!;
+    problems.push(part.source.problem(['services', service, ...path], message, hint));
+  };
+  for (const { name: called } of chosen.filter(({ name }, i) => chosen.findIndex((one) => one.name === name) !== i))
+    fail(called, [], 'another service has the same name in small letters', 'rename one of them');
   untilTheyEnd(own, wholes);
-  const { services, warnings: together } = joined(
-    own,
-    hostsOf(wholes),
-    new Set(Object.keys(builds)),
-    (service, ...what) => {
-      const { part, service: said } = chosen.find((one) => slugOf(one.service) === service)!;
-      const [path, message, hint] = what;
-      problems.push(part.source.problem(['services', said, ...path], message, hint));
-    },
-  );
+  const { services, warnings: together } = joined(own, hostsOf(wholes), new Set(Object.keys(builds)), fail);
   warnings.push(...together);
   const circle = circleOf(services);
-  if (circle !== undefined) {
-    const { source } = chosen.find(({ service }) => slugOf(service) === circle[0])!.part;
-    const message = `waits for itself: ${circle.join(' → ')}`;
-    problems.push(source.problem(['services', circle[0]!, 'depends_on'], message, 'remove one of the links'));
-  }
-  problems.push(...manyNetworks(chosen), ...drivers(parts));
-  const isNamed = [...parts.map(({ value }) => value), ...wholes.values()].some(
-    (one) => one.networks !== undefined || one.links !== undefined,
-  );
-  if (services.length > 1 && (isNamed || services.some((one) => names(one, services))))
-    warnings.push('services reach each other by published ports for now, not by name');
-  for (const [network, one] of Object.entries(unionOf(parts, 'networks')))
-    if (isRaw(one) && one.external !== undefined && one.external !== false)
-      warnings.push(`network ${network} of other files can not be joined yet: reach those services by published ports`);
+  if (circle !== undefined)
+    fail(circle[0]!, ['depends_on'], `waits for itself: ${circle.join(' → ')}`, 'remove one of the links');
+  problems.push(...manyNetworks(chosen), ...parts.flatMap(driversRefused));
+  warnings.push(...ofNetworks(parts, chosen, services));
   if (services.length === 0 && problems.length === 0) {
     const hint = all.size > 0 ? 'all have profiles; name one with --profile' : 'add services:';
     problems.push(main.source.problem(['services'], 'no service is left to run', hint));
@@ -143,28 +124,32 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   return { app: { name, services }, builds, files: contents, warnings: [...new Set(warnings)] };
 }
 
-interface Chosen {
+/** A service of the files. */
+export interface Chosen {
   part: Part;
+  /** As its file has it, and as it is called here. */
   service: string;
+  name: string;
   /** With all that it extends. */
   whole: Raw;
 }
 
 /** Those that no profile leaves out. */
 function wantedOf(
-  found: readonly Omit<Chosen, 'whole'>[],
+  found: readonly Pick<Chosen, 'part' | 'service'>[],
   named: readonly string[],
   reader: Reader,
   problems: SpecProblem[],
 ): Chosen[] {
   return found.flatMap(({ part, service }): Chosen[] => {
-    if (!namePattern.test(slugOf(service)) || service.length > limits.nameLength)
+    const name = slugOf(service);
+    if (!namePattern.test(name) || service.length > limits.nameLength)
       problems.push(part.source.problem(['services', service], 'is no name for a service', 'use a-z, 0-9, - and _'));
     const profiles = new Set([...named, ...(part.env.COMPOSE_PROFILES ?? '').split(',').filter(Boolean)]);
     const load = (path: string, asked?: SpecProblem): Loaded => reader.load(path, part.env, asked);
     const whole = extended(part, service, load);
     const own = Array.isArray(whole.profiles) ? (whole.profiles as string[]) : [];
-    return own.length === 0 || own.some((profile) => profiles.has(profile)) ? [{ part, service, whole }] : [];
+    return own.length === 0 || own.some((profile) => profiles.has(profile)) ? [{ part, service, name, whole }] : [];
   });
 }
 
@@ -179,72 +164,6 @@ const hostsOf = (wholes: ReadonlyMap<string, Raw>): Map<string, string> =>
       return host === undefined ? [] : [[name, slugOf(host)] as const];
     }),
   );
-
-/** It says the name of another in a variable, a command or its health check. */
-function names(
-  { name, environment, command, entrypoint, healthcheck }: ServiceSpec,
-  all: readonly ServiceSpec[],
-): boolean {
-  const said = [
-    ...Object.values(environment),
-    ...(command ?? []),
-    ...(entrypoint ?? []),
-    ...(healthcheck?.test ?? []),
-  ].join(' ');
-  const words = new Set(said.split(/[\s@/,=:]+/));
-  return all.some((other) => other.name !== name && words.has(other.name));
-}
-
-/** What is as the file has it, and still not as its author may think. */
-function warningsOf(service: string, { volumes, healthcheck }: Raw, spec: ServiceSpec): string[] {
-  const items = Array.isArray(volumes) ? volumes : [];
-  const own = items.flatMap((item: unknown): string[] => {
-    const source = isRaw(item) ? (item.type === 'bind' ? String(item.source ?? '') : '') : String(item).split(':')[0]!;
-    return /^\.{1,2}(\/|$)/.test(source) ? [source] : [];
-  });
-  const pinned = spec.constraints.some(({ key }) => key === 'node.hostname' || key === 'node.id');
-  const hint = 'use configs for small files, or pin it with node.hostname';
-  return [
-    ...(slugOf(service) === service ? [] : [`${service} is called ${slugOf(service)} here`]),
-    ...(own.length === 0 || pinned || spec.driver === 'process'
-      ? []
-      : [`${service}: ${own.join(', ')} ${own.length === 1 ? 'is' : 'are'} not copied to other cells: ${hint}`]),
-    ...(isRaw(healthcheck) &&
-    healthcheck.test === undefined &&
-    healthcheck.disable !== true &&
-    spec.healthcheck === undefined
-      ? [`${service}: the image's own health check is not asked; add healthcheck.test`]
-      : []),
-  ];
-}
-
-/** Volumes that only another driver could make. */
-function drivers(parts: readonly Part[]): SpecProblem[] {
-  return parts.flatMap(({ value, source }) =>
-    Object.entries(isRaw(value.volumes) ? value.volumes : {}).flatMap(([name, one]): SpecProblem[] => {
-      if (!isRaw(one)) return [];
-      const { driver, driver_opts: options } = one;
-      const path: Path = ['volumes', name];
-      if ((driver ?? 'local') !== 'local')
-        return [
-          source.problem(
-            [...path, 'driver'],
-            `'${String(driver)}' is not known`,
-            'only local is: mount it on the cell and bind it',
-          ),
-        ];
-      const isSet = isRaw(options) && Object.keys(options).length > 0;
-      if (!isSet || boundTo(one) !== undefined) return [];
-      return [
-        source.problem(
-          [...path, 'driver_opts'],
-          'can not be had',
-          'only {type: none, o: bind, device: /path} can; mount others on the cell and bind them',
-        ),
-      ];
-    }),
-  );
-}
 
 /** What all parts have of one kind. */
 const unionOf = (parts: readonly Part[], kind: string): Raw =>

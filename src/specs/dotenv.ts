@@ -8,14 +8,13 @@ export function readEnv(text: string, around: Environment): Record<string, strin
   const values: Record<string, string> = {};
   for (const [name, value] of Object.entries(parseEnv(text))) {
     if (value === undefined) continue;
-    values[name] = isLiteral(text, name) ? value : filled(value, { ...values, ...around });
+    values[name] = !value.includes('$') || isLiteral(text, name) ? value : filled(value, { ...values, ...around });
   }
   return values;
 }
 
 /** A dollar that begins no variable stands for itself. */
 function filled(value: string, env: Environment): string {
-  if (!value.includes('$')) return value;
   try {
     return interpolate(value.replace(/\$(?![\w{$])/g, '$$$$'), env).text;
   } catch {

@@ -10,7 +10,10 @@ export interface Interpolated {
   unset: string[];
 }
 
-/** Throws an Error whose message says what is wrong with the text or which demand was not met. */
+/** A demand of the file, `${NAME:?why}`, that whoever deploys has not met. */
+export class UnmetDemand extends Error {}
+
+/** Throws UnmetDemand, or an Error whose message says what is wrong with the text. */
 export function interpolate(text: string, env: Environment): Interpolated {
   const unset: string[] = [];
   const expand = (source: string): string => {
@@ -52,7 +55,7 @@ export function interpolate(text: string, env: Environment): Interpolated {
     if (operator.endsWith('+')) return present ? expand(word) : '';
     if (present) return value;
     if (operator.endsWith('-')) return expand(word);
-    throw new Error(`variable ${name} must be set${word === '' ? '' : `: ${expand(word)}`}`);
+    throw new UnmetDemand(`variable ${name} must be set${word === '' ? '' : `: ${expand(word)}`}`);
   };
   return { text: expand(text), unset };
 }

@@ -1,10 +1,12 @@
 /** Volumes, binds and tmpfs of a service, short form and long. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
+import type { SpecProblem } from '../core/errors.ts';
 import type { Mount } from '../core/spec.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { ServiceContext } from './normalise.ts';
+import type { Part } from './project.ts';
 import type { Path } from './source.ts';
 import { parseBytes } from './values.ts';
 
@@ -124,4 +126,30 @@ function volumeName(name: string, { app, volumes }: ServiceContext, complain: Co
   }
   const external = declared.external === true || declared.external === 'true';
   return typeof declared.name === 'string' ? declared.name : external ? name : `${app}_${name}`;
+}
+
+/** Volumes that only another driver could make. */
+export function driversRefused({ value, source }: Part): SpecProblem[] {
+  return Object.entries(isRaw(value.volumes) ? value.volumes : {}).flatMap(([name, one]): SpecProblem[] => {
+    if (!isRaw(one)) return [];
+    const { driver, driver_opts: options } = one;
+    const path: Path = ['volumes', name];
+    if ((driver ?? 'local') !== 'local')
+      return [
+        source.problem(
+          [...path, 'driver'],
+          `'${String(driver)}' is not known`,
+          'only local is: mount it on the cell and bind it',
+        ),
+      ];
+    const isSet = isRaw(options) && Object.keys(options).length > 0;
+    if (!isSet || boundTo(one) !== undefined) return [];
+    return [
+      source.problem(
+        [...path, 'driver_opts'],
+        'can not be had',
+        'only {type: none, o: bind, device: /path} can; mount others on the cell and bind them',
+      ),
+    ];
+  });
 }

@@ -11,7 +11,7 @@ import { readEnv } from './dotenv.ts';
 import type { Loaded, Raw } from './extend.ts';
 import { isRaw, mergeRaw } from './extend.ts';
 import type { Environment } from './interpolate.ts';
-import { interpolate } from './interpolate.ts';
+import { interpolate, UnmetDemand } from './interpolate.ts';
 import type { Path, Places } from './source.ts';
 import { Source } from './source.ts';
 
@@ -106,9 +106,8 @@ export class Reader {
         for (const name of unset) this.warnings.push(`variable ${name} is not set; it is empty`);
         return text;
       } catch (error) {
-        const message = (error as Error).message;
-        const hint = message.includes('must be set') ? 'set it in the shell or in .env beside the file' : '';
-        problems.push(source.problem(path, message, hint));
+        const hint = error instanceof UnmetDemand ? 'set it in the shell or in .env beside the file' : '';
+        problems.push(source.problem(path, (error as Error).message, hint));
         return value;
       }
     }

@@ -4,16 +4,15 @@
  * (`World.digest`). Real libp2p, disks and engines stay outside; contract, lab and e2e suites hold those.
  */
 import type { Effect, Event, Reply, Request } from '../../src/core/events.ts';
-import { unitKey } from '../../src/core/events.ts';
 import { hash32 } from '../../src/core/hash.ts';
 import type { ClusterView, LogEvent } from '../../src/core/model.ts';
 import { Random } from '../../src/core/random.ts';
 import type { CellOptions } from '../../src/node/cell.ts';
 import { Cell, cellDefaults } from '../../src/node/cell.ts';
-import { needsStopFirst } from '../../src/runtime/reconcile.ts';
+import { Engines } from './engines.ts';
 import { Agenda } from './heap.ts';
 import type { SimHost } from './host.ts';
-import { clockOf, observedOf, simHost, simSealer, simVault } from './host.ts';
+import { clockOf, simHost, simSealer, simVault } from './host.ts';
 import type { NetworkOptions } from './network.ts';
 import { lan, Network } from './network.ts';
 
@@ -29,8 +28,6 @@ export interface WorldOptions {
 
 type Happening = { kind: 'event'; host: string; life: number; event: Event } | { kind: 'act'; run: () => void };
 
-/** A death takes this long to be known; until then its replicas count as running. */
-const detectedWithinMs = 20_000;
 /** An engine is asked what it has. */
 export const listEveryMs = 30_000;
 
@@ -43,6 +40,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #agenda = new Agenda<Happening>();
   readonly #work: Random;
+  readonly #engines: Engines;
   /** `news`: published records and changes of the document; alerts come and go where frames are lost. */
   readonly frames = { sent: 0, published: 0, news: 0, bytes: 0, longest: 0 };
   /** What must never be, and was. */
@@ -62,6 +60,7 @@ export class World {
     this.#options = options;
     this.random = new Random(options.seed);
     this.#work = this.random.fork('work');
+    this.#engines = new Engines(this, this.#work);
     this.network = new Network(this.random.fork('network'), options.network ?? lan);
   }
 
@@ -153,7 +152,7 @@ export class World {
     host.cell = undefined;
     host.life++;
     host.boots++;
-    for (const handle of [...host.containers.keys()]) this.#end(host, handle);
+    for (const handle of [...host.containers.keys()]) this.#engines.end(host, handle);
     for (const peer of host.connected) this.hosts.get(peer)?.connected.delete(name);
     host.connected.clear();
     this.network.cut(name);
@@ -340,16 +339,16 @@ export class World {
         });
       }
       case 'unit.start':
-        return this.#startUnit(host, effect, draw(this.#options.startMs ?? [150, 400]) * host.startFactor);
+        return this.#engines.start(host, effect, draw(this.#options.startMs ?? [150, 400]) * host.startFactor);
       case 'unit.stop':
         if (host.engine === '') return;
-        if (effect.keep === true) return this.#halt(host, effect.key, effect.handle, 137);
-        this.#mayStop(host, effect.key, effect.handle);
-        return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#stopUnit(host, effect.handle));
+        if (effect.keep === true) return this.#engines.halt(host, effect.key, effect.handle, 137);
+        this.#engines.mayStop(host, effect.key, effect.handle);
+        return this.#later(host, { type: 'unit.stopped', key: effect.key }, this.#engines.stop(host, effect.handle));
       case 'unit.cancel':
         return;
       case 'unit.fuse':
-        return this.#fuse(host, effect.key, effect.forMs);
+        return this.#engines.fuse(host, effect.key, effect.forMs);
       case 'unit.probe':
         return this.#later(host, { ...effect, type: 'unit.probed', ok: true, output: '' }, 5);
       case 'reply':
@@ -405,143 +404,6 @@ export class World {
   #hostOf(id: string): SimHost | undefined {
     if (this.#byId.size !== this.hosts.size) for (const host of this.hosts.values()) this.#byId.set(host.id, host);
     return this.#byId.get(id);
-  }
-
-  #startUnit(host: SimHost, effect: Effect & { type: 'unit.start' }, delayMs: number): void {
-    const { life, boots } = host;
-    this.after(delayMs, () => {
-      if (host.boots !== boots) return;
-      const image = effect.unit.service.image ?? '';
-      const message = host.broken.get(image);
-      if (message !== undefined) {
-        if (host.life === life)
-          this.give(host.name, {
-            type: 'unit.failed',
-            key: effect.key,
-            code: image === 'flawed' ? 'start-failed' : 'image-missing',
-            message,
-          });
-        return;
-      }
-      const { strict } = effect.unit.service;
-      if (strict === true && (host.fuses.get(effect.key) ?? 0) <= this.nowMs) {
-        // A driver removes what it may not begin.
-        for (const [handle, { replica, hash }] of host.ended)
-          if (unitKey(replica, hash) === effect.key) host.ended.delete(handle);
-        if (host.life === life)
-          this.give(host.name, {
-            type: 'unit.failed',
-            key: effect.key,
-            code: 'lease-lost',
-            message: 'its lease ended',
-          });
-        return;
-      }
-      if (this.network.reaches(host.name, host.name) || host.cell !== undefined) {
-        // An engine has one container of a name: what an earlier life of the daemon began is found, not made twice.
-        const { replica, hash } = effect.unit;
-        const there = [...host.containers.values(), ...host.ended.values()];
-        const same = there.find((one) => one.replica === replica && one.hash === hash);
-        const observed =
-          same === undefined ? observedOf(effect.unit, this.nowMs) : Object.assign(same, { running: true });
-        host.containers.set(observed.handle, observed);
-        host.ran.set(observed.replica, Number.POSITIVE_INFINITY);
-        if (needsStopFirst(effect.unit.service)) host.forced.add(observed.replica);
-        if (strict === true) this.#onlyOnce(host, observed);
-        host.ended.delete(observed.handle);
-        if (effect.unit.service.job !== undefined) this.#toil(host, effect.key, observed.handle, image);
-        else if (this.falling && image.startsWith('falls-')) this.#fall(host, effect.key, observed.handle);
-        if (host.life !== life) return;
-        this.give(host.name, { type: 'unit.started', key: effect.key, observed });
-      }
-    });
-  }
-
-  #fall(host: SimHost, key: string, handle: string): void {
-    this.after(this.#work.between(100, 3_000), () => {
-      if (!host.containers.has(handle)) return;
-      this.#end(host, handle);
-      this.give(host.name, { type: 'unit.exited', key, exitCode: 1, oom: false });
-    });
-  }
-
-  /** A job ends by itself; it is written down how often each did. */
-  #toil(host: SimHost, key: string, handle: string, image: string): void {
-    this.after(this.#work.between(100, 3_000), () => {
-      if (!host.containers.has(handle)) return;
-      const exitCode = this.falling && image.startsWith('falls-') ? 1 : 0;
-      const replica = key.split('@')[0]!;
-      if (exitCode === 0) this.worked.set(replica, (this.worked.get(replica) ?? 0) + 1);
-      this.#halt(host, key, handle, exitCode);
-    });
-  }
-
-  #halt(host: SimHost, key: string, handle: string, exitCode: number): void {
-    const container = host.containers.get(handle);
-    if (container === undefined) return;
-    this.#end(host, handle);
-    host.ended.set(handle, { ...container, running: false, exit: { exitCode, oom: false } });
-    this.give(host.name, { type: 'unit.exited', key, exitCode, oom: false });
-  }
-
-  /** A strict replica runs here now: nowhere else may one. */
-  #onlyOnce(host: SimHost, { handle, replica }: { handle: string; replica: string }): void {
-    host.strict.add(handle);
-    for (const other of this.hosts.values()) {
-      if (other === host) continue;
-      for (const one of other.containers.values()) {
-        if (one.replica === replica && other.strict.has(one.handle))
-          this.violations.push(`${Math.round(this.nowMs)} ms: ${replica} runs on ${other.name} and on ${host.name}`);
-      }
-    }
-  }
-
-  /** A watchdog of its own, which lives on without the daemon. */
-  #fuse(host: SimHost, key: string, forMs: number): void {
-    host.fuses.set(key, this.nowMs + forMs / host.rate);
-    if (forMs === Number.POSITIVE_INFINITY) return;
-    this.after(forMs / host.rate, () => {
-      if ((host.fuses.get(key) ?? 0) > this.nowMs) return;
-      host.fuses.delete(key);
-      for (const [handle, { replica, hash }] of host.containers) {
-        if (unitKey(replica, hash) !== key) continue;
-        this.#end(host, handle);
-        this.give(host.name, { type: 'unit.exited', key, exitCode: 137, oom: false });
-      }
-    });
-  }
-
-  /** Make before break: what moves away ran elsewhere a moment ago, unless it has to go first. */
-  #mayStop(host: SimHost, key: string, handle: string): void {
-    const replica = key.split('@')[0]!;
-    if (!host.containers.has(handle) || !host.told.has(handle) || host.strict.has(handle)) return;
-    const { assignments, apps } = host.cell!.view(clockOf(host, this.nowMs));
-    const assignment = assignments.find((one) => one.replica === replica);
-    if (assignment?.cell === undefined || host.forced.has(replica)) return;
-    const wanted = apps.find(({ name }) => name === assignment.app)?.revision.spec.services;
-    if (wanted?.some((spec) => spec.name === assignment.service && needsStopFirst(spec))) return;
-    const isFormer = assignment.hash !== key.split('@')[1];
-    if (assignment.cell === host.id && !isFormer) return;
-    // Its successor, where it only changes its form.
-    const successor = [...host.containers.values()].some((one) => one.replica === replica && one.handle !== handle);
-    if (successor) return;
-    const others = [...this.hosts.values()].filter((other) => other !== host);
-    if (others.some(({ ran }) => (ran.get(replica) ?? Number.NEGATIVE_INFINITY) > this.nowMs - detectedWithinMs))
-      return;
-    this.violations.push(`${Math.round(this.nowMs)} ms: ${replica} was stopped on ${host.name} and ran nowhere else`);
-  }
-
-  #end(host: SimHost, handle: string): void {
-    const gone = host.containers.get(handle);
-    host.containers.delete(handle);
-    if (gone === undefined || [...host.containers.values()].some(({ replica }) => replica === gone.replica)) return;
-    host.ran.set(gone.replica, this.nowMs);
-  }
-
-  #stopUnit(host: SimHost, handle: string): number {
-    this.#end(host, handle);
-    host.ended.delete(handle);
-    return this.#work.between(5, 50);
   }
 
   /** Everything that runs anywhere, as `replica@host`, sorted. */

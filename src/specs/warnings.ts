@@ -1,0 +1,96 @@
+/** What a file says that is not wrong, and still may not do what its author thinks. */
+import { mountsOf } from '../core/service.ts';
+import type { ServiceSpec } from '../core/spec.ts';
+import type { Chosen } from './compose.ts';
+import type { Raw } from './extend.ts';
+import { isRaw } from './extend.ts';
+import type { Part } from './project.ts';
+
+/** Of one service of a Compose file. */
+export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): string[] {
+  const { volumes, healthcheck, develop } = whole;
+  const items = Array.isArray(volumes) ? volumes : [];
+  const own = items.flatMap((item: unknown): string[] => {
+    const source = isRaw(item) ? (item.type === 'bind' ? String(item.source ?? '') : '') : String(item).split(':')[0]!;
+    return /^\.{1,2}(\/|$)/.test(source) ? [source] : [];
+  });
+  const pinned = spec.constraints.some(({ key }) => key === 'node.hostname' || key === 'node.id');
+  const hint = 'use configs for small files, or pin it with node.hostname';
+  return [
+    ...(name === service ? [] : [`${service} is called ${name} here`]),
+    ...(develop === undefined ? [] : [`${service}: develop is for docker compose watch; it is ignored`]),
+    ...(own.length === 0 || pinned || spec.driver === 'process'
+      ? []
+      : [`${service}: ${own.join(', ')} ${own.length === 1 ? 'is' : 'are'} not copied to other cells: ${hint}`]),
+    ...(isRaw(healthcheck) &&
+    healthcheck.test === undefined &&
+    healthcheck.disable !== true &&
+    spec.healthcheck === undefined
+      ? [`${service}: the image's own health check is not asked; add healthcheck.test`]
+      : []),
+  ];
+}
+
+/** Of the networks of Compose files. */
+export function ofNetworks(
+  parts: readonly Part[],
+  chosen: readonly Chosen[],
+  services: readonly ServiceSpec[],
+): string[] {
+  const isNamed = [...parts.map(({ value }) => value), ...chosen.map(({ whole }) => whole)].some(
+    (one) => one.networks !== undefined || one.links !== undefined,
+  );
+  const isApart = services.length > 1 && (isNamed || services.some((one) => names(one, services)));
+  const external = parts.flatMap(({ value: { networks } }) =>
+    Object.entries(isRaw(networks) ? networks : {}).filter(([, one]) => isRaw(one) && isExternal(one)),
+  );
+  return [
+    ...(isApart ? ['services reach each other by published ports for now, not by name'] : []),
+    ...external.map(
+      ([name]) => `network ${name} of other files can not be joined yet: reach those services by published ports`,
+    ),
+  ];
+}
+
+const isExternal = ({ external }: Raw): boolean => external !== undefined && external !== false;
+
+/** It says the name of another in a variable, a command or its health check. */
+function names(
+  { name, environment, command, entrypoint, healthcheck }: ServiceSpec,
+  all: readonly ServiceSpec[],
+): boolean {
+  const said = [
+    ...Object.values(environment),
+    ...(command ?? []),
+    ...(entrypoint ?? []),
+    ...(healthcheck?.test ?? []),
+  ].join(' ');
+  const words = new Set(said.split(/[\s@/,=:]+/));
+  return all.some((other) => other.name !== name && words.has(other.name));
+}
+
+/** Volumes that look shared, and are only where their users are on one cell. */
+export function ofVolumes(services: readonly ServiceSpec[]): string[] {
+  const users = new Map<string, ServiceSpec[]>();
+  for (const spec of services) {
+    const named = mountsOf(spec).flatMap(({ kind, source }) =>
+      kind === 'volume' && source !== undefined ? [source] : [],
+    );
+    for (const volume of new Set(named)) users.set(volume, [...(users.get(volume) ?? []), spec]);
+  }
+  return [...users].flatMap(([volume, all]): string[] => {
+    const places = new Set(all.map(placeOf));
+    if (places.size === 1 && !places.has(undefined)) return [];
+    const names = all.map(({ name }) => name).join(', ');
+    if (all.length > 1) return [`volume ${volume} is another on each cell: pin ${names} to one with node.hostname`];
+    const [{ mode, replicas, ordinals, job }] = all as [ServiceSpec];
+    const isSpread = mode === 'replicated' && replicas > 1 && ordinals !== true && job === undefined;
+    return isSpread ? [`volume ${volume} is another on each cell: replicas of ${names} do not share it`] : [];
+  });
+}
+
+/** The one cell that it may be on. */
+const placeOf = ({ constraints }: ServiceSpec): string | undefined =>
+  constraints.find(
+    ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
+  )?.value;
