@@ -84,7 +84,7 @@ export async function benchMemory(count: number, tell: (text: string) => void): 
     document.setVoters({ counts: 1 });
   })!;
   const store = Store.open(folder);
-  store.append([update]);
+  store.append([{ update }]);
   store.set('founder', founding.id);
   store.close();
   const near = nearOf(

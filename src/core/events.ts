@@ -158,8 +158,8 @@ export type Effect =
   | { type: 'expel'; peer: CellId }
   /** This cell now belongs to an appliance: open its protocols. */
   | { type: 'appliance'; id: string; founder: string; seed?: string; ticket?: string }
-  /** Append to the document's log, fsync, then event `persisted`. */
-  | { type: 'persist'; update: Uint8Array; token: number }
+  /** Append to the document's log, or, where it is the whole document, put it in the log's place; fsync, then event `persisted`. */
+  | { type: 'persist'; update: Uint8Array; token: number; whole?: true }
   | { type: 'unit.start'; key: string; unit: UnitSpec }
   /** `keep`: it ends, and what it wrote stays; told as an exit. */
   | { type: 'unit.stop'; key: string; handle: string; driver: ServiceSpec['driver']; graceMs: number; keep?: boolean }

@@ -1,10 +1,7 @@
 /**
- * The keys of the document's apps, by app, kept as they change. A map of Yjs remembers every key that it ever had, so to look through
- * them all takes longer with each deploy.
+ * The keys of the document's apps, by app, kept as they change.
  */
-import type * as Y from 'yjs';
-
-export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+import type { Json, Registers } from './registers.ts';
 
 const none: ReadonlyMap<string, Json> = new Map();
 
@@ -13,10 +10,8 @@ export class AppKeys {
   readonly #byApp = new Map<string, Map<string, Json>>();
   #changed = new Set<string>();
 
-  constructor(map: Y.Map<Json>) {
-    map.observe(({ keysChanged }) => {
-      for (const key of keysChanged) this.#take(key, map.get(key));
-    });
+  constructor(apps: Registers) {
+    apps.observe((key, value) => this.#take(key, value));
   }
 
   #take(key: string, value: Json | undefined): void {

@@ -4,11 +4,11 @@
  *
  *     apps   blob/APP/ID -> Blob        cells  key/CELL/KEY -> text        meta  key -> id of the key for what is new
  */
-import type * as Y from 'yjs';
 import { contentHash } from '../core/hash.ts';
 import type { CellId } from '../core/model.ts';
 import type { AppSpec } from '../core/spec.ts';
-import type { AppKeys, Json } from './app-keys.ts';
+import type { AppKeys } from './app-keys.ts';
+import type { Json, Registers } from './registers.ts';
 
 export interface Blob {
   /** base64 */
@@ -18,18 +18,16 @@ export interface Blob {
 }
 
 export class Blobs {
-  readonly #apps: Y.Map<Json>;
+  readonly #apps: Registers;
+  readonly #cells: Registers;
+  readonly #meta: Registers;
   readonly #keys: AppKeys;
-  readonly #cells: Y.Map<Json>;
-  readonly #meta: Y.Map<Json>;
-  readonly #drop: (key: string) => void;
 
-  constructor(doc: Y.Doc, keys: AppKeys, drop: (key: string) => void) {
+  constructor(apps: Registers, cells: Registers, meta: Registers, keys: AppKeys) {
+    this.#apps = apps;
+    this.#cells = cells;
+    this.#meta = meta;
     this.#keys = keys;
-    this.#apps = doc.getMap('apps');
-    this.#cells = doc.getMap('cells');
-    this.#meta = doc.getMap('meta');
-    this.#drop = drop;
   }
 
   get(app: string, id: string): Blob | undefined {
@@ -55,7 +53,7 @@ export class Blobs {
     const all = this.of(app);
     if (all.length === 0) return;
     const text = JSON.stringify(specs);
-    for (const [id] of all) if (!text.includes(id)) this.#drop(`blob/${app}/${id}`);
+    for (const [id] of all) if (!text.includes(id)) this.#apps.delete(`blob/${app}/${id}`);
   }
 
   // -- keys --------------------------------------------------------------------------------------------------------

@@ -8,30 +8,27 @@
  * A rollback that happens by itself writes nothing but the outcome of the revision that failed: what should run follows from that,
  * so it never undoes what somebody deploys at the same moment. Neither does a hook that fails before a change begins.
  */
-import type * as Y from 'yjs';
 import { compare, contentHash } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { AppState, Outcome, Pause, Revision, Run } from '../core/model.ts';
 import type { RunNotes } from '../core/runs.ts';
 import { formerRuns, hookFailure, hookKey, hooksOf, newestFirst, runsOf } from '../core/runs.ts';
 import type { AppSpec } from '../core/spec.ts';
-import type { AppKeys, Json } from './app-keys.ts';
+import type { AppKeys } from './app-keys.ts';
+import type { Json, Registers } from './registers.ts';
 import { RunBook } from './run-book.ts';
 
 export class Catalogue {
-  readonly #map: Y.Map<Json>;
-  readonly #delete: (key: string) => void;
+  readonly #values: Registers;
   readonly #keys: AppKeys;
   readonly runs: RunBook;
   readonly #states = new Map<string, AppState>();
   #all: AppState[] = [];
 
-  /** `drop` deletes a key so that the state vector moves. */
-  constructor(map: Y.Map<Json>, keys: AppKeys, drop: (key: string) => void) {
-    this.#map = map;
+  constructor(apps: Registers, keys: AppKeys) {
+    this.#values = apps;
     this.#keys = keys;
-    this.#delete = drop;
-    this.runs = new RunBook(map, keys, drop);
+    this.runs = new RunBook(apps, keys);
   }
 
   /** By name. The same list until something changes, and the same objects but for what did. */
@@ -75,9 +72,9 @@ export class Catalogue {
   ): AppState {
     const gate = gateOf(wanted, history, restarts, notes);
     const { revision } = gate;
-    const stop = this.#map.get(`stop/${name}`);
+    const stop = this.#values.get(`stop/${name}`);
     const stoppedServices = Array.isArray(stop) ? (stop as string[]) : [];
-    const pause = this.#map.get(`pause/${name}`);
+    const pause = this.#values.get(`pause/${name}`);
     const known = [...runsOf(revision, history, restarts, notes), ...gate.hooks];
     return {
       ...{ name, revision, history: gate.history, stopped: stop === 'all', stoppedServices, restarts },
@@ -86,12 +83,12 @@ export class Catalogue {
       ...(gate.undone === undefined ? {} : { undone: gate.undone }),
       ...(gate.next === undefined ? {} : { next: gate.next }),
       ...(isPause(pause) && (pause.seq ?? wanted.seq) === wanted.seq ? { paused: pause } : {}),
-      ...(this.#map.get(`insist/${name}`) === wanted.seq ? { insists: true as const } : {}),
+      ...(this.#values.get(`insist/${name}`) === wanted.seq ? { insists: true as const } : {}),
     };
   }
 
   #withOutcome(app: string, revision: Revision): Revision {
-    const outcome = this.#map.get(`outcome/${app}/${revision.id}`) as unknown as Outcome | undefined;
+    const outcome = this.#values.get(`outcome/${app}/${revision.id}`) as unknown as Outcome | undefined;
     return isOutcome(outcome) && outcome.seq === revision.seq ? { ...revision, outcome } : revision;
   }
 
@@ -116,12 +113,12 @@ export class Catalogue {
       ...was,
       spec,
     };
-    this.#map.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
-    this.#map.set(`current/${spec.name}`, id);
+    this.#values.set(`rev/${spec.name}/${id}`, revision as unknown as Json);
+    this.#values.set(`current/${spec.name}`, id);
     // What runs already, and stayed, is not tried again.
     const known = before?.revision.id === id ? before.revision.outcome : undefined;
     if (known !== undefined)
-      this.#map.set(`outcome/${spec.name}/${id}`, { ...known, seq: revision.seq } as unknown as Json);
+      this.#values.set(`outcome/${spec.name}/${id}`, { ...known, seq: revision.seq } as unknown as Json);
     // What was left of an app of this name that is gone.
     if (before === undefined) this.runs.forget(spec.name);
     else {
@@ -130,8 +127,8 @@ export class Catalogue {
       if (again) this.restart(spec.name, toRunAgain(before, new Set(names.map(({ name }) => name))));
       this.runs.prune(before);
     }
-    this.#delete(`stop/${spec.name}`);
-    if (before?.paused?.by === '') this.#delete(`pause/${spec.name}`);
+    this.#values.delete(`stop/${spec.name}`);
+    if (before?.paused?.by === '') this.#values.delete(`pause/${spec.name}`);
     // Where a rollback would lead is kept.
     const refuge = lastDone(before?.history ?? [], revision)?.id;
     // What runs until a hook has run, and what open runs are made from, is kept too.
@@ -141,54 +138,54 @@ export class Catalogue {
     const old = (before?.history ?? []).filter((other) => other.id !== id && !kept.has(other.id));
     const room = Math.max(1, limits.revisions - 1 - kept.size);
     for (const { id: gone } of old.slice(0, Math.max(0, old.length - room))) {
-      this.#delete(`rev/${spec.name}/${gone}`);
-      this.#delete(`outcome/${spec.name}/${gone}`);
+      this.#values.delete(`rev/${spec.name}/${gone}`);
+      this.#values.delete(`outcome/${spec.name}/${gone}`);
     }
     return revision;
   }
 
   remove(app: string): void {
-    for (const key of [...this.#keys.of(app).keys()]) this.#delete(key);
+    for (const key of [...this.#keys.of(app).keys()]) this.#values.delete(key);
   }
 
   /** How the rollout of a revision ended. Nothing where it is gone, or was deployed again. */
   conclude(app: string, { id, seq }: Revision, outcome: Omit<Outcome, 'seq'>): void {
     const known = this.app(app)?.history.find((one) => one.id === id);
     if (known?.seq !== seq || known.outcome !== undefined) return;
-    this.#map.set(`outcome/${app}/${id}`, { seq, ...outcome } as unknown as Json);
+    this.#values.set(`outcome/${app}/${id}`, { seq, ...outcome } as unknown as Json);
   }
 
   pause(app: string, pause: Pause): void {
-    this.#map.set(`pause/${app}`, pause as unknown as Json);
+    this.#values.set(`pause/${app}`, pause as unknown as Json);
   }
 
   /** Goes on; what failed until now, and fails from now on, does not stop this revision again. */
   resume(app: string): void {
     const state = this.app(app)!;
-    if (state.paused?.by === '') this.#map.set(`insist/${app}`, (state.undone ?? state.next ?? state.revision).seq);
-    this.#delete(`pause/${app}`);
+    if (state.paused?.by === '') this.#values.set(`insist/${app}`, (state.undone ?? state.next ?? state.revision).seq);
+    this.#values.delete(`pause/${app}`);
   }
 
   setStopped(app: string, service: string | undefined, stopped: boolean): void {
     const state = this.app(app)!;
     const key = `stop/${app}`;
     if (service === undefined) {
-      if (stopped) this.#map.set(key, 'all');
-      else this.#delete(key);
+      if (stopped) this.#values.set(key, 'all');
+      else this.#values.delete(key);
       return;
     }
     const all = state.revision.spec.services.map(({ name }) => name);
     const now = new Set(state.stopped ? all : state.stoppedServices);
     if (stopped) now.add(service);
     else now.delete(service);
-    if (now.size === 0) this.#delete(key);
-    else this.#map.set(key, [...now].sort(compare));
+    if (now.size === 0) this.#values.delete(key);
+    else this.#values.set(key, [...now].sort(compare));
   }
 
   restart(app: string, services: readonly string[]): void {
     for (const service of services) {
       const key = `restart/${app}/${service}`;
-      this.#map.set(key, Number(this.#map.get(key) ?? 0) + 1);
+      this.#values.set(key, Number(this.#values.get(key) ?? 0) + 1);
     }
   }
 }

@@ -16,20 +16,36 @@ import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { ApplianceSettings, AppState, CellId, CellSettings, TrustItem } from '../core/model.ts';
 import { settingsDefaults } from '../core/model.ts';
-import type { Json } from './app-keys.ts';
 import { AppKeys } from './app-keys.ts';
 import { Blobs } from './blobs.ts';
 import { Catalogue } from './catalogue.ts';
+import type { Json } from './registers.ts';
+import { Registers, sweep } from './registers.ts';
+
+/** Its keys are written once: what is gone leaves nothing (registers.ts). */
+const kinds = ['apps', 'cells', 'settings', 'meta'] as const;
+
+export interface DocumentOptions {
+  /** What is gone is swept out when it is as many items. */
+  sweepAfter: number;
+  /** The log on disk gives way to the whole document when it has as many updates, or more bytes than these and than the document. */
+  logUpdates: number;
+  logBytes: number;
+}
+
+export const documentDefaults: DocumentOptions = { sweepAfter: 500, logUpdates: 500, logBytes: 1_048_576 };
 
 export class WantedDocument {
+  readonly #options: DocumentOptions;
   readonly #doc = new Y.Doc({ gc: true });
-  readonly #keys = new AppKeys(this.#doc.getMap<Json>('apps'));
-  readonly catalogue = new Catalogue(this.#doc.getMap<Json>('apps'), this.#keys, (key) =>
-    this.#delete(this.#doc.getMap<Json>('apps'), key),
-  );
-  readonly blobs = new Blobs(this.#doc, this.#keys, (key) => this.#delete(this.#doc.getMap<Json>('apps'), key));
-  readonly #cells = this.#doc.getMap<Json>('cells');
-  readonly #settingsMap = this.#doc.getMap<Json>('settings');
+  readonly #maps = kinds.map((kind) => this.#doc.getMap<Json>(kind));
+  readonly #apps = this.#registers('apps');
+  readonly #cells = this.#registers('cells');
+  readonly #settingsMap = this.#registers('settings');
+  readonly #meta = this.#registers('meta');
+  readonly #keys = new AppKeys(this.#apps);
+  readonly catalogue = new Catalogue(this.#apps, this.#keys);
+  readonly blobs = new Blobs(this.#apps, this.#cells, this.#meta, this.#keys);
   readonly #trust = this.#doc.getMap<string>('trust');
   readonly #trustLog: TrustItem[] = [];
   #trustNumber = 0;
@@ -39,17 +55,22 @@ export class WantedDocument {
   /** The last update that was applied has taken effect, and does not wait for another. */
   tookIn = true;
   #captured: Uint8Array[] = [];
-  #deleting = false;
+  /** Items of the maps that were deleted since what is gone was swept out. */
+  #gone = 0;
   #cache: { sv?: string; hash?: number; whole?: string } = {};
   #settings: Map<CellId, CellSettings> | undefined;
   version = 0;
 
-  constructor(clientId: number) {
+  constructor(clientId: number, options: DocumentOptions = documentDefaults) {
+    this.#options = options;
     this.reset(clientId);
     this.#trust.observe(({ keysChanged }) => {
       for (const key of keysChanged) this.#readTrust(key);
     });
     this.#cells.observe(() => void (this.#settings = undefined));
+    this.#doc.on('afterTransaction', ({ deleteSet }) => {
+      for (const ranges of deleteSet.clients.values()) for (const { len } of ranges) this.#gone += len;
+    });
     this.#doc.on('update', (update: Uint8Array) => {
       this.#captured.push(update);
       delete this.#cache.sv;
@@ -67,20 +88,27 @@ export class WantedDocument {
   /** Runs `edit` as one transaction; the update that others need, or undefined where nothing changed. */
   change(edit: () => void): Uint8Array | undefined {
     this.#captured = [];
-    this.#deleting = false;
+    const before = this.#deleted();
     this.#doc.transact(() => {
       edit();
-      if (!this.#deleting) return;
-      const meta = this.#doc.getMap<number>('meta');
-      meta.set('tick', (meta.get('tick') ?? 0) + 1);
+      if (this.#deleted() > before) this.#meta.set('tick', Number(this.#meta.get('tick') ?? 0) + 1);
     });
+    this.#sweep();
     return this.#captured[0];
   }
 
-  #delete(map: Y.Map<Json>, key: string): void {
-    if (!map.has(key)) return;
-    map.delete(key);
-    this.#deleting = true;
+  #registers(kind: (typeof kinds)[number]): Registers {
+    return new Registers(this.#doc.getMap<Json>(kind));
+  }
+
+  #deleted(): number {
+    return this.#apps.deletions + this.#cells.deletions;
+  }
+
+  #sweep(): void {
+    if (this.#gone < this.#options.sweepAfter) return;
+    this.#gone = 0;
+    sweep(this.#doc, this.#maps);
   }
 
   /**
@@ -106,6 +134,7 @@ export class WantedDocument {
         // What waited was no good; what it waited for is.
       }
     }
+    this.#sweep();
     return this.#captured.length > 1 ? Y.mergeUpdates(this.#captured) : this.#captured[0];
   }
 
@@ -150,7 +179,11 @@ export class WantedDocument {
   // -- sync ---------------------------------------------------------------------------------------------------------
 
   whole(): string {
-    return (this.#cache.whole ??= toBase64(Y.encodeStateAsUpdate(this.#doc)));
+    return (this.#cache.whole ??= toBase64(this.bytes()));
+  }
+
+  bytes(): Uint8Array {
+    return Y.encodeStateAsUpdate(this.#doc);
   }
 
   hash(): number {
@@ -210,7 +243,7 @@ export class WantedDocument {
 
   #readSettings(): Map<CellId, CellSettings> {
     const settings = new Map<CellId, CellSettings>();
-    for (const key of [...this.#cells.keys()].sort(compare)) {
+    for (const key of [...this.#cells.names()].sort(compare)) {
       const [kind, id, label] = key.split('/') as [string, string, ...string[]];
       const value = this.#cells.get(key);
       let one = settings.get(id);
@@ -231,7 +264,7 @@ export class WantedDocument {
     if (set.drain !== undefined) this.#cells.set(`drain/${id}`, set.drain);
     if (set.cordon !== undefined) this.#cells.set(`cordon/${id}`, set.cordon);
     for (const [key, value] of Object.entries(set.labels ?? {})) {
-      if (value === null) this.#delete(this.#cells, `label/${id}/${key}`);
+      if (value === null) this.#cells.delete(`label/${id}/${key}`);
       else this.#cells.set(`label/${id}/${key}`, value);
     }
   }
@@ -244,11 +277,11 @@ export class WantedDocument {
 
   /** The list that counts. */
   get votersCount(): number {
-    return Number(this.#doc.getMap('meta').get('voters') ?? 0);
+    return Number(this.#meta.get('voters') ?? 0);
   }
 
   setVoters(voters: Voters): void {
-    if ('counts' in voters) this.#doc.getMap('meta').set('voters', voters.counts);
+    if ('counts' in voters) this.#meta.set('voters', voters.counts);
     else for (const id of voters.ids) this.#cells.set(`voter/${id}`, voters.number);
   }
 
@@ -257,7 +290,7 @@ export class WantedDocument {
   }
 
   dropCell(id: CellId): void {
-    for (const key of [...this.#cells.keys()]) if (key.split('/')[1] === id) this.#delete(this.#cells, key);
+    for (const key of [...this.#cells.names()]) if (key.split('/')[1] === id) this.#cells.delete(key);
   }
 
   // -- settings -----------------------------------------------------------------------------------------------------

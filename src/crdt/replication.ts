@@ -8,7 +8,7 @@ import type { Outbox, Reply } from '../core/events.ts';
 import type { Frame, Sealed } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
 import type { CellId } from '../core/model.ts';
-import type { WantedDocument } from './document.ts';
+import type { DocumentOptions, WantedDocument } from './document.ts';
 
 interface Write {
   request: number;
@@ -24,6 +24,7 @@ interface Write {
 export interface ReplicationDeps {
   out: Outbox;
   document: WantedDocument;
+  options: DocumentOptions;
   seal(frame: Frame): Sealed;
   /** Members that may be asked for a receipt, nearest first. */
   peers(): CellId[];
@@ -31,18 +32,27 @@ export interface ReplicationDeps {
   onChange(): void;
 }
 
+const ackWithinMs = 3_000;
+const sizeOf = (updates: readonly Uint8Array[]): number => updates.reduce((sum, { length }) => sum + length, 0);
+
 export class Replication {
   readonly #deps: ReplicationDeps;
-  readonly #ackWithinMs: number;
+  /** What is in the log on disk, and how large its first entry is: the whole document as it once was. */
+  #log = { updates: 0, bytes: 0, wholeBytes: 0 };
   #token = 0;
   #ack = 0;
   #stored = 0;
   #writes: Write[] = [];
   #receipts: { token: number; to: CellId; ack: number }[] = [];
 
-  constructor(deps: ReplicationDeps, ackWithinMs = 3_000) {
+  constructor(deps: ReplicationDeps) {
     this.#deps = deps;
-    this.#ackWithinMs = ackWithinMs;
+  }
+
+  /** The document as this disk has it. */
+  boot(updates: readonly Uint8Array[]): void {
+    for (const update of updates) this.#deps.document.apply(update);
+    this.#log = { updates: updates.length, bytes: sizeOf(updates), wholeBytes: updates[0]?.length ?? 0 };
   }
 
   /** Changes the document and answers `request` once it is safe on this disk and on `acks` others (if there are). */
@@ -58,7 +68,7 @@ export class Replication {
     const peers = this.#deps.peers();
     const needed = Math.min(request.acks, peers.length);
     const ack = ++this.#ack;
-    const deadlineMs = now + this.#ackWithinMs;
+    const deadlineMs = now + ackWithinMs;
     const { id, value } = request;
     this.#writes.push({ request: id, value, ack, token, onDisk: false, acks: new Set(), needed, deadlineMs });
     const u = toBase64(update);
@@ -78,7 +88,17 @@ export class Replication {
 
   #persist(update: Uint8Array): number {
     const token = ++this.#token;
-    this.#deps.out.push({ type: 'persist', update, token });
+    this.#log.updates++;
+    this.#log.bytes += update.length;
+    const { updates, bytes, wholeBytes } = this.#log;
+    const { logUpdates, logBytes } = this.#deps.options;
+    if (updates <= logUpdates && bytes <= Math.max(logBytes, 2 * wholeBytes))
+      this.#deps.out.push({ type: 'persist', update, token });
+    else {
+      const whole = this.#deps.document.bytes();
+      this.#log = { updates: 1, bytes: whole.length, wholeBytes: whole.length };
+      this.#deps.out.push({ type: 'persist', update: whole, token, whole: true });
+    }
     return token;
   }
 

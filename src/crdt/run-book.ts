@@ -3,22 +3,20 @@
  *
  *     run/APP/NAME -> RunRecord   ran/APP/NAME/INDEX -> RunResult
  */
-import type * as Y from 'yjs';
 import { compare } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
 import type { AppState, RunResult } from '../core/model.ts';
 import type { RunNotes, RunRecord } from '../core/runs.ts';
-import type { AppKeys, Json } from './app-keys.ts';
+import type { AppKeys } from './app-keys.ts';
+import type { Json, Registers } from './registers.ts';
 
 export class RunBook {
-  readonly #map: Y.Map<Json>;
+  readonly #values: Registers;
   readonly #keys: AppKeys;
-  readonly #drop: (key: string) => void;
 
-  constructor(map: Y.Map<Json>, keys: AppKeys, drop: (key: string) => void) {
-    this.#map = map;
+  constructor(apps: Registers, keys: AppKeys) {
+    this.#values = apps;
     this.#keys = keys;
-    this.#drop = drop;
   }
 
   /** Of one app. */
@@ -37,18 +35,18 @@ export class RunBook {
 
   begin(app: string, name: string, record: RunRecord): void {
     const key = `run/${app}/${name}`;
-    if (!this.#map.has(key)) this.#map.set(key, record as unknown as Json);
+    if (!this.#values.has(key)) this.#values.set(key, record as unknown as Json);
   }
 
   /** Nothing where it is known already: the first result is the one that counts. */
   end(app: string, name: string, index: string, result: RunResult): void {
     const key = `ran/${app}/${name}/${index}`;
-    if (!this.#map.has(key)) this.#map.set(key, result as unknown as Json);
+    if (!this.#values.has(key)) this.#values.set(key, result as unknown as Json);
   }
 
   /** All of an app: a result may have come when it was gone. */
   forget(app: string): void {
-    for (const key of [...this.#keys.of(app).keys()].filter(isOfRun)) this.#drop(key);
+    for (const key of [...this.#keys.of(app).keys()].filter(isOfRun)) this.#values.delete(key);
   }
 
   /** Keeps the newest of each service that have ended. What the revision that runs begins by itself would begin again. */
@@ -61,8 +59,8 @@ export class RunBook {
       const count = (seen.get(key) ?? 0) + 1;
       seen.set(key, count);
       if (count <= limits.runs) continue;
-      this.#drop(`run/${app}/${name}`);
-      for (const index of Object.keys(results)) this.#drop(`ran/${app}/${name}/${index}`);
+      this.#values.delete(`run/${app}/${name}`);
+      for (const index of Object.keys(results)) this.#values.delete(`ran/${app}/${name}/${index}`);
     }
   }
 }

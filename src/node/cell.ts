@@ -12,7 +12,8 @@ import type { AppState, Assignment, CellId, CellsChange, ClusterView, MemberReco
 import type { Random } from '../core/random.ts';
 import type { AppSpec, FileSource } from '../core/spec.ts';
 import type { Vault } from '../core/vault.ts';
-import { WantedDocument } from '../crdt/document.ts';
+import type { DocumentOptions } from '../crdt/document.ts';
+import { documentDefaults, WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
 import { Admission } from '../gossip/admission.ts';
 import { AntiEntropy } from '../gossip/antientropy.ts';
@@ -49,6 +50,7 @@ export interface CellOptions {
   loadEveryMs: number;
   /** After a start, nothing is started or stopped until every member was heard of, or for this long. */
   listenMs: number;
+  document: DocumentOptions;
 }
 
 export const cellDefaults: CellOptions = {
@@ -57,6 +59,7 @@ export const cellDefaults: CellOptions = {
   settleMs: 10,
   loadEveryMs: 15_000,
   listenMs: 3_000,
+  document: documentDefaults,
 };
 
 export class Cell {
@@ -82,7 +85,7 @@ export class Cell {
   /** Falls, while I am held back for them. */
   #held = 0;
   readonly #epochs: Record<TimerName, number> = { tick: 0, settle: 0 };
-  readonly #document = new WantedDocument(1);
+  readonly #document: WantedDocument;
   readonly #replication: Replication;
   readonly #antiEntropy: AntiEntropy;
   readonly #machine: Machine;
@@ -101,6 +104,7 @@ export class Cell {
     this.id = sealer.id;
     this.#sealer = sealer;
     this.#options = options;
+    this.#document = new WantedDocument(1, options.document);
     this.#machine = new Machine(options.loadEveryMs);
     this.#voice = new Voice(sealer);
     const out = { push: (effect: Effect) => void this.#out.push(effect) };
@@ -131,9 +135,8 @@ export class Cell {
       mergeRecords: (sealed, now) => this.#hearing.takeRecords(sealed, now),
     });
     this.#replication = new Replication({
-      ...{ out, document: this.#document, seal: (frame: Frame) => this.#voice.seal(frame) },
-      peers: () => this.#membership.peers(),
-      onChange: () => this.#onDocument(),
+      ...{ out, document: this.#document, options: options.document, onChange: () => this.#onDocument() },
+      ...{ seal: (frame: Frame) => this.#voice.seal(frame), peers: () => this.#membership.peers() },
     });
     this.#antiEntropy = new AntiEntropy({
       ...{ self, out, random: random.fork('antientropy'), membership: this.#membership },
@@ -247,7 +250,7 @@ export class Cell {
     this.#flapping.boot(event.startsAgoMs ?? [], now);
     this.#leases.boot(event.incarnation, now);
     this.#document.reset(event.clientId);
-    for (const update of event.updates) this.#document.apply(update);
+    this.#replication.boot(event.updates);
     this.#news.look(this.#document.apps());
     if (event.founder !== undefined) this.#admission.resume(event.founder);
     else if (event.ticket === undefined) this.#admission.listen();

@@ -26,8 +26,10 @@ export interface HostTransport {
   renew(peer: CellId): void;
 }
 
+type LogEntry = Effect & { type: 'persist' };
+
 export interface HostStore {
-  append(updates: readonly Uint8Array[]): void;
+  append(log: readonly Pick<LogEntry, 'update' | 'whole'>[]): void;
   addEvent(event: Omit<LogEvent, 'seq'>): LogEvent;
   rememberPeer(id: CellId, addrs: readonly string[]): void;
 }
@@ -82,7 +84,7 @@ export class Host {
   #queue: Event[] = [];
   #busy = false;
   #request = 0;
-  #persist: { update: Uint8Array; token: number }[] = [];
+  #persist: LogEntry[] = [];
   #flushing = false;
   #stopped = false;
 
@@ -224,8 +226,8 @@ export class Host {
   }
 
   /** Updates of one turn share one fsync. */
-  #store({ update, token }: Effect & { type: 'persist' }): void {
-    this.#persist.push({ update, token });
+  #store(entry: LogEntry): void {
+    this.#persist.push(entry);
     if (!this.#flushing) this.#flush(0);
   }
 
@@ -236,7 +238,7 @@ export class Host {
       this.#timers.delete(timer);
       const batch = this.#persist.slice();
       try {
-        this.#deps.store.append(batch.map((one) => one.update));
+        this.#deps.store.append(batch);
       } catch (error) {
         this.tell({
           level: 'error',

@@ -60,7 +60,7 @@ const harms: Record<string, Deed> = {
     if (!isUp || upCount(scene) <= 2) return;
     // The daemon ends, and its last write is lost although the disk had promised it: cheap cards lie.
     scene.world.crash(victim);
-    if (scene.world.hosts.get(victim)!.disk.updates.pop() !== undefined) scene.diary.disksLost++;
+    if (scene.world.tear(victim)) scene.diary.disksLost++;
   },
   // One after the other; of many several at once, so that all are through in a few seconds.
   rolling: ({ world, random }) => {

@@ -11,8 +11,12 @@ export interface Disk {
   founder: string | undefined;
   ticket?: string;
   updates: Uint8Array[];
+  /** The log that a whole document took the place of last. */
+  former: Uint8Array[];
   /** When its daemon was started. */
   starts: number[];
+  /** When what was written last is on it. */
+  writtenMs: number;
 }
 
 export interface SimHost {
@@ -61,7 +65,7 @@ export function simHost(name: string, id: string, engine: string, cpuMilli: numb
       cell: undefined,
       life: 0,
       boots: 0,
-      disk: { incarnation: 0, founder: undefined, updates: [], starts: [] },
+      disk: { incarnation: 0, founder: undefined, updates: [], former: [], starts: [], writtenMs: 0 },
     },
     ...{
       containers: new Map(),

@@ -345,3 +345,33 @@ describe('a cell that takes the place of another', () => {
     }
   });
 });
+
+describe('what is gone', () => {
+  it('leaves nothing: a schedule that ran hundreds of times takes no more memory or disk than one that ran fifty', () => {
+    const world = appliance(3, { seed: 'years' });
+    const secondly = { ...minutely, cron: '* * * * * *', overlap: 'allow' } as const;
+    deploy(world, [simService('beat', 1, { job, schedule: secondly })]);
+    const stored = (name: string): number =>
+      world.hosts.get(name)!.disk.updates.reduce((sum, { length }) => sum + length, 0);
+    const most = (forMs: number): number => {
+      let most = 0;
+      for (let ms = 0; ms < forMs; ms += 500) {
+        world.run(500);
+        most = Math.max(most, ...['h1', 'h2', 'h3'].map(stored));
+      }
+      return most;
+    };
+    world.run(50_000);
+    const early = most(30_000);
+    world.run(250_000);
+    const late = most(30_000);
+    expect([...world.worked.values()].reduce((a, b) => a + b)).toBeGreaterThan(200);
+    expect(late).toBeLessThan(early * 1.1);
+    // And it is all there after a power cut.
+    const before = runs(world, 'h2')[0]!.name;
+    world.powerOff('h1');
+    world.powerOn('h1');
+    world.run(20);
+    expect(runs(world, 'h1').some(({ name }) => name >= before)).toBe(true);
+  });
+});

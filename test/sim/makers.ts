@@ -53,7 +53,8 @@ export function grown(count: number, options: WorldOptions): World {
     for (const { id, name } of hosts.slice(1))
       document.addTrust({ kind: 'admit', chain: redeem(simSealer(id), ticket, id, name, 3) });
   })!;
-  for (const host of hosts) host.disk = { incarnation: 0, founder: founding.id, updates: [update], starts: [] };
+  for (const host of hosts)
+    host.disk = { incarnation: 0, founder: founding.id, updates: [update], former: [], starts: [], writtenMs: 0 };
   for (const host of hosts) world.start(host.name);
   world.until(() => allSee(world, count), 60_000, `all ${count} cells see each other`);
   return world;

@@ -82,6 +82,7 @@ describe('a secret', () => {
   it('goes from the document when no revision has it any more', () => {
     const world = appliance(1, { seed: 'secret-pruned' });
     deploy(world, 'h1', 'shop');
+    world.run(20);
     const first = blobOf(world, 'h1', 'shop');
     for (let i = 0; i < 12; i++) {
       deploy(world, 'h1', 'shop', Buffer.from(`word ${i}`).toString('base64url'));

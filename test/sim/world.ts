@@ -31,6 +31,9 @@ type Happening = { kind: 'event'; host: string; life: number; event: Event } | {
 /** An engine is asked what it has. */
 export const listEveryMs = 30_000;
 
+/** What is done once in a while happens often here. */
+const often: CellOptions = { ...cellDefaults, document: { sweepAfter: 20, logUpdates: 10, logBytes: 1_048_576 } };
+
 export class World {
   readonly hosts = new Map<string, SimHost>();
   readonly network: Network;
@@ -79,10 +82,7 @@ export class World {
     host.life++;
     const random = this.random.fork(`cell/${name}/${host.life}`);
     const clientId = random.next();
-    host.cell = new Cell(
-      { sealer: simSealer(host.id), vault: simVault(host.id), random },
-      this.#options.cell ?? cellDefaults,
-    );
+    host.cell = new Cell({ sealer: simSealer(host.id), vault: simVault(host.id), random }, this.#options.cell ?? often);
     const { disk } = host;
     disk.incarnation++;
     this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
@@ -159,7 +159,22 @@ export class World {
   }
 
   loseDisk(name: string): void {
-    this.hosts.get(name)!.disk = { incarnation: 0, founder: undefined, updates: [], starts: [] };
+    this.hosts.get(name)!.disk = {
+      incarnation: 0,
+      founder: undefined,
+      updates: [],
+      former: [],
+      starts: [],
+      writtenMs: 0,
+    };
+  }
+
+  /** The last write was not on the disk after all; whether there was one. */
+  tear(name: string): boolean {
+    const { disk } = this.hosts.get(name)!;
+    const isLost = disk.updates.pop() !== undefined;
+    if (disk.updates.length === 0) [disk.updates, disk.former] = [disk.former, []];
+    return isLost;
   }
 
   pause(name: string, forMs: number): void {
@@ -331,10 +346,12 @@ export class World {
         if (effect.ticket !== undefined) host.disk.ticket = effect.ticket;
         return;
       case 'persist': {
-        const life = host.life;
-        return this.after(draw(this.#options.fsyncMs ?? [1, 8]), () => {
+        const { life, disk } = host;
+        disk.writtenMs = Math.max(disk.writtenMs, this.nowMs + draw(this.#options.fsyncMs ?? [1, 8]));
+        return this.after(disk.writtenMs - this.nowMs, () => {
           if (host.life !== life) return;
-          host.disk.updates.push(effect.update);
+          if (effect.whole === true) [disk.former, disk.updates] = [disk.updates, []];
+          disk.updates.push(effect.update);
           this.give(host.name, { type: 'persisted', token: effect.token });
         });
       }

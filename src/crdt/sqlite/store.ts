@@ -5,14 +5,12 @@
  */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import * as Y from 'yjs';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import { limits } from '../../core/limits.ts';
 import type { CellId, LogEvent } from '../../core/model.ts';
 
 /** Raised when the tables change; a folder with a higher one is left alone. */
 const schemaVersion = 1;
-const compactAfter = 100;
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -79,27 +77,26 @@ export class Store {
 
   // -- the document ------------------------------------------------------------------------------------------------
 
-  /** All updates, merged into one when there are many. */
   updates(): Uint8Array[] {
     const rows = this.#db.prepare('SELECT bytes FROM updates ORDER BY id').all();
-    const updates = rows.map(({ bytes }) => bytes as Uint8Array);
-    if (updates.length < compactAfter) return updates;
-    const merged = Y.mergeUpdates(updates);
-    this.#guard(() => {
-      this.#db.exec('BEGIN IMMEDIATE; DELETE FROM updates;');
-      this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)').run(merged);
-      this.#db.exec('COMMIT;');
-    });
-    return [merged];
+    return rows.map(({ bytes }) => bytes as Uint8Array);
   }
 
-  /** Appends; returns when it is on the disk. */
-  append(updates: readonly Uint8Array[]): void {
+  /** Appends; what is whole takes the place of all before it. Returns when it is on the disk: all of it or, where that fails, none. */
+  append(log: readonly { update: Uint8Array; whole?: true }[]): void {
     this.#guard(() => {
       this.#db.exec('BEGIN IMMEDIATE;');
       try {
         const insert = this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)');
-        for (const update of updates) insert.run(update);
+        for (const { update, whole } of log.slice(
+          Math.max(
+            0,
+            log.findLastIndex((one) => one.whole === true),
+          ),
+        )) {
+          if (whole === true) this.#db.exec('DELETE FROM updates;');
+          insert.run(update);
+        }
         this.#db.exec('COMMIT;');
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK;');

@@ -360,7 +360,9 @@ function memberServices(appliance: string, handlers: TransportHandlers, gossip: 
   const isAdmitted = (peer: string): boolean => handlers.isAdmitted(peer);
   const pubsub = gossipsub({
     globalSignaturePolicy: StrictNoSign,
-    msgIdFn: ({ data }) => createHash('sha256').update(data).digest(),
+    msgIdFn: ({ data }) => createHash('sha256').update(data).digest().subarray(0, 16),
+    // What still comes round after that is known by its sequence; a hundred frames a second are remembered one by one till then.
+    seenTTL: 30_000,
     // Boards behind one router share an address; scoring by address would silence them.
     scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyWeight: 0 },
     ...{ allowPublishToZeroTopicPeers: true, ignoreDuplicatePublishError: true, emitSelf: false, floodPublish: true },
