@@ -431,7 +431,11 @@ export const composeKeys: readonly KeyRow[] = [
     'text',
     'host, none or bridge; service:NAME makes it a container of the replicas of that service',
   ),
-  row(`${S}logging`, 'object', 'as the engine keeps logs; osca logs reads them where the engine can'),
+  row(
+    `${S}logging`,
+    'object',
+    'as the engine keeps logs; osca logs reads them where the engine can; without it three files of 10 MB, where the engine would keep all for ever',
+  ),
   row(`${S}logging.driver`, 'text', 'json-file where it is not given'),
   row(`${S}logging.options`, 'object', 'max-size, max-file, …'),
   row(`${S}logging.options.*`, 'text|number|flag|null', 'its value'),

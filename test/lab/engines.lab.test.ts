@@ -78,6 +78,13 @@ describe('an appliance of one Docker and one Podman host', () => {
       file('both', web(`sleep 0.3; touch /tmp/up; ${forever}`, `${check}    deploy: { replicas: 2 }\n`)),
     );
     expect((await h(1).replicas('both')).map(({ cell }) => cell).sort()).toEqual(['h1', 'h2']);
+    // A log without an end fills the disk.
+    const [name] = (await h(1).containers()).filter((one) => one.startsWith('osca-both-'));
+    const { HostConfig } = await h(1).docker.getContainer(name!).inspect();
+    expect(HostConfig.LogConfig).toEqual({ Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } });
+    expect((await h(2).sh('sh', '-c', 'ps -eo args | grep "[c]onmon.*osca-both"')).stdout).toContain(
+      '--log-size-max 10000000',
+    );
     for (const index of [1, 2])
       expect((await h(1).ok('exec', `both/web/${index}`, '--', 'echo', 'hi')).trim()).toBe('hi');
     await h(1).ok('rm', 'both');

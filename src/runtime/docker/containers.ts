@@ -23,9 +23,20 @@ export interface DockerDriverDeps {
   fetchImage(image: string, from: CellId | undefined, progress: (text: string) => void): Promise<void>;
 }
 
+type HostConfig = NonNullable<Docker.ContainerCreateOptions['HostConfig']>;
+
+/** As much as people look at; what is not here is bounded by itself, or is not on this disk. */
+const bounded: Readonly<Record<string, HostConfig['LogConfig']>> = {
+  'json-file': { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+  // Podman does not say which: it begins its file anew, and leaves the journal as it is.
+  '': { Type: '', Config: { 'max-size': '10m' } },
+};
+
 export class Containers {
   readonly #deps: DockerDriverDeps;
   readonly #docker: Docker;
+  /** The engine's own, where a service names none. */
+  #logDriver: string | undefined;
 
   constructor(deps: DockerDriverDeps) {
     this.#deps = deps;
@@ -38,6 +49,7 @@ export class Containers {
     const { image, builtOn, pull } = unit.service;
     const placed = files.place(unitKey(unit.replica, unit.hash), unit, of?.part.name);
     const options = createOptions(files.bind(unit), this.#deps.owner(), placed, of);
+    options.HostConfig!.LogConfig ??= await this.#boundedLog();
     if (pull === 'always' && builtOn === undefined && !(await this.#stands(options.name!)))
       await this.#bring(unit, progress);
     try {
@@ -55,6 +67,15 @@ export class Containers {
         throw startError(image, again);
       });
     }
+  }
+
+  /** Of engines that keep logs for ever where nobody says how much: a disk is full after a year of it. */
+  async #boundedLog(): Promise<HostConfig['LogConfig']> {
+    this.#logDriver ??= await this.#docker.info().then(
+      ({ LoggingDriver }: { LoggingDriver?: string }) => LoggingDriver ?? '',
+      () => undefined,
+    );
+    return this.#logDriver === undefined ? undefined : bounded[this.#logDriver];
   }
 
   async #stands(name: string): Promise<boolean> {
