@@ -118,6 +118,7 @@ export class Quorum {
     if (counted.length === 0 || (this.#isMine && this.#pending !== undefined)) return noElectorate;
     const voters = new Set(this.#voters);
     const hash = hash32([...voters].sort(compare).join());
-    return { hash, voters, needed: majorityOf(voters.size), ask: this.#voters };
+    const alone = all.length === 1 && admission.trust?.hasRemoved === false;
+    return { hash, voters, needed: majorityOf(voters.size), ask: this.#voters, alone };
   }
 }

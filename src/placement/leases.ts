@@ -43,12 +43,14 @@ export interface Electorate {
   needed: number;
   /** Whom to ask. */
   ask: readonly CellId[];
+  /** Nobody else is, or was, a cell of the appliance. */
+  alone: boolean;
 }
 
 export const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** Nobody decides: no lease is given or had. */
-export const noElectorate: Electorate = { hash: 0, voters: new Set(), needed: Number.POSITIVE_INFINITY, ask: [] };
+export const noElectorate: Electorate = { hash: 0, voters: new Set(), needed: Number.POSITIVE_INFINITY, ask: [], alone: false };
 
 interface Given {
   to: CellId;
@@ -181,8 +183,8 @@ export class Leases {
       const promise = this.#promises.get(replica);
       if (promise?.to === to && promise.q < q) this.#promises.delete(replica);
     }
-    // Alone there is nobody to whom it may have promised before.
-    if (now < this.#silentUntilMs && this.#decides().needed > 1) return [];
+    // Alone there is nobody to whom it may have promised before. Who alone decides may have promised it to those who do not.
+    if (now < this.#silentUntilMs && !this.#decides().alone) return [];
     const untilMs = now + this.#options.leaseMs;
     return want.filter((replica) => {
       const promise = this.#promises.get(replica);
