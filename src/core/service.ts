@@ -65,3 +65,15 @@ export function gpusOf(spec: ServiceSpec): number | undefined {
   if (all.length === 0) return undefined;
   return all.includes(-1) ? -1 : all.reduce((sum, gpus) => sum + gpus, 0);
 }
+
+/** Named volumes that are one for all replicas of a cell; one on every cell, or one for each ordinal, is shared with nobody elsewhere. */
+export const sharedVolumes = (spec: ServiceSpec): string[] =>
+  spec.mode === 'global' || spec.ordinals === true || spec.replicas === 0
+    ? []
+    : [...new Set(mountsOf(spec).flatMap(({ kind, source }) => (kind === 'volume' ? (source ?? []) : [])))];
+
+/** The one cell that it may be on. */
+export const pinnedTo = ({ constraints }: ServiceSpec): string | undefined =>
+  constraints.find(
+    ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
+  )?.value;

@@ -33,6 +33,8 @@ export interface PlacementService {
   hash: string;
   /** Of a run: indices that have ended, and are placed no more. */
   ended?: readonly string[];
+  /** The volumes that tie it to others of its app: all are on one cell (bundles.ts). */
+  tie?: readonly string[];
 }
 
 export interface PlacementInput {

@@ -2,6 +2,7 @@
 import type { AppState, CellsChange, MemberView } from '../core/model.ts';
 import { newcomer } from '../core/model.ts';
 import { serviceHash } from '../core/service.ts';
+import { ties } from './bundles.ts';
 import type { PlacementCell, PlacementInput, PlacementService } from './filter.ts';
 import { weightOf } from './filter.ts';
 
@@ -45,13 +46,21 @@ function made({
 export function servicesOf(app: AppState): PlacementService[] {
   if (app.stopped) return [];
   const isOn = (service: string): boolean => !app.stoppedServices.includes(service);
+  const tied = ties(app.revision.spec.services);
+  const tieOf = (service: string): Pick<PlacementService, 'tie'> => {
+    const tie = tied.get(service);
+    return tie === undefined ? {} : { tie };
+  };
   const services = app.revision.spec.services
     .filter(({ name, job }) => job === undefined && isOn(name))
-    .map((spec) => ({ app: app.name, spec, hash: serviceHash(spec, app.restarts[spec.name] ?? 0) }));
+    .map((spec) => ({
+      ...{ app: app.name, spec, hash: serviceHash(spec, app.restarts[spec.name] ?? 0) },
+      ...tieOf(spec.name),
+    }));
   const runs = app.runs.flatMap(({ service, state, work, results }): PlacementService[] =>
     work === undefined || state !== 'open' || !isOn(service)
       ? []
-      : [{ app: app.name, ...work, ended: Object.keys(results) }],
+      : [{ app: app.name, ...work, ended: Object.keys(results), ...tieOf(service) }],
   );
   return [...services, ...runs];
 }

@@ -50,7 +50,13 @@ export interface Electorate {
 export const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** Nobody decides: no lease is given or had. */
-export const noElectorate: Electorate = { hash: 0, voters: new Set(), needed: Number.POSITIVE_INFINITY, ask: [], alone: false };
+export const noElectorate: Electorate = {
+  hash: 0,
+  voters: new Set(),
+  needed: Number.POSITIVE_INFINITY,
+  ask: [],
+  alone: false,
+};
 
 interface Given {
   to: CellId;

@@ -8,61 +8,18 @@
  * 3. Replicas whose home can't have them are lent to others in the same way. So a cell that dies moves only its own replicas,
  *    and a cell that returns takes its share of them back.
  */
-import { compare, hash32 } from '../core/hash.ts';
+import { compare } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
 import type { PlacementInput, PlacementService } from './filter.ts';
 import { absence, hasData, heldBack, isChoosy, leavingNow, nothingTaken, refusal, verdictOf } from './filter.ts';
 import { Fleet } from './fleet.ts';
 import { fullAt, Layout, sharesAt, sharesOf } from './layout.ts';
-import type { Spread, Stray } from './stay.ts';
+import type { Stray } from './stay.ts';
 import { leaving } from './stay.ts';
 import { draw, straw } from './straw2.ts';
-
-interface Want {
-  replica: string;
-  index: string;
-  keyHash: number;
-  group: Group;
-  /** Rows, -1 for nowhere: where it lives, where it should be now. */
-  home: number;
-  row: number;
-  /** Rows of the cells that have it. */
-  held: readonly number[];
-  assignment: Assignment | undefined;
-}
-
-const nowhere: readonly number[] = [];
-
-function rowsOf(wants: readonly Want[], of: 'home' | 'row'): number[] {
-  const rows: number[] = [];
-  for (const want of wants) if (want[of] >= 0) rows.push(want[of]);
-  return rows;
-}
-
-/** One service and its replicas. */
-class Group implements Spread {
-  readonly serviceKey: string;
-  readonly service: PlacementService;
-  wants: Want[] = [];
-
-  constructor(service: PlacementService) {
-    this.service = service;
-    this.serviceKey = `${service.app}/${service.spec.name}`;
-  }
-
-  get isGlobal(): boolean {
-    return this.service.spec.mode === 'global';
-  }
-
-  homes(): number[] {
-    return rowsOf(this.wants, 'home');
-  }
-
-  lie(): number[] {
-    return rowsOf(this.wants, 'row');
-  }
-}
+import type { Group, Want } from './wants.ts';
+import { areSame, bind, groupsOf, heldBy, nowhere, wantOf } from './wants.ts';
 
 export class Placement {
   #fleet = new Fleet([]);
@@ -87,12 +44,15 @@ export class Placement {
     if (isNew) {
       this.#services = services;
       this.#groups = groupsOf(services, this.#groups);
+      bind(this.#groups);
       this.#layHomes();
       this.#units.clear();
       for (const { wants } of this.#groups) for (const want of wants) want.held = nowhere;
     }
     this.#hold();
     this.#layOut();
+    for (const { guests, row } of this.#wants.values())
+      for (const guest of guests) guest.row = guest.clash === undefined ? row : -1;
     for (const group of this.#groups) if (group.isGlobal) this.#everywhere(group);
     const assignments: Assignment[] = [];
     for (const group of this.#groups) this.#tellOf(group, assignments);
@@ -104,9 +64,13 @@ export class Placement {
     for (const group of this.#groups) {
       const want = group.wants.find((one) => one.replica === replica);
       if (want?.assignment === undefined) continue;
-      if (want.row >= 0) this.#last.take(want.row, group.service.spec, replica, -1);
+      if (want.host !== undefined) return { ...want.assignment, verdicts: this.#besides(want) };
+      const take = (sign: 1 | -1): void => {
+        if (want.row >= 0) this.#last.take(want.row, group.asks, replica, sign);
+      };
+      take(-1);
       const verdicts = this.#judge(group, want);
-      if (want.row >= 0) this.#last.take(want.row, group.service.spec, replica);
+      take(1);
       return { ...want.assignment, verdicts };
     }
     return undefined;
@@ -117,16 +81,16 @@ export class Placement {
   #layHomes(): void {
     const fleet = this.#fleet;
     const replicated = this.#groups.filter(({ isGlobal }) => !isGlobal);
-    this.#count = replicated.reduce((sum, { wants }) => sum + wants.length, 0);
+    this.#count = replicated.reduce((sum, { own }) => sum + own.length, 0);
     const layout = new Layout(fleet, sharesAt(sharesOf(fleet, this.#count, () => true)));
     this.#wants.clear();
-    for (const { service, wants } of replicated) {
-      const { spec } = service;
+    for (const { asks: spec, own } of replicated) {
       const isFree = !isChoosy(spec);
       layout.open(spec, (row) => isFree || refusal(spec, fleet.cells[row]!, nothingTaken) === undefined);
-      for (const want of wants) {
+      for (const want of own) {
         want.home = layout.choose(want.keyHash, want.replica);
         this.#wants.set(want.replica, want);
+        for (const guest of want.guests) this.#wants.set(guest.replica, guest);
       }
     }
     this.#homes = layout;
@@ -168,17 +132,19 @@ export class Placement {
     );
     for (const group of this.#groups) {
       if (group.isGlobal) continue;
-      const { spec } = group.service;
+      const { asks: spec, own } = group;
+      if (own.length === 0) continue;
       const may = this.#whoMay(group);
       const mayStay = this.#whoMay(group, false, true);
-      for (const want of group.wants) {
-        const { home, held, replica } = want;
+      for (const want of own) {
+        const { home, replica } = want;
+        const held = heldBy(want);
         const isThere = held.includes(home);
         const isHome = home >= 0 && (this.#isOpen[home] === 1 || (isThere ? mayStay(home) : may(home)));
         want.row = isHome ? home : -1;
         if (isHome && isThere) continue;
         if (home >= 0 && !isHome) layout.take(home, spec, replica, -1);
-        const here = held.length === 0 ? -1 : this.#stayOf(want, mayStay);
+        const here = held.length === 0 ? -1 : this.#stayOf(want, held, mayStay);
         if (here >= 0) {
           strays.push({ replica, spec, service: group, here, home: want.row });
           want.row = here;
@@ -200,7 +166,11 @@ export class Placement {
   }
 
   /** Which rows may have a replica of this service now, apart from room. */
-  #whoMay({ service: { spec, hash }, serviceKey }: Group, alsoHeld = false, isThere = false): (row: number) => boolean {
+  #whoMay(
+    { asks: spec, service: { hash }, serviceKey }: Group,
+    alsoHeld = false,
+    isThere = false,
+  ): (row: number) => boolean {
     const { cells } = this.#fleet;
     const key = `${serviceKey}@${hash}`;
     // Data does not move for a while only, and not because a daemon is started anew.
@@ -211,12 +181,12 @@ export class Placement {
   }
 
   /** Where it runs away from home and may stay: where its straw is longest. */
-  #stayOf({ held, group, keyHash }: Want, may: (row: number) => boolean): number {
+  #stayOf({ group, keyHash }: Want, held: readonly number[], may: (row: number) => boolean): number {
     const { cells, hashes, weights } = this.#fleet;
     let best = -1;
     let longest = Number.NEGATIVE_INFINITY;
     for (const row of held) {
-      if (!may(row) || refusal(group.service.spec, cells[row]!, nothingTaken) !== undefined) continue;
+      if (!may(row) || refusal(group.asks, cells[row]!, nothingTaken) !== undefined) continue;
       const length = straw(draw(keyHash, hashes[row]!), weights[row]!);
       if (length < longest || (length === longest && best < row)) continue;
       best = row;
@@ -230,7 +200,7 @@ export class Placement {
     for (const want of loose) {
       const { row } = want;
       if (row < 0 || layout.load[row]! <= Math.max(layout.full[row]!, this.#homes.load[row]!)) continue;
-      layout.take(row, want.group.service.spec, want.replica, -1);
+      layout.take(row, want.group.asks, want.replica, -1);
       want.row = -1;
     }
   }
@@ -252,12 +222,12 @@ export class Placement {
 
   #open(group: Group, layout: Layout, alsoHeld = false): void {
     const { cells } = this.#fleet;
-    const { spec } = group.service;
+    const { asks: spec, own } = group;
     const may = this.#whoMay(group, alsoHeld);
     const isFree = !isChoosy(spec);
     const fitsAt = (row: number): boolean => isFree || refusal(spec, cells[row]!, nothingTaken) === undefined;
     layout.open(spec, (row) => (this.#isOpen[row] === 1 || may(row)) && fitsAt(row));
-    for (const { row } of group.wants) if (row >= 0) layout.has(row);
+    for (const { row } of own) if (row >= 0) layout.has(row);
   }
 
   #everywhere(group: Group): void {
@@ -295,15 +265,29 @@ export class Placement {
       const named = { replica: want.replica, app, service: spec.name, index: want.index, hash };
       if (cell !== undefined) want.assignment = { ...named, cell, verdicts: [] };
       else {
-        const said = group.isGlobal ? this.#judge(group, want) : (verdicts ??= this.#judge(group, want));
+        const isSame = !group.isGlobal && want.host === undefined;
+        const said = isSame ? (verdicts ??= this.#judge(group, want)) : this.#verdictsOf(group, want);
         want.assignment = { ...named, verdicts: said };
       }
       into.push(want.assignment);
     }
   }
 
+  #verdictsOf(group: Group, want: Want): Verdict[] {
+    return want.host === undefined ? this.#judge(group, want) : this.#besides(want);
+  }
+
+  /** Of one that is always with others. */
+  #besides({ host, clash, group: { bundle } }: Want): Verdict[] {
+    const { cells } = this.#fleet;
+    const at = host === undefined ? undefined : cells[host.row];
+    if (host === undefined || at === undefined) return host === undefined ? [] : this.#judge(host.group, host);
+    const reason = `${host.replica} is on ${at.name}: they share volume ${bundle?.volumes.join(', ')}`;
+    return cells.map((cell) => verdictOf(cell, cell === at ? clash : reason));
+  }
+
   /** A global replica has but one cell that could have it. */
-  #judge({ service: { spec, hash }, serviceKey, wants }: Group, want: Want): Verdict[] {
+  #judge({ asks: spec, service: { hash }, serviceKey, wants }: Group, want: Want): Verdict[] {
     const key = `${serviceKey}@${hash}`;
     const { cells } = this.#fleet;
     const most = spec.maxPerCell ?? Number.POSITIVE_INFINITY;
@@ -322,36 +306,3 @@ export class Placement {
 
 /** The same without a memory. */
 export const place = (input: PlacementInput): Assignment[] => new Placement().place(input);
-
-function areSame(a: readonly PlacementService[], b: readonly PlacementService[]): boolean {
-  if (a === b) return true;
-  return a.length === b.length && a.every((one, i) => isSame(one, b[i]!));
-}
-
-const isSame = (a: PlacementService, b: PlacementService): boolean =>
-  a.app === b.app && a.spec === b.spec && a.hash === b.hash && a.ended?.join() === b.ended?.join();
-
-/** By service, each with its replicas by index. */
-function groupsOf(services: readonly PlacementService[], before: readonly Group[]): Group[] {
-  const known = new Map(before.map((group) => [group.serviceKey, group]));
-  const groups = services.map((service): Group => {
-    const { app, spec } = service;
-    const old = known.get(`${app}/${spec.name}`);
-    if (old !== undefined && isSame(old.service, service)) return old;
-    const group = new Group(service);
-    for (const index of indicesOf(service)) group.wants.push(wantOf(group, replicaId(app, spec.name, index), index));
-    return group;
-  });
-  return groups.sort((a, b) => compare(a.serviceKey, b.serviceKey));
-}
-
-/** From 1. Of a job those that have not ended, as many as may run at once. */
-function indicesOf({ spec: { mode, replicas, job }, ended = [] }: PlacementService): string[] {
-  if (mode === 'global') return [];
-  const all = Array.from({ length: replicas }, (_, i) => String(i + 1));
-  return job === undefined ? all : all.filter((index) => !ended.includes(index)).slice(0, job.parallelism);
-}
-
-const wantOf = (group: Group, replica: string, index: string): Want => ({
-  ...{ replica, index, keyHash: hash32(replica), group, home: -1, row: -1, held: nowhere, assignment: undefined },
-});

@@ -27,7 +27,11 @@ export const composeKeys: readonly KeyRow[] = [
   row('version', 'text|number', 'obsolete in the specification; ignored', 'translated'),
   row('services', 'object', 'what runs'),
   row('services.*', 'object', 'one service: a-z, 0-9, - and _; capitals become small, and dots hyphens'),
-  row('volumes', 'object|null', 'named volumes, one of each name on every cell that runs a replica'),
+  row(
+    'volumes',
+    'object|null',
+    'named volumes, one of each name on every cell that runs a replica; services that share one run on one cell, all their replicas, unless they are global or pinned to several',
+  ),
   row('volumes.*', 'object|null', 'a named volume'),
   row('volumes.*.name', 'text', 'its full name; without it APP_NAME'),
   row('volumes.*.external', 'flag', 'exists already; its name is not prefixed'),

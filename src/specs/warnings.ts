@@ -1,5 +1,5 @@
 /** What a file says that is not wrong, and still may not do what its author thinks. */
-import { mountsOf } from '../core/service.ts';
+import { pinnedTo, sharedVolumes } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
 import type { Chosen } from './compose.ts';
 import type { Raw } from './extend.ts';
@@ -69,28 +69,21 @@ function names(
   return all.some((other) => other.name !== name && words.has(other.name));
 }
 
-/** Volumes that look shared, and are only where their users are on one cell. */
+/** Of volumes: each is on one cell. */
 export function ofVolumes(services: readonly ServiceSpec[]): string[] {
   const users = new Map<string, ServiceSpec[]>();
-  for (const spec of services) {
-    const named = mountsOf(spec).flatMap(({ kind, source }) =>
-      kind === 'volume' && source !== undefined ? [source] : [],
-    );
-    for (const volume of new Set(named)) users.set(volume, [...(users.get(volume) ?? []), spec]);
-  }
+  for (const spec of services)
+    for (const volume of sharedVolumes(spec)) users.set(volume, [...(users.get(volume) ?? []), spec]);
   return [...users].flatMap(([volume, all]): string[] => {
-    const places = new Set(all.map(placeOf));
+    const places = new Set(all.map(pinnedTo));
     if (places.size === 1 && !places.has(undefined)) return [];
     const names = all.map(({ name }) => name).join(', ');
-    if (all.length > 1) return [`volume ${volume} is another on each cell: pin ${names} to one with node.hostname`];
-    const [{ mode, replicas, ordinals, job }] = all as [ServiceSpec];
-    const isSpread = mode === 'replicated' && replicas > 1 && ordinals !== true && job === undefined;
-    return isSpread ? [`volume ${volume} is another on each cell: replicas of ${names} do not share it`] : [];
+    if (all.length > 1 && places.size > (places.has(undefined) ? 2 : 1))
+      return [`volume ${volume} is another on each cell, and ${names} are pinned to several`];
+    if (all.length > 1) return [`${names} share volume ${volume}: all their replicas are on one cell`];
+    const [{ replicas, job }] = all as [ServiceSpec];
+    return replicas > 1 && job === undefined
+      ? [`volume ${volume} is another on each cell: replicas of ${names} do not share it`]
+      : [];
   });
 }
-
-/** The one cell that it may be on. */
-const placeOf = ({ constraints }: ServiceSpec): string | undefined =>
-  constraints.find(
-    ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
-  )?.value;

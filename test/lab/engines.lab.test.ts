@@ -321,6 +321,30 @@ volumes: { keep: {} }
     expect((await h(1).docker.listVolumes()).Volumes.map(({ Name }) => Name)).toContain('full_keep');
   });
 
+  it('runs services that share a volume beside each other, and a job of them too', async () => {
+    const service = (name: string, command: string, more = ''): string =>
+      `  ${name}:\n    image: busybox:lab\n    command: [sh, -c, '${command}']\n    stop_grace_period: 1s\n    volumes: ["words:/data"]\n${more}`;
+    const path = file(
+      'words',
+      `services:\n${service('writer', `echo written by another > /data/word; ${forever}`)}${service('reader', forever, '    deploy: { replicas: 2 }\n')}${service('copy', 'cat /data/word', '    deploy: { mode: replicated-job }\n    depends_on: [writer]\n')}volumes: { words: {} }\n`,
+    );
+    const done = await h(1).osca('deploy', path);
+    expect([done.code, done.stderr]).toEqual([
+      0,
+      expect.stringContaining('writer, reader, copy share volume words_words: all their replicas are on one cell'),
+    ]);
+    for (const index of [1, 2])
+      expect(await h(2).ok('exec', `words/reader/${index}`, '--', 'cat', '/data/word')).toBe('written by another\n');
+    const rows = await h(1).replicas('words');
+    const [cell, ...others] = [...new Set(rows.filter(({ state }) => state === 'ready').map((row) => row.cell))];
+    expect(others).toEqual([]);
+    await until('copied', async () => (await h(1).ok('logs', 'words/copy')).includes('written by another'));
+    expect(await h(1).ok('why', 'words/reader/2')).toMatch(
+      new RegExp(`words/writer/1 is on ${cell}: they share volume words_words`),
+    );
+    await h(1).ok('rm', 'words');
+  });
+
   it('builds on the cell that takes the deploy, and loads the image where it is needed', async () => {
     const folder = join(h(1).folder, 'built');
     mkdirSync(folder, { recursive: true });

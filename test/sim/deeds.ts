@@ -13,7 +13,7 @@ export const faults = [
   ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'heavy', 'lies', 'join'],
 ] as const;
 /** What lasts as long as the life does. */
-export const conditions = ['hush', 'bad', 'work'] as const;
+export const conditions = ['hush', 'bad', 'work', 'shared'] as const;
 export type Fault = ((typeof faults)[number] | (typeof conditions)[number]) & string;
 
 /** An acknowledged deploy: it must not be lost while one of the disks that have it is whole. */
@@ -43,6 +43,8 @@ export interface Scene {
   bad?: Random;
   /** Where set, apps have jobs, and hooks before a change. */
   work?: Random;
+  /** Where set, some services of an app share a volume. */
+  shared?: Random;
 }
 
 type Deed = (scene: Scene, victim: string, isUp: boolean) => void;
@@ -126,7 +128,7 @@ const harms: Record<string, Deed> = {
 };
 
 const people: Record<string, Deed> = {
-  deploy: ({ world, random, diary, bad, work }) => {
+  deploy: ({ world, random, diary, bad, work, shared }) => {
     const where = random.pick(world.up())?.name;
     const port = random.chance(15) ? { ports: [{ target: 80, published: 8_080, protocol: 'tcp' as const }] } : {};
     const services = [simService('web', random.between(0, 6), { image: `image-${random.below(3)}`, ...port })];
@@ -136,6 +138,7 @@ const people: Record<string, Deed> = {
     if (bad?.chance(30) === true && services.length > 1)
       services[0] = { ...services[0]!, dependsOn: [{ service: 'db', condition: 'healthy' }] };
     if (work !== undefined) busy(services, work);
+    if (shared?.chance(60) === true) share(services, shared);
     if (where === undefined) return;
     const lostBefore = diary.disksLost;
     const request = { op: 'deploy', spec: { name: app, services }, by: where, note: 'random', acks: 1 } as const;
@@ -170,6 +173,14 @@ function busy(services: ServiceSpec[], random: Random): void {
   const mode = random.chance(20) ? 'global' : 'replicated';
   const image = random.chance(20) ? 'falls-job' : 'busybox';
   services.push(simService('job', random.between(0, 5), { job, environment, mode, image }));
+}
+
+/** Some of them have a volume in common. */
+function share(services: ServiceSpec[], random: Random): void {
+  services.push(simService('index', random.between(1, 2), { image: 'busybox' }));
+  services.forEach((service, i) => {
+    if (random.chance(70)) services[i] = { ...service, mounts: [{ kind: 'volume', source: 'data', target: '/data' }] };
+  });
 }
 
 function moody(random: Random): Partial<ServiceSpec> {

@@ -1,6 +1,7 @@
 /** What must hold of an appliance, each with a name: some at every moment, the others after the faults have stopped. */
 
 import { limits } from '../../src/core/limits.ts';
+import { sharedVolumes } from '../../src/core/service.ts';
 import type { Diary } from './deeds.ts';
 import { aliveIn } from './makers.ts';
 import type { World } from './world.ts';
@@ -176,6 +177,23 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
       const runs = world.running().filter((one) => !homeless.has(one.split('@')[0]!));
       const wanted = placedIn(world, first).filter((one) => !isHeld(one) || runs.includes(one));
       return wanted.join() === runs.join() ? undefined : `wanted ${wanted.join(' ')}; runs ${runs.join(' ')}`;
+    },
+  },
+  {
+    name: 'who shares a volume is on one cell',
+    withinMs: 0,
+    check: (world) => {
+      const { apps, assignments } = world.view(world.up()[0]!.name);
+      for (const { name, revision } of apps) {
+        const sharing = revision.spec.services.filter((spec) => sharedVolumes(spec).length > 0);
+        if (sharing.length < 2) continue;
+        const all = assignments.filter(
+          ({ app, service, cell }) => app === name && cell !== undefined && sharing.some((one) => one.name === service),
+        );
+        if (new Set(all.map(({ cell }) => cell)).size > 1)
+          return all.map(({ replica, cell }) => `${replica}@${cell}`).join(' ');
+      }
+      return undefined;
     },
   },
   {

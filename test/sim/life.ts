@@ -65,7 +65,8 @@ export function live(options: LifeOptions): World {
   const diary: Diary = { kept: [], disksLost: 0, ticket: String(ticket), joined: 0 };
   const moods = on.has('bad') ? { bad: new Random(`bad/${seed}`) } : {};
   const works = on.has('work') ? { work: new Random(`work/${seed}`) } : {};
-  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods, ...works };
+  const share = on.has('shared') ? { shared: new Random(`shared/${seed}`) } : {};
+  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods, ...works, ...share };
   const hold = (invariants: readonly Invariant[]): void => {
     for (const { name, check } of invariants) {
       const detail = check(world, diary);

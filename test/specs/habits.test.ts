@@ -87,7 +87,7 @@ describe('as other people write them', () => {
       return readSpec({ file, env: {}, profiles: [] }).warnings;
     };
     const spread = 'volume n_e is another on each cell: replicas of c do not share it';
-    expect(warnings('')).toEqual(['volume n_d is another on each cell: pin a, b to one with node.hostname', spread]);
+    expect(warnings('')).toEqual(['a, b share volume n_d: all their replicas are on one cell', spread]);
     expect(warnings(', deploy: {placement: {constraints: ["node.hostname == pi"]}}')).toEqual([spread]);
   });
 

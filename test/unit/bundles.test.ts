@@ -1,0 +1,157 @@
+/** Services that share a volume are where it is. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ServiceSpec } from '../../src/core/spec.ts';
+import { ties } from '../../src/placement/bundles.ts';
+import type { PlacementCell } from '../../src/placement/filter.ts';
+import { Placement } from '../../src/placement/place.ts';
+import { simService } from '../sim/makers.ts';
+
+const gib = 2 ** 30;
+const cell = (name: string, more: Partial<PlacementCell> = {}): PlacementCell => ({
+  ...{ id: name, name, labels: {}, drain: false, cordon: false, up: true, held: false, leaving: false },
+  ...{ vetoes: new Map(), weight: 32, units: [] },
+  facts: {
+    ...{ version: '', os: 'linux', arch: 'amd64', cpuMilli: 4_000, memoryBytes: 4 * gib, engine: 'Docker' },
+    hostname: name,
+  },
+  ...more,
+});
+const on = (volume: string): Partial<ServiceSpec> => ({
+  mounts: [{ kind: 'volume', source: volume, target: '/data' }],
+});
+const memory = (bytes: number): Partial<ServiceSpec> => ({ resources: { reserveMemoryBytes: bytes } });
+const service = (name: string, replicas: number, ...more: Partial<ServiceSpec>[]): ServiceSpec =>
+  simService(name, replicas, Object.assign({}, ...more) as Partial<ServiceSpec>);
+
+class Fleet {
+  readonly placement = new Placement();
+  cells: PlacementCell[];
+
+  constructor(cells: PlacementCell[]) {
+    this.cells = cells;
+  }
+
+  /** REPLICA@CELL, of which some run nowhere. */
+  place(...services: ServiceSpec[]): string[] {
+    const tied = ties(services);
+    const input = services.map((spec) => {
+      const tie = tied.get(spec.name);
+      return { app: 'shop', spec, hash: 'h', ...(tie === undefined ? {} : { tie }) };
+    });
+    return this.placement
+      .place({ cells: this.cells, services: input })
+      .map(({ replica, cell: at }) => `${replica.slice(5)}@${at ?? 'nowhere'}`);
+  }
+
+  /** Each cell has what it was given. */
+  run(placed: readonly string[]): void {
+    const unitsOf = (name: string): string[] =>
+      placed.filter((one) => one.endsWith(`@${name}`)).map((one) => `shop/${one.split('@')[0]}`);
+    this.cells = this.cells.map((one) => ({ ...one, units: unitsOf(one.name) }));
+  }
+}
+const placesOf = (placed: readonly string[], ...names: string[]): string[] => [
+  ...new Set(placed.filter((one) => names.some((name) => one.startsWith(`${name}/`))).map((one) => one.split('@')[1]!)),
+];
+
+describe('services that share a volume', () => {
+  it('are on one cell whatever there is, and rest there', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
+        (count, replicas, others) => {
+          const fleet = new Fleet(Array.from({ length: count }, (_, i) => cell(`c${i}`)));
+          const services = [
+            service('db', 1, on('data')),
+            service('backup', replicas, on('data')),
+            service('index', 1, { mounts: [...on('data').mounts!, ...on('cache').mounts!] }),
+            service('warm', 1, on('cache')),
+            ...others.map((n, i) => service(`web${i}`, n)),
+          ];
+          const first = fleet.place(...services);
+          expect(placesOf(first, 'db', 'backup', 'index', 'warm')).toHaveLength(1);
+          expect(first.some((one) => one.endsWith('@nowhere'))).toBe(false);
+          fleet.run(first);
+          expect(fleet.place(...services)).toEqual(first);
+        },
+      ),
+    );
+  });
+
+  it('are where all of them fit, or nowhere', () => {
+    const small = cell('small');
+    const large = cell('large', { facts: { ...small.facts, memoryBytes: 8 * gib } });
+    const [db, cron] = [service('db', 1, on('data'), memory(3 * gib)), service('cron', 2, on('data'), memory(2 * gib))];
+    expect(new Fleet([small, large]).place(db, cron)).toEqual(['cron/1@large', 'cron/2@large', 'db/1@large']);
+    const none = new Fleet([small]);
+    expect(none.place(db, cron)).toEqual(['cron/1@nowhere', 'cron/2@nowhere', 'db/1@nowhere']);
+    expect(none.placement.explain('shop/cron/2')!.verdicts[0]!.reason).toBe(
+      'memory: needs 7168 MiB, has 4096 MiB unreserved',
+    );
+    // What one of them asks of its cell holds for all.
+    const pinned = { ...cron, constraints: [{ key: 'node.hostname', op: '==' as const, value: 'b' }] };
+    const two = new Fleet(['a', 'b', 'c'].map((name) => cell(name)));
+    expect(placesOf(two.place(service('db', 1, on('data')), { ...pinned, resources: {} }), 'db', 'cron')).toEqual([
+      'b',
+    ]);
+  });
+
+  it('do not take a host port twice: one has it, and the other is told why', () => {
+    const ports = { ports: [{ target: 80, published: 80, protocol: 'tcp' as const }] };
+    const fleet = new Fleet(['a', 'b'].map((name) => cell(name)));
+    const placed = fleet.place(service('db', 1, on('data')), service('web', 2, on('data'), ports));
+    const [at] = placesOf(placed, 'db');
+    expect(placed).toEqual([`db/1@${at}`, `web/1@${at}`, 'web/2@nowhere']);
+    expect(fleet.placement.explain('shop/web/2')!.verdicts.find(({ name }) => name === at)!.reason).toBe(
+      'host port tcp/80 is taken by shop/web/1',
+    );
+  });
+
+  it('say why they are there', () => {
+    const fleet = new Fleet(['a', 'b'].map((name) => cell(name)));
+    const placed = fleet.place(service('db', 1, on('data')), service('web', 1, on('data')));
+    const [at] = placesOf(placed, 'db');
+    const other = at === 'a' ? 'b' : 'a';
+    expect(fleet.placement.explain('shop/web/1')!.verdicts.find(({ name }) => name === other)).toMatchObject({
+      fits: false,
+      reason: `shop/db/1 is on ${at}: they share volume data`,
+    });
+  });
+
+  it('come to what has it already, whichever leads', () => {
+    for (const name of ['aaa', 'zzz']) {
+      for (let count = 2; count < 7; count++) {
+        const fleet = new Fleet(Array.from({ length: count }, (_, i) => cell(`c${i}`)));
+        const db = service('db', 1, on('data'));
+        const first = fleet.place(db);
+        fleet.run(first);
+        const both = fleet.place(db, service(name, 2, on('data')));
+        expect(placesOf(both, 'db', name)).toEqual(placesOf(first, 'db'));
+      }
+    }
+  });
+
+  it('move together when their cell dies', () => {
+    const fleet = new Fleet(['a', 'b', 'c'].map((name) => cell(name)));
+    const services = [service('db', 1, on('data')), service('web', 2, on('data'))];
+    const first = fleet.place(...services);
+    fleet.run(first);
+    const [at] = placesOf(first, 'db');
+    fleet.cells = fleet.cells.map((one) => (one.name === at ? { ...one, up: false } : one));
+    const after = placesOf(fleet.place(...services), 'db', 'web');
+    expect(after).toHaveLength(1);
+    expect(after[0]).not.toBe(at);
+  });
+
+  it('are not brought together where they are pinned apart, where each cell has its own, or in another app', () => {
+    const fleet = new Fleet(['a', 'b', 'c', 'd'].map((name) => cell(name)));
+    const at = (value: string) => ({ constraints: [{ key: 'node.hostname', op: '==' as const, value }] });
+    const apart = fleet.place(service('x', 1, on('data'), at('a')), service('y', 1, on('data'), at('b')));
+    expect(apart).toEqual(['x/1@a', 'y/1@b']);
+    const global = fleet.place(service('x', 4, on('data')), { ...service('y', 1, on('data')), mode: 'global' });
+    expect(placesOf(global, 'x')).toHaveLength(4);
+  });
+});
