@@ -25,6 +25,8 @@ export class Placement {
   #fleet = new Fleet([]);
   #services: readonly PlacementService[] = [];
   #groups: Group[] = [];
+  /** Replicas with others that are where they are. */
+  #hosts: readonly Want[] = [];
   #count = 0;
   readonly #wants = new Map<string, Want>();
   #homes = new Layout(this.#fleet, new Int32Array(0));
@@ -44,14 +46,14 @@ export class Placement {
     if (isNew) {
       this.#services = services;
       this.#groups = groupsOf(services, this.#groups);
-      bind(this.#groups);
+      this.#hosts = bind(this.#groups);
       this.#layHomes();
       this.#units.clear();
       for (const { wants } of this.#groups) for (const want of wants) want.held = nowhere;
     }
     this.#hold();
     this.#layOut();
-    for (const { guests, row } of this.#wants.values())
+    for (const { guests, row } of this.#hosts)
       for (const guest of guests) guest.row = guest.clash === undefined ? row : -1;
     for (const group of this.#groups) if (group.isGlobal) this.#everywhere(group);
     const assignments: Assignment[] = [];

@@ -74,8 +74,9 @@ export class Group implements Spread {
 export const heldBy = ({ held, guests }: Want): readonly number[] =>
   held.length > 0 || guests.length === 0 ? held : guests.flatMap((guest) => guest.held);
 
-/** All replicas of a bundle are where the first of its leader is. */
-export function bind(groups: readonly Group[]): void {
+/** All replicas of a bundle are where the first of its leader is: those firsts. */
+export function bind(groups: readonly Group[]): Want[] {
+  const hosts: Want[] = [];
   const known = new Map<PlacementService, Group>();
   for (const group of groups) {
     known.set(group.service, group);
@@ -93,6 +94,7 @@ export function bind(groups: readonly Group[]): void {
     for (const group of members) group.bundle = bundle;
     if (host === undefined) continue;
     host.group.asks = bundle.spec;
+    hosts.push(host);
     host.guests = guests;
     // Its straws are the same whoever leads.
     host.keyHash = hash32(`${host.group.service.app}/${bundle.volumes.join('/')}`);
@@ -105,6 +107,7 @@ export function bind(groups: readonly Group[]): void {
       else for (const port of own) ports.set(port, want.replica);
     }
   }
+  return hosts;
 }
 
 export function areSame(a: readonly PlacementService[], b: readonly PlacementService[]): boolean {
