@@ -9,6 +9,8 @@ import type { Network } from './network.ts';
 
 /** A death takes this long to be known; until then its replicas count as running. */
 const detectedWithinMs = 20_000;
+/** A daemon that has much to do hears this late of what ended. */
+const unheardMs = 2_000;
 
 /** What engines need of World. */
 interface Around {
@@ -150,9 +152,11 @@ export class Engines {
     if (wanted?.some((spec) => spec.name === assignment.service && needsStopFirst(spec))) return;
     const isFormer = assignment.hash !== key.split('@')[1];
     if (assignment.cell === host.id && !isFormer) return;
-    // Its successor, where it only changes its form.
+    // Its successor, where it only changes its form; that it fell just now a busy daemon may not know.
     const successor = [...host.containers.values()].some((one) => one.replica === replica && one.handle !== handle);
-    if (successor) return;
+    const last = host.last.get(replica);
+    const fell = last !== undefined && last.handle !== handle && last.atMs > this.#world.nowMs - unheardMs;
+    if (successor || fell) return;
     const others = [...this.#world.hosts.values()].filter((other) => other !== host);
     if (others.some(({ ran }) => (ran.get(replica) ?? Number.NEGATIVE_INFINITY) > this.#world.nowMs - detectedWithinMs))
       return;
@@ -164,6 +168,7 @@ export class Engines {
   end(host: SimHost, handle: string): void {
     const gone = host.containers.get(handle);
     host.containers.delete(handle);
+    if (gone !== undefined) host.last.set(gone.replica, { handle, atMs: this.#world.nowMs });
     if (gone === undefined || [...host.containers.values()].some(({ replica }) => replica === gone.replica)) return;
     host.ran.set(gone.replica, this.#world.nowMs);
   }

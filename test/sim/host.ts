@@ -42,6 +42,8 @@ export interface SimHost {
   fuses: Map<string, number>;
   /** replica -> when its container here was last there; infinite while it is. */
   ran: Map<string, number>;
+  /** What of each replica ended here last. */
+  last: Map<string, { handle: string; atMs: number }>;
   /** Handles that its daemon knows to run. */
   told: Set<string>;
   /** Replicas that may have to go before they run elsewhere: they hold a host port. */
@@ -79,8 +81,7 @@ export function simHost(name: string, id: string, engine: string, cpuMilli: numb
     ...{
       connected: new Set<string>(),
       fuses: new Map(),
-      ...{ ran: new Map(), forced: new Set<string>(), told: new Set<string>() },
-
+      ...{ ran: new Map(), last: new Map(), forced: new Set<string>(), told: new Set<string>() },
       strict: new Set<string>(),
       rate: 1,
       slowMs: 0,
