@@ -2,6 +2,7 @@
 import type { AppState, CellsChange, MemberView } from '../core/model.ts';
 import { newcomer } from '../core/model.ts';
 import { serviceHash } from '../core/service.ts';
+import type { ServiceSpec } from '../core/spec.ts';
 import { ties } from './bundles.ts';
 import type { PlacementCell, PlacementInput, PlacementService } from './filter.ts';
 import { weightOf } from './filter.ts';
@@ -42,6 +43,20 @@ function made({
   };
 }
 
+const backs = new WeakMap<ServiceSpec, ServiceSpec>();
+
+/** What rollback_config says of the order holds in the place of what update_config does; the same object for the same spec. */
+function onTheWayBack(spec: ServiceSpec): ServiceSpec {
+  const order = spec.rollback?.order;
+  if (order === undefined || order === spec.update?.order) return spec;
+  let back = backs.get(spec);
+  if (back === undefined) backs.set(spec, (back = { ...spec, update: { ...spec.update, order } }));
+  return back;
+}
+
+const isBack = ({ undone, revision: { back, outcome } }: AppState): boolean =>
+  undone !== undefined || (back === true && outcome === undefined);
+
 /** What is to run of an app: its services, and what is left of its runs. */
 export function servicesOf(app: AppState): PlacementService[] {
   if (app.stopped) return [];
@@ -53,6 +68,7 @@ export function servicesOf(app: AppState): PlacementService[] {
   };
   const services = app.revision.spec.services
     .filter(({ name, job }) => job === undefined && isOn(name))
+    .map((written) => (isBack(app) ? onTheWayBack(written) : written))
     .map((spec) => ({
       ...{ app: app.name, spec, hash: serviceHash(spec, app.restarts[spec.name] ?? 0) },
       ...tieOf(spec.name),

@@ -311,7 +311,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(
     `${S}deploy.rollback_config.order`,
     'text',
-    'as update_config says of the revision that comes back',
+    'as update_config.order where it is not given; of the revision that comes back',
     'translated',
   ),
   row(`${S}deploy.rollback_config.failure_action`, 'text', 'pause (default) or continue'),

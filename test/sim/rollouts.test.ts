@@ -44,6 +44,37 @@ const isDone = (world: World, hash: string): boolean =>
   [...forms(world).values()].every((hashes) => hashes.size === 1 && hashes.has(hash)) && forms(world).size === replicas;
 
 describe('a rollout', () => {
+  it('goes back in the order that the file has for that', () => {
+    for (const [order, both] of [
+      ['stop-first', false],
+      ['start-first', true],
+    ] as const) {
+      const world = appliance(3, { seed: `back-${order}`, startMs: [1_500, 2_000] });
+      const image = (name: string): Request => {
+        const spec = { name: 'shop', services: [simService('web', 3, { image: name, rollback: { order } })] };
+        return { op: 'deploy', by: 'test', note: 'test', acks: 1, spec };
+      };
+      const through = (): Map<string, Set<string>> => forms(world);
+      world.get('h1', image('one'));
+      world.until(() => through().size === 3, 30_000, 'all run');
+      const [before] = [...through().values()].map((hashes) => [...hashes][0]!);
+      world.run(10_000);
+      world.get('h1', image('two'));
+      world.run(40_000);
+      world.get('h1', { op: 'rollback', app: 'shop', by: 'test' });
+      let most = 0;
+      world.until(
+        () => {
+          most = Math.max(most, between(world));
+          return [...through().values()].every((hashes) => hashes.size === 1 && hashes.has(before!));
+        },
+        60_000,
+        'all went back',
+      );
+      expect(most > 0).toBe(both);
+    }
+  });
+
   it('changes one replica after the other, never fewer than all running, by the orders of one master', () => {
     const { world, hash } = begun('calm');
     const leaders = new Set<string>();
