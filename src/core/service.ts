@@ -71,9 +71,3 @@ export const sharedVolumes = (spec: ServiceSpec): string[] =>
   spec.mode === 'global' || spec.ordinals === true || spec.replicas === 0
     ? []
     : [...new Set(mountsOf(spec).flatMap(({ kind, source }) => (kind === 'volume' ? (source ?? []) : [])))];
-
-/** The one cell that it may be on. */
-export const pinnedTo = ({ constraints }: ServiceSpec): string | undefined =>
-  constraints.find(
-    ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
-  )?.value;

@@ -1,7 +1,6 @@
 /**
- * What people want, as one replicated document. Flat keys, one value each: two people who touch different things never
- * collide, and of two who touch the same the document picks one, the same everywhere (Yjs: YATA, Nicolaescu et
- * al., GROUP '16). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
+ * What people want, as one replicated document (Yjs: Nicolaescu et al., GROUP '16). Flat keys, one value each: two people who
+ * touch different things never collide, and of two who touch the same all cells see one, the same everywhere (registers.ts). A deploy never overwrites a revision: it adds one and points at it, so the loser stays in the history.
  *
  *     apps   revisions, outcomes, what is stopped or paused (catalogue.ts), runs (run-book.ts), files and secrets (blobs.ts)
  *     cells  name/ID   label/ID/KEY   drain/ID   cordon/ID  voter/ID -> number         settings  NAME -> number         meta  voters -> number
@@ -28,7 +27,7 @@ const kinds = ['apps', 'cells', 'settings', 'meta'] as const;
 export interface DocumentOptions {
   /** What is gone is swept out when it is as many items. */
   sweepAfter: number;
-  /** The log on disk gives way to the whole document when it has as many updates, or more bytes than these and than the document. */
+  /** The log on disk gives way to the whole document when it has more updates, or more bytes than these and than twice the document. */
   logUpdates: number;
   logBytes: number;
 }
@@ -133,6 +132,11 @@ export class WantedDocument {
       } catch {
         // What waited was no good; what it waited for is.
       }
+    }
+    if (this.#doc.store.pendingDs !== null) {
+      // It takes away what has not come yet: that has to be on the disk too, and nobody is told before that it is in.
+      this.tookIn = false;
+      this.#captured.push(update);
     }
     this.#sweep();
     return this.#captured.length > 1 ? Y.mergeUpdates(this.#captured) : this.#captured[0];

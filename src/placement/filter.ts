@@ -5,6 +5,7 @@
 import type { CellFacts, CellId, Verdict } from '../core/model.ts';
 import { gpusOf, mountsOf, reservationOf } from '../core/service.ts';
 import type { Constraint, ServiceSpec } from '../core/spec.ts';
+import type { Tie } from '../core/ties.ts';
 
 export interface PlacementCell {
   id: CellId;
@@ -33,8 +34,13 @@ export interface PlacementService {
   hash: string;
   /** Of a run: indices that have ended, and are placed no more. */
   ended?: readonly string[];
-  /** The volumes that tie it to others of its app: all are on one cell (bundles.ts). */
-  tie?: readonly string[];
+  tie?: Tied;
+}
+
+/** What ties it to others of its app: all are on one cell (bundles.ts). */
+export interface Tied extends Pick<Tie, 'volumes' | 'constraints'> {
+  /** The number of the oldest revision known in which it had one of the volumes. */
+  since: number;
 }
 
 export interface PlacementInput {

@@ -1,10 +1,10 @@
 /** From the view to what `Placement` needs: who is there, what is wanted, what runs. */
 import type { AppState, CellsChange, MemberView } from '../core/model.ts';
 import { newcomer } from '../core/model.ts';
-import { serviceHash } from '../core/service.ts';
+import { serviceHash, sharedVolumes } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
-import { ties } from './bundles.ts';
-import type { PlacementCell, PlacementInput, PlacementService } from './filter.ts';
+import { ties } from '../core/ties.ts';
+import type { PlacementCell, PlacementInput, PlacementService, Tied } from './filter.ts';
 import { weightOf } from './filter.ts';
 
 const cells = new WeakMap<MemberView, PlacementCell>();
@@ -61,7 +61,7 @@ const isBack = ({ undone, revision: { back, outcome } }: AppState): boolean =>
 export function servicesOf(app: AppState): PlacementService[] {
   if (app.stopped) return [];
   const isOn = (service: string): boolean => !app.stoppedServices.includes(service);
-  const tied = ties(app.revision.spec.services);
+  const tied = tiedOf(app);
   const tieOf = (service: string): Pick<PlacementService, 'tie'> => {
     const tie = tied.get(service);
     return tie === undefined ? {} : { tie };
@@ -79,6 +79,26 @@ export function servicesOf(app: AppState): PlacementService[] {
       : [{ app: app.name, ...work, ended: Object.keys(results), ...tieOf(service) }],
   );
   return [...services, ...runs];
+}
+
+const tieds = new WeakMap<AppState, ReadonlyMap<string, Tied>>();
+
+function tiedOf(app: AppState): ReadonlyMap<string, Tied> {
+  let found = tieds.get(app);
+  if (found === undefined) {
+    found = new Map(
+      [...ties(app.revision.spec.services)].map(([name, { volumes, constraints }]) => {
+        const had = app.history.filter(({ spec }) =>
+          spec.services.some(
+            (one) => one.name === name && sharedVolumes(one).some((volume) => volumes.includes(volume)),
+          ),
+        );
+        return [name, { volumes, constraints, since: Math.min(app.revision.seq, ...had.map(({ seq }) => seq)) }];
+      }),
+    );
+    tieds.set(app, found);
+  }
+  return found;
 }
 
 /** The cells as they would be. */

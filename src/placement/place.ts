@@ -11,6 +11,7 @@
 import { compare } from '../core/hash.ts';
 import type { Assignment, CellId, Verdict } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
+import type { ServiceSpec } from '../core/spec.ts';
 import type { PlacementInput, PlacementService } from './filter.ts';
 import { absence, hasData, heldBack, isChoosy, leavingNow, nothingTaken, refusal, verdictOf } from './filter.ts';
 import { Fleet } from './fleet.ts';
@@ -19,7 +20,7 @@ import type { Stray } from './stay.ts';
 import { leaving } from './stay.ts';
 import { draw, straw } from './straw2.ts';
 import type { Group, Want } from './wants.ts';
-import { areSame, bind, groupsOf, heldBy, nowhere, wantOf } from './wants.ts';
+import { areSame, bind, groupsOf, heldBy, isCounted, nowhere, staying, wantOf } from './wants.ts';
 
 export class Placement {
   #fleet = new Fleet([]);
@@ -53,8 +54,7 @@ export class Placement {
     }
     this.#hold();
     this.#layOut();
-    for (const { guests, row } of this.#hosts)
-      for (const guest of guests) guest.row = guest.clash === undefined ? row : -1;
+    for (const host of this.#hosts) this.#seat(host);
     for (const group of this.#groups) if (group.isGlobal) this.#everywhere(group);
     const assignments: Assignment[] = [];
     for (const group of this.#groups) this.#tellOf(group, assignments);
@@ -66,9 +66,9 @@ export class Placement {
     for (const group of this.#groups) {
       const want = group.wants.find((one) => one.replica === replica);
       if (want?.assignment === undefined) continue;
-      if (want.host !== undefined) return { ...want.assignment, verdicts: this.#besides(want) };
+      if (want.host !== undefined) return { ...want.assignment, verdicts: this.#besides(want, want.host) };
       const take = (sign: 1 | -1): void => {
-        if (want.row >= 0) this.#last.take(want.row, group.asks, replica, sign);
+        if (want.row >= 0) this.#last.take(want.row, want.taken, replica, sign);
       };
       take(-1);
       const verdicts = this.#judge(group, want);
@@ -86,11 +86,20 @@ export class Placement {
     this.#count = replicated.reduce((sum, { own }) => sum + own.length, 0);
     const layout = new Layout(fleet, sharesAt(sharesOf(fleet, this.#count, () => true)));
     this.#wants.clear();
-    for (const { asks: spec, own } of replicated) {
+    const open = (spec: ServiceSpec): void => {
       const isFree = !isChoosy(spec);
       layout.open(spec, (row) => isFree || refusal(spec, fleet.cells[row]!, nothingTaken) === undefined);
+    };
+    for (const { asks, least, own } of replicated) {
+      open(asks);
       for (const want of own) {
+        want.asked = asks;
         want.home = layout.choose(want.keyHash, want.replica);
+        if (want.home < 0 && least !== asks) {
+          // Some of those that are tied are better than none.
+          open((want.asked = least));
+          want.home = layout.choose(want.keyHash, want.replica);
+        }
         this.#wants.set(want.replica, want);
         for (const guest of want.guests) this.#wants.set(guest.replica, guest);
       }
@@ -134,21 +143,27 @@ export class Placement {
     );
     for (const group of this.#groups) {
       if (group.isGlobal) continue;
-      const { asks: spec, own } = group;
+      const { own } = group;
       if (own.length === 0) continue;
       const may = this.#whoMay(group);
       const mayStay = this.#whoMay(group, false, true);
       for (const want of own) {
-        const { home, replica } = want;
+        const { home, replica, asked } = want;
         const held = heldBy(want);
         const isThere = held.includes(home);
         const isHome = home >= 0 && (this.#isOpen[home] === 1 || (isThere ? mayStay(home) : may(home)));
         want.row = isHome ? home : -1;
+        want.taken = asked;
         if (isHome && isThere) continue;
-        if (home >= 0 && !isHome) layout.take(home, spec, replica, -1);
+        if (home >= 0 && !isHome) layout.take(home, asked, replica, -1);
         const here = held.length === 0 ? -1 : this.#stayOf(want, held, mayStay);
         if (here >= 0) {
-          strays.push({ replica, spec, service: group, here, home: want.row });
+          want.taken = staying(want, here);
+          if (isHome && want.taken !== asked) {
+            layout.take(home, asked, replica, -1);
+            layout.take(home, want.taken, replica);
+          }
+          strays.push({ replica, spec: want.taken, service: group, here, home: want.row });
           want.row = here;
         } else if (home >= 0) loose.push(want);
       }
@@ -169,14 +184,15 @@ export class Placement {
 
   /** Which rows may have a replica of this service now, apart from room. */
   #whoMay(
-    { asks: spec, service: { hash }, serviceKey }: Group,
+    { asks: spec, service: { hash }, serviceKey, keys }: Group,
     alsoHeld = false,
     isThere = false,
   ): (row: number) => boolean {
     const { cells } = this.#fleet;
     const key = `${serviceKey}@${hash}`;
     // Data does not move for a while only, and not because a daemon is started anew.
-    if (hasData(spec)) return (row) => absence(spec, key, cells[row]!, isThere) === undefined;
+    const isVetoed = (row: number): boolean => !isThere && keys.some((one) => cells[row]!.vetoes.has(one));
+    if (hasData(spec)) return (row) => !isVetoed(row) && absence(spec, key, cells[row]!, isThere) === undefined;
     const isHeld = (row: number): boolean => !alsoHeld && this.#anyCalm && cells[row]!.held;
     const isOut = (row: number): boolean => isHeld(row) || cells[row]!.leaving;
     return (row) => !isOut(row) && absence(spec, key, cells[row]!, isThere) === undefined;
@@ -188,7 +204,7 @@ export class Placement {
     let best = -1;
     let longest = Number.NEGATIVE_INFINITY;
     for (const row of held) {
-      if (!may(row) || refusal(group.asks, cells[row]!, nothingTaken) !== undefined) continue;
+      if (!may(row) || refusal(group.least, cells[row]!, nothingTaken) !== undefined) continue;
       const length = straw(draw(keyHash, hashes[row]!), weights[row]!);
       if (length < longest || (length === longest && best < row)) continue;
       best = row;
@@ -202,7 +218,7 @@ export class Placement {
     for (const want of loose) {
       const { row } = want;
       if (row < 0 || layout.load[row]! <= Math.max(layout.full[row]!, this.#homes.load[row]!)) continue;
-      layout.take(row, want.group.asks, want.replica, -1);
+      layout.take(row, want.taken, want.replica, -1);
       want.row = -1;
     }
   }
@@ -213,18 +229,44 @@ export class Placement {
     for (const want of loose) {
       if (want.row >= 0) continue;
       if (at !== want.group) this.#open((at = want.group), layout);
+      const { asks, least } = want.group;
+      want.taken = asks;
       want.row = layout.choose(want.keyHash, want.replica);
+      if (want.row < 0 && least !== asks) {
+        this.#open(want.group, layout, false, (want.taken = least));
+        want.row = layout.choose(want.keyHash, want.replica);
+        at = undefined;
+      }
       if (want.row >= 0 || !this.#anyHeld) continue;
       // Better on a cell that fell often than nowhere.
-      this.#open(want.group, layout, true);
+      this.#open(want.group, layout, true, want.taken);
       want.row = layout.choose(want.keyHash, want.replica);
       at = undefined;
     }
   }
 
-  #open(group: Group, layout: Layout, alsoHeld = false): void {
+  /** Those that are tied to one: where it is, if there is room beside what is taken for it. */
+  #seat(host: Want): void {
+    const { row } = host;
+    for (const guest of host.guests) {
+      guest.row = row;
+      if (row < 0 || isCounted(guest, host)) continue;
+      if (this.#besideHost(guest, host) !== undefined) guest.row = -1;
+      else this.#last.take(row, guest.group.service.spec, guest.replica);
+    }
+  }
+
+  /** Why it can't be where its host is. */
+  #besideHost({ group, held, clash }: Want, { row }: Want): string | undefined {
+    const cell = this.#fleet.cells[row]!;
+    const { spec, hash } = group.service;
+    const key = `${group.serviceKey}@${hash}`;
+    return clash ?? absence(spec, key, cell, held.includes(row)) ?? refusal(spec, cell, this.#last.takenOn(row));
+  }
+
+  #open(group: Group, layout: Layout, alsoHeld = false, spec = group.asks): void {
     const { cells } = this.#fleet;
-    const { asks: spec, own } = group;
+    const { own } = group;
     const may = this.#whoMay(group, alsoHeld);
     const isFree = !isChoosy(spec);
     const fitsAt = (row: number): boolean => isFree || refusal(spec, cells[row]!, nothingTaken) === undefined;
@@ -276,20 +318,22 @@ export class Placement {
   }
 
   #verdictsOf(group: Group, want: Want): Verdict[] {
-    return want.host === undefined ? this.#judge(group, want) : this.#besides(want);
+    return want.host === undefined ? this.#judge(group, want) : this.#besides(want, want.host);
   }
 
   /** Of one that is always with others. */
-  #besides({ host, clash, group: { bundle } }: Want): Verdict[] {
+  #besides(want: Want, host: Want): Verdict[] {
     const { cells } = this.#fleet;
-    const at = host === undefined ? undefined : cells[host.row];
-    if (host === undefined || at === undefined) return host === undefined ? [] : this.#judge(host.group, host);
-    const reason = `${host.replica} is on ${at.name}: they share volume ${bundle?.volumes.join(', ')}`;
-    return cells.map((cell) => verdictOf(cell, cell === at ? clash : reason));
+    const at = cells[host.row];
+    if (at === undefined) return this.#judge(host.group, host);
+    const reason = `${host.replica} is on ${at.name}: they share volume ${want.group.service.tie?.volumes.join(', ')}`;
+    const beside = want.row >= 0 ? undefined : this.#besideHost(want, host);
+    return cells.map((cell) => verdictOf(cell, cell === at ? beside : reason));
   }
 
   /** A global replica has but one cell that could have it. */
-  #judge({ asks: spec, service: { hash }, serviceKey, wants }: Group, want: Want): Verdict[] {
+  #judge({ service: { hash }, serviceKey, wants, least }: Group, want: Want): Verdict[] {
+    const spec = want.row >= 0 ? want.taken : least;
     const key = `${serviceKey}@${hash}`;
     const { cells } = this.#fleet;
     const most = spec.maxPerCell ?? Number.POSITIVE_INFINITY;

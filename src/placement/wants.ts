@@ -3,9 +3,8 @@ import { compare, hash32 } from '../core/hash.ts';
 import type { Assignment } from '../core/model.ts';
 import { replicaId } from '../core/model.ts';
 import type { ServiceSpec } from '../core/spec.ts';
-import type { Bundle } from './bundles.ts';
-import { bundlesOf } from './bundles.ts';
-import type { PlacementService } from './filter.ts';
+import { bundlesOf, isRun, together } from './bundles.ts';
+import type { PlacementService, Tied } from './filter.ts';
 import { hostPorts } from './filter.ts';
 import type { Spread } from './stay.ts';
 
@@ -25,6 +24,9 @@ export interface Want {
   guests: readonly Want[];
   /** Why it can't be where those are. */
   clash: string | undefined;
+  /** What is taken for it at home, and where it is: for all that stand with it, for those that ran there, or for itself. */
+  asked: ServiceSpec;
+  taken: ServiceSpec;
   assignment: Assignment | undefined;
 }
 
@@ -42,19 +44,21 @@ export class Group implements Spread {
   readonly serviceKey: string;
   readonly service: PlacementService;
   wants: Want[] = [];
-  /** What the cell of its first must have: for all that are with it. */
+  /** What the cell of its first must have for all that stand with it, and for itself. */
   asks: ServiceSpec;
-  bundle: Bundle | undefined;
+  least: ServiceSpec;
+  /** Those that stand together, by service and hash. */
+  keys: readonly string[] = [];
 
   constructor(service: PlacementService) {
     this.service = service;
-    this.asks = service.spec;
+    this.asks = this.least = service.spec;
     this.serviceKey = `${service.app}/${service.spec.name}`;
   }
 
   /** Without those that are where another is. */
   get own(): readonly Want[] {
-    return this.bundle === undefined ? this.wants : this.wants.filter(({ host }) => host === undefined);
+    return this.service.tie === undefined ? this.wants : this.wants.filter(({ host }) => host === undefined);
   }
 
   get isGlobal(): boolean {
@@ -74,40 +78,50 @@ export class Group implements Spread {
 export const heldBy = ({ held, guests }: Want): readonly number[] =>
   held.length > 0 || guests.length === 0 ? held : guests.flatMap((guest) => guest.held);
 
-/** All replicas of a bundle are where the first of its leader is: those firsts. */
+/** It is among those for which something is taken where its host is. */
+export const isCounted = (guest: Want, { taken, row, group }: Want): boolean =>
+  taken === group.asks
+    ? !isRun(guest.group.service) && guest.clash === undefined
+    : taken !== group.least && guest.held.includes(row);
+
+/** What is needed for those that run on a cell already. */
+export function staying(host: Want, row: number): ServiceSpec {
+  const { tie, spec } = host.group.service;
+  if (tie === undefined) return host.group.asks;
+  const there = host.guests.filter(({ held }) => held.includes(row));
+  return together([spec, ...there.map(({ group }) => group.service.spec)], tie);
+}
+
+/** All replicas that are tied are where the first of those that lead is: those firsts. */
 export function bind(groups: readonly Group[]): Want[] {
-  const hosts: Want[] = [];
-  const known = new Map<PlacementService, Group>();
-  for (const group of groups) {
-    known.set(group.service, group);
-    if (group.bundle === undefined) continue;
-    group.bundle = undefined;
-    group.asks = group.service.spec;
-    for (const want of group.wants) {
-      [want.host, want.guests, want.clash] = [undefined, nobody, undefined];
-      want.keyHash = hash32(want.replica);
-    }
-  }
-  for (const bundle of bundlesOf([...known.keys()])) {
-    const members = bundle.members.map((service) => known.get(service)!);
-    const [host, ...guests] = members.flatMap(({ wants }) => wants);
-    for (const group of members) group.bundle = bundle;
-    if (host === undefined) continue;
-    host.group.asks = bundle.spec;
-    hosts.push(host);
-    host.guests = guests;
-    // Its straws are the same whoever leads.
-    host.keyHash = hash32(`${host.group.service.app}/${bundle.volumes.join('/')}`);
+  const known = new Map(groups.map((group) => [group.service, group]));
+  return bundlesOf([...known.keys()]).flatMap((members): Want[] => {
+    const all = members.map((service) => known.get(service)!);
+    const [host, ...guests] = all.flatMap(({ wants }) => wants);
+    if (host === undefined) return [];
+    const { group } = host;
+    const tie = group.service.tie!;
     const ports = new Map<string, string>();
     for (const want of [host, ...guests]) {
       const own = hostPorts(want.group.service.spec.ports);
       const taken = own.find((port) => ports.has(port));
-      if (want !== host) want.host = host;
-      if (taken !== undefined) want.clash = `host port ${taken} is taken by ${ports.get(taken)}`;
-      else for (const port of own) ports.set(port, want.replica);
+      want.host = want === host ? undefined : host;
+      want.guests = nobody;
+      want.clash = taken === undefined ? undefined : `host port ${taken} is taken by ${ports.get(taken)}`;
+      if (taken === undefined) for (const port of own) ports.set(port, want.replica);
     }
-  }
-  return hosts;
+    host.guests = guests;
+    // Its straws are the same whoever leads.
+    host.keyHash = hash32(`${group.service.app}/${tie.volumes.join('/')}`);
+    const standing = guests.filter((guest) => guest.clash === undefined && !isRun(guest.group.service));
+    group.least = together([group.service.spec], tie);
+    group.asks = together(
+      [host, ...standing].map((want) => want.group.service.spec),
+      tie,
+    );
+    group.keys = all.flatMap(({ service, serviceKey }) => (isRun(service) ? [] : [`${serviceKey}@${service.hash}`]));
+    return [host];
+  });
 }
 
 export function areSame(a: readonly PlacementService[], b: readonly PlacementService[]): boolean {
@@ -120,7 +134,10 @@ const isSame = (a: PlacementService, b: PlacementService): boolean =>
   a.spec === b.spec &&
   a.hash === b.hash &&
   a.ended?.join() === b.ended?.join() &&
-  a.tie?.join() === b.tie?.join();
+  areTied(a.tie, b.tie);
+
+const areTied = (a: Tied | undefined, b: Tied | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && JSON.stringify(a) === JSON.stringify(b));
 
 /** By service, each with its replicas by index. */
 export function groupsOf(services: readonly PlacementService[], before: readonly Group[]): Group[] {
@@ -128,7 +145,8 @@ export function groupsOf(services: readonly PlacementService[], before: readonly
   const groups = services.map((service): Group => {
     const { app, spec } = service;
     const old = known.get(`${app}/${spec.name}`);
-    if (old !== undefined && isSame(old.service, service)) return old;
+    // What is tied is bound anew.
+    if (old !== undefined && service.tie === undefined && isSame(old.service, service)) return old;
     const group = new Group(service);
     for (const index of indicesOf(service)) group.wants.push(wantOf(group, replicaId(app, spec.name, index), index));
     return group;
@@ -146,4 +164,5 @@ function indicesOf({ spec: { mode, replicas, job }, ended = [] }: PlacementServi
 export const wantOf = (group: Group, replica: string, index: string): Want => ({
   ...{ replica, index, keyHash: hash32(replica), group, home: -1, row: -1, held: nowhere },
   ...{ host: undefined, guests: nobody, clash: undefined, assignment: undefined },
+  ...{ asked: group.asks, taken: group.asks },
 });

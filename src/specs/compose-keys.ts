@@ -438,7 +438,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(
     `${S}logging`,
     'object',
-    'as the engine keeps logs; osca logs reads them where the engine can; without it three files of 10 MB, where the engine would keep all for ever',
+    'as the engine keeps logs; osca logs reads them where the engine can; without it Docker keeps three files of 10 MB and Podman one, where they would keep all for ever (this goes before what the engine is set to)',
   ),
   row(`${S}logging.driver`, 'text', 'json-file where it is not given'),
   row(`${S}logging.options`, 'object', 'max-size, max-file, …'),

@@ -104,8 +104,15 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     const { part, service } = chosen.find((one) => one.name === called)!;
     problems.push(part.source.problem(['services', service, ...path], message, hint));
   };
-  for (const { name: called } of chosen.filter(({ name }, i) => chosen.findIndex((one) => one.name === name) !== i))
-    fail(called, [], 'another service has the same name in small letters', 'rename one of them');
+  for (const { part, service, name: called } of chosen)
+    if (chosen.some((one) => one.name === called && one.service !== service))
+      problems.push(
+        part.source.problem(
+          ['services', service],
+          'another service has the same name in small letters',
+          'rename one of them',
+        ),
+      );
   untilTheyEnd(own, wholes);
   const { services, warnings: together } = joined(own, hostsOf(wholes), new Set(Object.keys(builds)), fail);
   warnings.push(...together);

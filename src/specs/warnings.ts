@@ -1,6 +1,8 @@
 /** What a file says that is not wrong, and still may not do what its author thinks. */
-import { pinnedTo, sharedVolumes } from '../core/service.ts';
+import { sharedVolumes } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
+import type { Tie } from '../core/ties.ts';
+import { ties, torn } from '../core/ties.ts';
 import type { Chosen } from './compose.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
@@ -71,19 +73,24 @@ function names(
 
 /** Of volumes: each is on one cell. */
 export function ofVolumes(services: readonly ServiceSpec[]): string[] {
-  const users = new Map<string, ServiceSpec[]>();
-  for (const spec of services)
-    for (const volume of sharedVolumes(spec)) users.set(volume, [...(users.get(volume) ?? []), spec]);
-  return [...users].flatMap(([volume, all]): string[] => {
-    const places = new Set(all.map(pinnedTo));
-    if (places.size === 1 && !places.has(undefined)) return [];
-    const names = all.map(({ name }) => name).join(', ');
-    if (all.length > 1 && places.size > (places.has(undefined) ? 2 : 1))
-      return [`volume ${volume} is another on each cell, and ${names} are pinned to several`];
-    if (all.length > 1) return [`${names} share volume ${volume}: all their replicas are on one cell`];
-    const [{ replicas, job }] = all as [ServiceSpec];
-    return replicas > 1 && job === undefined
-      ? [`volume ${volume} is another on each cell: replicas of ${names} do not share it`]
-      : [];
-  });
+  const tied = new Set(ties(services).values());
+  const apart = torn(services);
+  const inCommon = new Set([...tied, ...apart].flatMap((tie) => tie.services));
+  const said = (tie: Tie): string => `${tie.services.join(', ')} share volume ${tie.volumes.join(', ')}`;
+  const isPinned = ({ constraints }: Pick<Tie, 'constraints'>): boolean =>
+    constraints.some(
+      ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
+    );
+  const alone = services.filter(
+    (spec) => !inCommon.has(spec.name) && !isPinned(spec) && spec.replicas > 1 && spec.job === undefined,
+  );
+  return [
+    ...[...tied].filter((tie) => !isPinned(tie)).map((tie) => `${said(tie)}: all their replicas are on one cell`),
+    ...apart.map((tie) => `${said(tie)}, and are to be on different cells: each cell has its own`),
+    ...alone.flatMap((spec) =>
+      sharedVolumes(spec).map(
+        (volume) => `volume ${volume} is another on each cell: replicas of ${spec.name} do not share it`,
+      ),
+    ),
+  ];
 }

@@ -1,7 +1,7 @@
 /** What must hold of an appliance, each with a name: some at every moment, the others after the faults have stopped. */
 
 import { limits } from '../../src/core/limits.ts';
-import { sharedVolumes } from '../../src/core/service.ts';
+import { ties } from '../../src/core/ties.ts';
 import type { Diary } from './deeds.ts';
 import { aliveIn } from './makers.ts';
 import type { World } from './world.ts';
@@ -185,10 +185,9 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     check: (world) => {
       const { apps, assignments } = world.view(world.up()[0]!.name);
       for (const { name, revision } of apps) {
-        const sharing = revision.spec.services.filter((spec) => sharedVolumes(spec).length > 0);
-        if (sharing.length < 2) continue;
+        const tied = ties(revision.spec.services);
         const all = assignments.filter(
-          ({ app, service, cell }) => app === name && cell !== undefined && sharing.some((one) => one.name === service),
+          ({ app, service, cell }) => app === name && cell !== undefined && tied.has(service),
         );
         if (new Set(all.map(({ cell }) => cell)).size > 1)
           return all.map(({ replica, cell }) => `${replica}@${cell}`).join(' ');

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ServiceSpec } from '../../src/core/spec.ts';
-import { ties } from '../../src/placement/bundles.ts';
-import type { PlacementCell } from '../../src/placement/filter.ts';
+import { ties } from '../../src/core/ties.ts';
+import type { PlacementCell, PlacementService } from '../../src/placement/filter.ts';
 import { Placement } from '../../src/placement/place.ts';
 import { simService } from '../sim/makers.ts';
 
@@ -34,13 +34,24 @@ class Fleet {
 
   /** REPLICA@CELL, of which some run nowhere. */
   place(...services: ServiceSpec[]): string[] {
+    return this.placeAll(this.of(services));
+  }
+
+  of(services: readonly ServiceSpec[], since: Record<string, number> = {}): PlacementService[] {
     const tied = ties(services);
-    const input = services.map((spec) => {
+    return services.map((spec) => {
       const tie = tied.get(spec.name);
-      return { app: 'shop', spec, hash: 'h', ...(tie === undefined ? {} : { tie }) };
+      const { name } = spec;
+      return {
+        ...{ app: 'shop', spec, hash: 'h' },
+        ...(tie === undefined ? {} : { tie: { ...tie, since: since[name] ?? 1 } }),
+      };
     });
+  }
+
+  placeAll(services: PlacementService[]): string[] {
     return this.placement
-      .place({ cells: this.cells, services: input })
+      .place({ cells: this.cells, services })
       .map(({ replica, cell: at }) => `${replica.slice(5)}@${at ?? 'nowhere'}`);
   }
 
@@ -81,15 +92,16 @@ describe('services that share a volume', () => {
     );
   });
 
-  it('are where all of them fit, or nowhere', () => {
+  it('are where all of them fit, or as many as do', () => {
     const small = cell('small');
     const large = cell('large', { facts: { ...small.facts, memoryBytes: 8 * gib } });
     const [db, cron] = [service('db', 1, on('data'), memory(3 * gib)), service('cron', 2, on('data'), memory(2 * gib))];
     expect(new Fleet([small, large]).place(db, cron)).toEqual(['cron/1@large', 'cron/2@large', 'db/1@large']);
     const none = new Fleet([small]);
-    expect(none.place(db, cron)).toEqual(['cron/1@nowhere', 'cron/2@nowhere', 'db/1@nowhere']);
+    // Some of them are better than none.
+    expect(none.place(db, cron)).toEqual(['cron/1@nowhere', 'cron/2@nowhere', 'db/1@small']);
     expect(none.placement.explain('shop/cron/2')!.verdicts[0]!.reason).toBe(
-      'memory: needs 7168 MiB, has 4096 MiB unreserved',
+      'memory: needs 2048 MiB, has 1024 MiB unreserved',
     );
     // What one of them asks of its cell holds for all.
     const pinned = { ...cron, constraints: [{ key: 'node.hostname', op: '==' as const, value: 'b' }] };
@@ -134,6 +146,60 @@ describe('services that share a volume', () => {
     }
   });
 
+  it('stay with the data when a job begins, one of them grows, or another could not be started there', () => {
+    const small = cell('a');
+    const large = cell('z', { facts: { ...small.facts, memoryBytes: 16 * gib } });
+    const db = service('db', 1, on('data'), memory(3 * gib));
+    const web = service('web', 1, on('data'), memory(gib));
+    const fleet = new Fleet([small]);
+    fleet.run(fleet.place(db, web));
+    fleet.cells.push(large);
+    expect(placesOf(fleet.place(db, web), 'db', 'web')).toEqual(['a']);
+    // A run that asks for more than is left, or is to be somewhere else, waits.
+    const tie = { ...ties([db, web]).get('db')!, since: 1 };
+    const run = (more: Partial<ServiceSpec>): PlacementService => ({
+      ...{ app: 'shop', hash: 'r', ended: [], tie },
+      spec: service('backup.1', 1, on('data'), { job: { parallelism: 1, retries: 0 } }, more),
+    });
+    const pinned = { constraints: [{ key: 'node.hostname', op: '==' as const, value: 'z' }] };
+    for (const more of [memory(2 * gib), pinned])
+      expect(fleet.placeAll([...fleet.of([db, web]), run(more)])).toEqual(['backup.1/1@nowhere', 'db/1@a', 'web/1@a']);
+    expect(fleet.placeAll([...fleet.of([db, web]), run({})])).toEqual(['backup.1/1@a', 'db/1@a', 'web/1@a']);
+    expect(fleet.place(db, service('web', 3, on('data'), memory(gib)))).toEqual([
+      ...['db/1@a', 'web/1@a', 'web/2@nowhere', 'web/3@nowhere'],
+    ]);
+    fleet.cells = fleet.cells.map((one) =>
+      one.name === 'a' ? { ...one, vetoes: new Map([['shop/web@h', 'x']]) } : one,
+    );
+    expect(placesOf(fleet.place(db, web), 'db')).toEqual(['a']);
+    // Where none of them has been yet, it is elsewhere.
+    fleet.run([]);
+    expect(placesOf(fleet.place(db, web), 'db', 'web')).toEqual(['z']);
+  });
+
+  it('are not kept from moving by a command that was to run on a cell that is dead', () => {
+    const fleet = new Fleet(['a', 'b'].map((name) => cell(name)));
+    const services = [service('db', 1, on('data')), service('web', 2, on('data'))];
+    fleet.run(fleet.place(...services));
+    const [at] = placesOf(fleet.place(...services), 'db');
+    fleet.cells = fleet.cells.map((one) => (one.name === at ? { ...one, up: false } : one));
+    const [db] = fleet.of(services);
+    const run: PlacementService = {
+      ...{ app: 'shop', hash: 'r', ended: [], tie: db!.tie! },
+      spec: service('db.dump', 1, on('data'), { constraints: [{ key: 'node.id', op: '==', value: at! }] }),
+    };
+    const after = fleet.placeAll([...fleet.of(services), run]);
+    expect(placesOf(after, 'db/1', 'web')).toHaveLength(1);
+    expect(after).toContain('db.dump/1@nowhere');
+  });
+
+  it('come to who had the volume first, whatever it is called', () => {
+    const fleet = new Fleet(['a', 'b'].map((name) => cell(name)));
+    const [db, admin] = [service('db', 1, on('data')), service('admin', 1, on('data'))];
+    fleet.run(['db/1@a', 'admin/1@b']);
+    expect(fleet.placeAll(fleet.of([admin, db], { db: 1, admin: 2 }))).toEqual(['admin/1@a', 'db/1@a']);
+  });
+
   it('move together when their cell dies', () => {
     const fleet = new Fleet(['a', 'b', 'c'].map((name) => cell(name)));
     const services = [service('db', 1, on('data')), service('web', 2, on('data'))];
@@ -151,6 +217,11 @@ describe('services that share a volume', () => {
     const at = (value: string) => ({ constraints: [{ key: 'node.hostname', op: '==' as const, value }] });
     const apart = fleet.place(service('x', 1, on('data'), at('a')), service('y', 1, on('data'), at('b')));
     expect(apart).toEqual(['x/1@a', 'y/1@b']);
+    const zoned = (zone: string) => ({ constraints: [{ key: 'node.labels.zone', op: '==' as const, value: zone }] });
+    const zones = new Fleet(['a', 'b'].map((name) => cell(name, { labels: { zone: name } })));
+    expect(zones.place(service('x', 1, on('data'), zoned('a')), service('y', 1, on('data'), zoned('b')))).toEqual([
+      ...['x/1@a', 'y/1@b'],
+    ]);
     const global = fleet.place(service('x', 4, on('data')), { ...service('y', 1, on('data')), mode: 'global' });
     expect(placesOf(global, 'x')).toHaveLength(4);
   });

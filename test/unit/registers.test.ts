@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { WantedDocument } from '../../src/crdt/document.ts';
 import type { Json } from '../../src/crdt/registers.ts';
 import { Registers, sweep } from '../../src/crdt/registers.ts';
 
@@ -110,4 +111,24 @@ it('take the write that saw more, and keep what is written while it is removed',
   one.pull(two);
   two.pull(one);
   expect([one.registers.get('a'), two.registers.get('a')]).toEqual(['kept', 'kept']);
+});
+
+it('keep what takes away something that has not come yet, also on the disk', () => {
+  const [a, b] = [new WantedDocument(1), new WantedDocument(2)];
+  const label = (doc: WantedDocument, value: string | null): Uint8Array =>
+    doc.change(() => doc.setCell('x', { labels: { zone: value } }))!;
+  const first = label(a, 'attic');
+  b.apply(first);
+  const second = label(b, 'cellar');
+  // The third hears the later one first, and starts anew from what it had on its disk.
+  const third = new WantedDocument(3);
+  const stored = third.apply(second);
+  expect([third.tookIn, stored]).toEqual([false, expect.any(Uint8Array)]);
+  const again = new WantedDocument(4);
+  again.apply(stored as Uint8Array);
+  again.apply(first);
+  expect([again.tookIn, again.cell('x').labels]).toEqual([true, { zone: 'cellar' }]);
+  const gone = label(b, null);
+  again.apply(gone);
+  expect(again.cell('x').labels).toEqual({});
 });

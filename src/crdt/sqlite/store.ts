@@ -10,7 +10,7 @@ import { limits } from '../../core/limits.ts';
 import type { CellId, LogEvent } from '../../core/model.ts';
 
 /** Raised when the tables change; a folder with a higher one is left alone. */
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

@@ -52,7 +52,7 @@ export interface TransportOptions {
 
 /** Its map of streams is public, and not in its type. */
 type Services = { pubsub?: GossipSub & { streamsOutbound: Map<string, { rawStream: Stream }> } };
-const joinProtocol = '/osca/join/1';
+const joinProtocol = '/osca/join/2';
 const strangerFrameBytes = 65_536;
 /** A kernel on the same network answers within milliseconds; over the world within a few hundred. */
 const lookMs = 1_000;
@@ -155,7 +155,7 @@ export class Transport {
   }
 
   #protocol(kind: 'cell' | 'http'): string {
-    return `/osca/${this.#appliance}/${kind}/1`;
+    return `/osca/${this.#appliance}/${kind}/2`;
   }
 
   #topic(): string {
