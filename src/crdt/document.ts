@@ -118,6 +118,7 @@ export class WantedDocument {
   apply(update: Uint8Array): Uint8Array | undefined | 'malformed' {
     this.#captured = [];
     this.tookIn = false;
+    const waiting = this.#doc.store.pendingDs;
     try {
       const early = this.#earlyOf(update);
       if (early === undefined) Y.applyUpdate(this.#doc, update);
@@ -133,7 +134,8 @@ export class WantedDocument {
         // What waited was no good; what it waited for is.
       }
     }
-    if (this.#doc.store.pendingDs !== null) {
+    const { pendingDs } = this.#doc.store;
+    if (pendingDs !== null && (waiting === null || toBase64(waiting) !== toBase64(pendingDs))) {
       // It takes away what has not come yet: that has to be on the disk too, and nobody is told before that it is in.
       this.tookIn = false;
       this.#captured.push(update);

@@ -38,6 +38,7 @@ export function together(specs: readonly ServiceSpec[], { constraints }: Tied): 
   const devices = specs.flatMap(({ engine }) => engine?.devices ?? []);
   return {
     ...first,
+    driver: specs.some(({ driver }) => driver === 'docker') ? 'docker' : first.driver,
     constraints: [...first.constraints, ...constraints],
     ports: specs.flatMap(({ ports }) => ports),
     mounts: specs.flatMap((spec) => mountsOf(spec)),

@@ -159,11 +159,8 @@ export class Placement {
         const here = held.length === 0 ? -1 : this.#stayOf(want, held, mayStay);
         if (here >= 0) {
           want.taken = staying(want, here);
-          if (isHome && want.taken !== asked) {
-            layout.take(home, asked, replica, -1);
-            layout.take(home, want.taken, replica);
-          }
-          strays.push({ replica, spec: want.taken, service: group, here, home: want.row });
+          const { least } = group;
+          strays.push({ ...{ replica, spec: want.taken, least, asked, service: group }, here, home: want.row });
           want.row = here;
         } else if (home >= 0) loose.push(want);
       }
@@ -171,9 +168,11 @@ export class Placement {
     if (strays.length > 0) {
       const gone = leaving(strays, this.#fleet, layout, shares, () => this.#evict(loose, layout));
       const out: Want[] = [];
-      for (const { replica, home } of gone) {
+      for (const { replica, spec } of strays) this.#wants.get(replica)!.taken = spec;
+      for (const { replica, home, asked } of gone) {
         const want = this.#wants.get(replica)!;
         want.row = home;
+        want.taken = asked;
         if (home < 0) out.push(want);
       }
       // What runs chooses before what does not: else two that want one place would take it from each other for ever.
@@ -184,14 +183,16 @@ export class Placement {
 
   /** Which rows may have a replica of this service now, apart from room. */
   #whoMay(
-    { asks: spec, service: { hash }, serviceKey, keys }: Group,
+    { asks: spec, service: { hash, tie }, serviceKey, keys }: Group,
     alsoHeld = false,
     isThere = false,
+    isAlone = false,
   ): (row: number) => boolean {
     const { cells } = this.#fleet;
-    const key = `${serviceKey}@${hash}`;
+    // Data that several use stays where it is also where one of them could not be started.
+    const key = isThere && tie !== undefined ? '' : `${serviceKey}@${hash}`;
+    const isVetoed = (row: number): boolean => !isThere && !isAlone && keys.some((one) => cells[row]!.vetoes.has(one));
     // Data does not move for a while only, and not because a daemon is started anew.
-    const isVetoed = (row: number): boolean => !isThere && keys.some((one) => cells[row]!.vetoes.has(one));
     if (hasData(spec)) return (row) => !isVetoed(row) && absence(spec, key, cells[row]!, isThere) === undefined;
     const isHeld = (row: number): boolean => !alsoHeld && this.#anyCalm && cells[row]!.held;
     const isOut = (row: number): boolean => isHeld(row) || cells[row]!.leaving;
@@ -267,7 +268,7 @@ export class Placement {
   #open(group: Group, layout: Layout, alsoHeld = false, spec = group.asks): void {
     const { cells } = this.#fleet;
     const { own } = group;
-    const may = this.#whoMay(group, alsoHeld);
+    const may = this.#whoMay(group, alsoHeld, false, spec !== group.asks);
     const isFree = !isChoosy(spec);
     const fitsAt = (row: number): boolean => isFree || refusal(spec, cells[row]!, nothingTaken) === undefined;
     layout.open(spec, (row) => (this.#isOpen[row] === 1 || may(row)) && fitsAt(row));
@@ -332,9 +333,9 @@ export class Placement {
   }
 
   /** A global replica has but one cell that could have it. */
-  #judge({ service: { hash }, serviceKey, wants, least }: Group, want: Want): Verdict[] {
+  #judge({ service: { hash, tie }, serviceKey, wants, least }: Group, want: Want): Verdict[] {
     const spec = want.row >= 0 ? want.taken : least;
-    const key = `${serviceKey}@${hash}`;
+    const keyAt = (row: number): string => (tie !== undefined && want.row === row ? '' : `${serviceKey}@${hash}`);
     const { cells } = this.#fleet;
     const most = spec.maxPerCell ?? Number.POSITIVE_INFINITY;
     const full = (row: number): string | undefined =>
@@ -344,7 +345,8 @@ export class Placement {
     return cells.flatMap((cell, row) => {
       if (spec.mode === 'global' && row !== want.home) return [];
       const reason =
-        absence(spec, key, cell, want.row === row) ?? (cell.leaving ? leavingNow : cell.held ? heldBack : undefined);
+        absence(spec, keyAt(row), cell, want.row === row) ??
+        (cell.leaving ? leavingNow : cell.held ? heldBack : undefined);
       return [verdictOf(cell, reason ?? refusal(spec, cell, this.#last.takenOn(row)) ?? full(row))];
     });
   }

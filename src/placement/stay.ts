@@ -14,7 +14,11 @@ import type { Layout } from './layout.ts';
 /** A replica that runs elsewhere than at home. */
 export interface Stray {
   replica: string;
+  /** What is needed where it runs, for it and for those that are with it there; `least` for it alone. */
   spec: ServiceSpec;
+  least: ServiceSpec;
+  /** What is taken for it at home. */
+  asked: ServiceSpec;
   service: Spread;
   /** Where it runs, and may. */
   here: number;
@@ -41,19 +45,20 @@ export function leaving(
 ): Set<Stray> {
   const gone = new Set<Stray>();
   for (const stray of strays) {
-    // Room for it where it runs, beside all that is at home there.
+    // Room for it where it runs, beside all that is at home there. It goes for nobody that is with it.
+    if (!layout.fits(stray.here, stray.spec)) stray.spec = stray.least;
     if (!layout.fits(stray.here, stray.spec)) {
       gone.add(stray);
       continue;
     }
-    if (stray.home >= 0) layout.take(stray.home, stray.spec, stray.replica, -1);
+    if (stray.home >= 0) layout.take(stray.home, stray.asked, stray.replica, -1);
     layout.take(stray.here, stray.spec, stray.replica);
   }
   const go = (stray: Stray): void => {
-    if (!layout.fits(stray.home, stray.spec)) return;
+    if (!layout.fits(stray.home, stray.asked)) return;
     gone.add(stray);
     layout.take(stray.here, stray.spec, stray.replica, -1);
-    layout.take(stray.home, stray.spec, stray.replica);
+    layout.take(stray.home, stray.asked, stray.replica);
   };
   const isBound = ({ spec, here }: Stray): boolean => isStateful(spec) || fleet.cells[here]!.cordon;
   const free = (): Stray[] => strays.filter((stray) => stray.home >= 0 && !gone.has(stray) && !isBound(stray));

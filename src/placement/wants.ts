@@ -82,13 +82,13 @@ export const heldBy = ({ held, guests }: Want): readonly number[] =>
 export const isCounted = (guest: Want, { taken, row, group }: Want): boolean =>
   taken === group.asks
     ? !isRun(guest.group.service) && guest.clash === undefined
-    : taken !== group.least && guest.held.includes(row);
+    : taken !== group.least && guest.clash === undefined && guest.held.includes(row);
 
 /** What is needed for those that run on a cell already. */
 export function staying(host: Want, row: number): ServiceSpec {
   const { tie, spec } = host.group.service;
   if (tie === undefined) return host.group.asks;
-  const there = host.guests.filter(({ held }) => held.includes(row));
+  const there = host.guests.filter(({ held, clash }) => clash === undefined && held.includes(row));
   return together([spec, ...there.map(({ group }) => group.service.spec)], tie);
 }
 

@@ -177,6 +177,81 @@ describe('services that share a volume', () => {
     expect(placesOf(fleet.place(db, web), 'db', 'web')).toEqual(['z']);
   });
 
+  it('stay where one of them could not be started, whoever leads, and go on without the one that can be nowhere', () => {
+    for (const name of ['aaa', 'zzz']) {
+      const services = [service('db', 1, on('data')), service(name, 1, on('data'))];
+      const fleet = new Fleet(['a', 'b'].map((one) => cell(one)));
+      const first = fleet.place(...services);
+      fleet.run(first);
+      const vetoes = new Map([[`shop/${name}@h`, 'no such image']]);
+      fleet.cells = fleet.cells.map((one) => ({ ...one, vetoes }));
+      expect(fleet.place(...services)).toEqual(first);
+      const [at] = placesOf(first, 'db');
+      fleet.cells = fleet.cells.map((one) => (one.name === at ? { ...one, up: false, units: [] } : one));
+      if (name === 'zzz') expect(placesOf(fleet.place(...services), 'db')).not.toContain('nowhere');
+    }
+  });
+
+  it('take no host port twice where they run, and no room that others have', () => {
+    const ports = { ports: [{ target: 80, published: 80, protocol: 'tcp' as const }] };
+    for (const names of [
+      ['a', 'b'],
+      ['a', 'b', 'c'],
+    ]) {
+      for (const at of names) {
+        const fleet = new Fleet(names.map((name) => cell(name)));
+        fleet.run([`db/1@${at}`, `web/1@${at}`, `web/2@${at}`]);
+        const placed = fleet.place(service('db', 1, on('data')), service('web', 2, on('data'), ports));
+        expect(placed).toEqual([`db/1@${at}`, `web/1@${at}`, 'web/2@nowhere']);
+      }
+    }
+  });
+
+  it('leave nobody’s room overbooked, and rest, whatever runs where', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 2, max: 6 }), { minLength: 1, maxLength: 4 }),
+        fc.array(fc.record({ replicas: fc.integer({ min: 1, max: 2 }), need: fc.nat(3), tied: fc.boolean() }), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        fc.array(fc.nat(3), { minLength: 8, maxLength: 8 }),
+        fc.nat(3),
+        (rooms, wanted, held, down) => {
+          const base = cell('x').facts;
+          const fleet = new Fleet(
+            rooms.map((room, i) => cell(`c${i}`, { facts: { ...base, memoryBytes: room * gib }, up: i !== down })),
+          );
+          const services = wanted.map(({ replicas, need, tied }, i) =>
+            service(`s${i}`, replicas, tied ? on('data') : {}, memory(need * gib)),
+          );
+          const all = services.flatMap(({ name, replicas }) =>
+            Array.from({ length: replicas }, (_, i) => `${name}/${i + 1}`),
+          );
+          fleet.run(all.map((one, i) => `${one}@c${held[i % held.length]! % rooms.length}`));
+          let placed = fleet.place(...services);
+          for (let round = 0; round < 6; round++) {
+            rooms.forEach((room, i) => {
+              const taken = placed
+                .filter((one) => one.endsWith(`@c${i}`))
+                .map((one) => wanted[Number(one[1])]!.need)
+                .reduce((a, b) => a + b, 0);
+              expect(taken).toBeLessThanOrEqual(room);
+            });
+            const tied = [...ties(services).keys()];
+            expect(placesOf(placed, ...tied).filter((at) => at !== 'nowhere').length).toBeLessThan(2);
+            fleet.run(placed);
+            const next = fleet.place(...services);
+            if (next.join() === placed.join()) return;
+            placed = next;
+          }
+          expect.fail('it does not rest');
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
   it('are not kept from moving by a command that was to run on a cell that is dead', () => {
     const fleet = new Fleet(['a', 'b'].map((name) => cell(name)));
     const services = [service('db', 1, on('data')), service('web', 2, on('data'))];
