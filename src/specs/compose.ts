@@ -15,7 +15,7 @@ import type { Environment } from './interpolate.ts';
 import { joined } from './joined.ts';
 import { driversRefused } from './mounts.ts';
 import { normaliseService } from './normalise.ts';
-import type { Part } from './project.ts';
+import type { Chosen, Part } from './project.ts';
 import { Reader } from './project.ts';
 import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
@@ -129,16 +129,6 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     problems.push(main.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
   if (problems.length > 0) throw new SpecError(problems);
   return { app: { name, services }, builds, files: contents, warnings: [...new Set(warnings)] };
-}
-
-/** A service of the files. */
-export interface Chosen {
-  part: Part;
-  /** As its file has it, and as it is called here. */
-  service: string;
-  name: string;
-  /** With all that it extends. */
-  whole: Raw;
 }
 
 /** Those that no profile leaves out. */

@@ -20,6 +20,16 @@ export interface Part extends Loaded {
   env: Environment;
 }
 
+/** A service of the files. */
+export interface Chosen {
+  part: Part;
+  /** As its file has it, and as it is called here. */
+  service: string;
+  name: string;
+  /** With all that it extends. */
+  whole: Raw;
+}
+
 /** Depth of includes: more is a circle, or nobody can follow it. */
 const deepest = 16;
 const topLevel = ['services', 'volumes', 'networks', 'configs', 'secrets'] as const;

@@ -3,10 +3,9 @@ import { sharedVolumes } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
 import type { Tie } from '../core/ties.ts';
 import { ties, torn } from '../core/ties.ts';
-import type { Chosen } from './compose.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
-import type { Part } from './project.ts';
+import type { Chosen, Part } from './project.ts';
 
 /** Of one service of a Compose file. */
 export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): string[] {
