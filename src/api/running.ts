@@ -98,6 +98,9 @@ export interface RunRequest {
 /** After the end of a run, what it wrote last may still be on its way: until nothing came for a moment. */
 const lastWordsMs = 300;
 
+/** A run that was just asked for is in the view by then. */
+const unseenMs = 5_000;
+
 /** Asks for a run, and tells what it writes until it has ended. */
 export async function* runSteps(
   deps: ApiDeps,
@@ -132,6 +135,8 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
   signal.addEventListener('abort', end);
   const waiting: RunStep[] = [];
   let told = '';
+  let isKnown = false;
+  const askedMs = performance.now();
   let reading: { key: string; done: boolean } | undefined;
   let quietMs: number | undefined;
   const read = async (row: ReplicaRow, mark: { done: boolean }): Promise<void> => {
@@ -150,8 +155,14 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
     while (!signal.aborted) {
       const view = deps.host.view();
       const run = view.apps.find((one) => one.name === app)?.runs.find((one) => one.name === name);
-      if (run === undefined)
-        throw new OscaError('conflict', `${app}/${name} is gone`, 'was its app removed, or deployed many times?');
+      if (run === undefined) {
+        if (isKnown || performance.now() - askedMs > unseenMs)
+          throw new OscaError('conflict', `${app}/${name} is gone`, 'was its app removed, or deployed many times?');
+        // The view is a moment older than the document.
+        await bell.wait(100);
+        continue;
+      }
+      isKnown = true;
       const row = allRows(view, app, name)[0];
       const text = row === undefined ? '' : `${row.cell} ${row.state} ${row.reason}`;
       if (row !== undefined && text !== told && run.state === 'open') yield { type: 'replica', row };
