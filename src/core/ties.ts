@@ -11,21 +11,13 @@ export interface Tie {
   constraints: readonly Constraint[];
 }
 
-const known = new WeakMap<readonly ServiceSpec[], ReadonlyMap<string, Tie>>();
-
 /** By service, of those that share: the same object for all that belong together. */
-export function ties(services: readonly ServiceSpec[]): ReadonlyMap<string, Tie> {
-  let found = known.get(services);
-  if (found === undefined) {
-    found = new Map(
-      tiesOf(services)
-        .filter(({ constraints }) => areMet(constraints))
-        .flatMap((tie) => tie.services.map((name) => [name, tie] as const)),
-    );
-    known.set(services, found);
-  }
-  return found;
-}
+export const ties = (services: readonly ServiceSpec[]): ReadonlyMap<string, Tie> =>
+  new Map(
+    tiesOf(services)
+      .filter(({ constraints }) => areMet(constraints))
+      .flatMap((tie) => tie.services.map((name) => [name, tie] as const)),
+  );
 
 /** Those whose services share volumes, and can't be on one cell: each has its own. */
 export const torn = (services: readonly ServiceSpec[]): Tie[] =>

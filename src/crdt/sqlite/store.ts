@@ -88,12 +88,7 @@ export class Store {
       this.#db.exec('BEGIN IMMEDIATE;');
       try {
         const insert = this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)');
-        for (const { update, whole } of log.slice(
-          Math.max(
-            0,
-            log.findLastIndex((one) => one.whole === true),
-          ),
-        )) {
+        for (const { update, whole } of log) {
           if (whole === true) this.#db.exec('DELETE FROM updates;');
           insert.run(update);
         }
