@@ -20,7 +20,8 @@ file is not deployed, and the error names file, line, column and what to do. No 
 of yours, \`[]\` for an item of a list. In Compose files, keys that start with \`x-\` are ignored, except \`x-osca\`.
 
 A spec arrives by \`osca deploy FILE\`, or as a file copied into the \`specs/\` folder of a cell's data folder. Several files are merged:
-\`osca deploy compose.yaml compose.production.yaml\`. \`osca convert FILE\` prints what a file means.
+\`osca deploy compose.yaml compose.production.yaml\`, each over those before it; \`!reset\` before a value takes away what those say,
+\`!override\` takes its place. \`osca convert FILE\` prints what a file means.
 
 ## Examples
 

@@ -49,9 +49,9 @@ export const limits = {
   /** One config or secret, and all of one app: a change of the document travels in one frame. */
   fileBytes: 262_144,
   filesBytes: 524_288,
-  /** One spec file, and what YAML aliases may expand it to. */
+  /** One spec file, and the values that YAML aliases may add to it. */
   specBytes: 1_048_576,
-  specAliases: 1_000,
+  specAliased: 100_000,
   /** Events kept for `osca events`. */
   events: 1_000,
   /** A name (app, service, cell): a DNS label. */

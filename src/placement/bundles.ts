@@ -12,7 +12,8 @@ import type { PlacementService, Tied } from './filter.ts';
 export function bundlesOf(services: readonly PlacementService[]): PlacementService[][] {
   const bundles = new Map<string, PlacementService[]>();
   for (const service of services) {
-    if (service.tie === undefined) continue;
+    // What is on every cell is tied to none, also where a run is of a revision in which it was so.
+    if (service.tie === undefined || service.spec.mode === 'global') continue;
     const key = `${service.app}/${service.tie.volumes.join('/')}`;
     bundles.set(key, [...(bundles.get(key) ?? []), service]);
   }

@@ -14,6 +14,8 @@ export interface Loaded {
   /** The whole file, variables filled in. */
   value: Raw;
   services: Record<string, Raw>;
+  /** Of what it is merged onto, these go. */
+  cleared: readonly Path[];
 }
 
 const replaced = new Set(['command', 'entrypoint', 'test']);
@@ -33,7 +35,7 @@ export function mergeRaw(base: Raw, over: Raw): Raw {
     const below = out[key];
     if (replaced.has(key) || below === undefined) out[key] = value;
     else if (paired.has(key)) out[key] = { ...pairs(below), ...pairs(value) };
-    else if (key === 'depends_on' || key === 'networks') out[key] = mergeRaw(byName(below), byName(value));
+    else if (isNamed(key)) out[key] = mergeRaw(byName(below), byName(value));
     else if (key === 'extra_hosts') out[key] = [...hostList(below), ...hostList(value)];
     else if (listed.has(key)) out[key] = [below, value].flat();
     else if (isRaw(below) && isRaw(value)) out[key] = mergeRaw(below, value);
@@ -42,6 +44,19 @@ export function mergeRaw(base: Raw, over: Raw): Raw {
   }
   return out;
 }
+
+/** Without what stands at `path`. */
+export function without(base: Raw, [part, ...rest]: Path): Raw {
+  const key = String(part);
+  if (base[key] === undefined) return base;
+  const { [key]: below, ...others } = base;
+  if (rest.length === 0) return others;
+  const inner = paired.has(key) ? pairs(below) : isNamed(key) ? byName(below) : below;
+  return isRaw(inner) ? { ...base, [key]: without(inner, rest) } : base;
+}
+
+/** A list of names, or a mapping of them. */
+const isNamed = (key: string): boolean => key === 'depends_on' || key === 'networks';
 
 /** Appended; what is the same thing once more takes the place of what was there. */
 function joined(key: string, below: readonly unknown[], over: readonly unknown[]): unknown[] {
@@ -109,8 +124,10 @@ export function extended(
       from.source.problem(path, `there is no service '${wanted}' in ${base.source.file}`, `it has: ${has}`),
     ]);
   }
-  const inherited = extended(base, wanted, load, [...trail, mark]);
-  return mergeRaw(base === from ? inherited : rebased(inherited, dirname(file)), own);
+  const whole = extended(base, wanted, load, [...trail, mark]);
+  const inherited = base === from ? whole : rebased(whole, dirname(file));
+  const gone = from.cleared.filter(([top, of]) => top === 'services' && of === name).map((path) => path.slice(2));
+  return mergeRaw(gone.filter(({ length }) => length > 0).reduce(without, inherited), own);
 }
 
 /** Relative paths of another file stay relative to that file. */

@@ -9,7 +9,7 @@ import { OscaError, SpecError } from '../core/errors.ts';
 import { checkSpec } from './check.ts';
 import { readEnv } from './dotenv.ts';
 import type { Loaded, Raw } from './extend.ts';
-import { isRaw, mergeRaw } from './extend.ts';
+import { isRaw, mergeRaw, without } from './extend.ts';
 import type { Environment } from './interpolate.ts';
 import { interpolate, UnmetDemand } from './interpolate.ts';
 import type { Path, Places } from './source.ts';
@@ -96,7 +96,7 @@ export class Reader {
         'check the path and its permissions',
       );
     }
-    const source = new Source(file, text);
+    const source = Source.one(file, text);
     const problems: SpecProblem[] = [];
     const value = this.#interpolated(source, source.value, [], env, problems);
     if (problems.length > 0) throw new SpecError(problems);
@@ -104,8 +104,7 @@ export class Reader {
     // What is only not supported keeps nothing else from being looked at: all is said at once.
     if (!checked.isSound) throw new SpecError(checked.problems);
     this.problems.push(...checked.problems);
-    const services = (value as Raw).services;
-    return { source, value: value as Raw, services: isRaw(services) ? (services as Record<string, Raw>) : {} };
+    return { source, cleared: source.cleared, value: value as Raw, services: servicesOf(value as Raw) };
   }
 
   #interpolated(source: Source, value: unknown, path: Path, env: Environment, problems: SpecProblem[]): unknown {
@@ -133,18 +132,22 @@ export class Reader {
   }
 }
 
+const servicesOf = ({ services }: Raw): Record<string, Raw> =>
+  isRaw(services) ? (services as Record<string, Raw>) : {};
+
 /** Several files as one; what stands in a later one goes before. */
 function merged(all: readonly Loaded[]): Loaded {
   const [first, ...others] = all as [Loaded, ...Loaded[]];
   if (others.length === 0) return first;
-  let { value, services } = first;
-  for (const over of others) {
+  const value = others.reduce((whole, over) => {
+    const below = over.cleared.reduce(without, whole);
     const { services: _own, ...top } = over.value;
-    value = mergeRaw(value, top);
-    services = { ...services };
-    for (const [name, service] of Object.entries(over.services))
-      services[name] = services[name] === undefined ? service : mergeRaw(services[name], service);
-  }
+    // A service may be called as a key is.
+    const services = { ...servicesOf(below) };
+    for (const [name, own] of Object.entries(over.services))
+      services[name] = services[name] === undefined ? own : mergeRaw(services[name], own);
+    return { ...mergeRaw(below, top), services };
+  }, first.value);
   const lastFirst = [...all].reverse().map(({ source }) => source);
   const source: Places = {
     file: first.source.file,
@@ -152,7 +155,7 @@ function merged(all: readonly Loaded[]): Loaded {
     problem: (path, message, hint) =>
       (lastFirst.find((one) => one.has(path)) ?? first.source).problem(path, message, hint),
   };
-  return { source, value: { ...value, services }, services };
+  return { source, value, services: servicesOf(value), cleared: all.flatMap(({ cleared }) => cleared) };
 }
 
 /** A name that two parts give to different things. */

@@ -1,11 +1,10 @@
 /** A YAML file and where everything in it stands. */
-import type { Document, YAMLMap } from 'yaml';
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, parseDocument } from 'yaml';
 import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-
-const options = { merge: true, prettyErrors: false, uniqueKeys: true } as const;
+import { countUpTo, YamlError } from './lenient.ts';
+import type { Mapping, Node, Pair, Place, Tree } from './yaml.ts';
+import { parseYaml } from './yaml.ts';
 
 export type Path = (string | number)[];
 
@@ -16,58 +15,59 @@ export interface Places {
   problem(path: Path, message: string, hint?: string): SpecProblem;
 }
 
+/** What a file says of what it is merged onto (Compose Specification, "Merge"): a value goes (`!reset`), or is not added to (`!override`). */
+const marks = ['!reset', '!override'];
+const isMark = (tag: string): boolean => marks.includes(tag);
+
 export class Source implements Places {
   readonly file: string;
+  /** Without what is reset. */
   readonly value: unknown;
-  readonly #document: Document;
-  readonly #lines: LineCounter;
+  /** Where it says that nothing from below stays. */
+  readonly cleared: readonly Path[];
+  readonly #root: Node | undefined;
+  readonly #lines: Lines;
 
-  /** The first document of a file. Throws SpecError for bad syntax, for aliases that explode and for a file over the limit. */
-  constructor(file: string, text: string, document?: Document, lines?: LineCounter) {
+  private constructor(file: string, lines: Lines, { root }: Tree) {
     this.file = file;
-    this.#lines = lines ?? new LineCounter();
-    if (Buffer.byteLength(text) > limits.specBytes) {
-      throw this.#fail(`the file is larger than ${limits.specBytes / 1_048_576} MiB`, 'split it into several apps');
-    }
-    this.#document = document ?? parseDocument(text, { lineCounter: this.#lines, ...options });
-    // One mistake makes the parser stumble over all that follows it: the first is the one to mend.
-    const problems = this.#document.errors.slice(0, 1).map((error): SpecProblem => {
-      const { line, col } = this.#lines.linePos(error.pos[0]);
-      const tab = error.code === 'TAB_AS_INDENT';
-      const hint = tab ? 'YAML is indented with spaces; replace the tab' : '';
-      return { file, line, column: col, key: 'yaml', message: error.message.replace(/\s+/g, ' '), hint };
-    });
-    if (problems.length > 0) throw new SpecError(problems);
-    asWritten(this.#document.contents);
-    try {
-      this.value = this.#document.toJS({ maxAliasCount: limits.specAliases });
-    } catch (error) {
-      throw this.#fail(
-        `its aliases expand to too much: ${(error as Error).message}`,
-        'write out what the anchors repeat',
-      );
-    }
+    this.#lines = lines;
+    this.#root = root;
+    this.value = root === undefined ? null : valueIn(root);
+    this.cleared = root === undefined ? [] : marked(root);
   }
 
-  /** All documents of a file, without those that are empty. */
+  /** A file that is one document. Throws SpecError for bad syntax, for aliases that explode and for a file over the limit. */
+  static one(file: string, text: string): Source {
+    const [first, ...others] = Source.#parse(file, text, marks);
+    if (others.length > 0)
+      throw fail(file, `it is ${others.length + 1} documents`, 'each app has a file of its own: cut it at its ---');
+    return first ?? new Source(file, new Lines(''), { root: undefined });
+  }
+
+  /** All documents of a file, without those that are empty. Throws as `one`. */
   static all(file: string, text: string): Source[] {
-    const lines = new LineCounter();
-    const documents = parseAllDocuments(text, { lineCounter: lines, ...options });
-    const all = Array.isArray(documents) ? (documents as Document.Parsed[]) : [];
-    return all.map((document) => new Source(file, text, document, lines)).filter(({ value }) => value !== null);
+    return Source.#parse(file, text, []).filter(({ value }) => value !== null);
   }
 
-  #fail(message: string, hint: string): SpecError {
-    return new SpecError([{ file: this.file, line: 1, column: 1, key: 'yaml', message, hint }]);
+  static #parse(file: string, whole: string, tags: readonly string[]): Source[] {
+    if (Buffer.byteLength(whole) > limits.specBytes)
+      throw fail(file, `the file is larger than ${limits.specBytes / 1_048_576} MiB`, 'split it into several apps');
+    const text = whole.replace(/^\uFEFF/, '');
+    const lines = new Lines(text);
+    try {
+      return parseYaml(text, tags).map((tree) => new Source(file, lines, tree));
+    } catch (error) {
+      if (!(error instanceof YamlError)) throw error;
+      const { message, hint, offset } = error;
+      throw new SpecError([{ file, ...lines.at(offset), key: 'yaml', message, hint }]);
+    }
   }
 
   /** Line and column (from 1) of the key or item at `path`, or of the nearest place above it that the file names. */
   at(path: Path): { line: number; column: number } {
     for (let depth = path.length; depth > 0; depth--) {
       const offset = this.#offset(path.slice(0, depth));
-      if (offset === undefined) continue;
-      const { line, col } = this.#lines.linePos(offset);
-      return { line, column: col };
+      if (offset !== undefined) return this.#lines.at(offset);
     }
     return { line: 1, column: 1 };
   }
@@ -78,39 +78,19 @@ export class Source implements Places {
 
   /** Of a key where it is written, also where an alias or a merge brought it. */
   #offset(path: Path): number | undefined {
-    let node: unknown = this.#document.contents;
+    let node = this.#root;
     let at: number | undefined;
     for (const part of path) {
-      node = this.#resolved(node);
-      if (isMap(node)) {
-        const pair = this.#pairOf(node, String(part));
-        if (pair === undefined || !isNode(pair.key)) return undefined;
-        at = pair.key.range?.[0];
-        node = pair.value;
-      } else if (isSeq(node)) {
-        node = node.items[Number(part)];
-        at = isNode(node) ? node.range?.[0] : undefined;
-      } else return undefined;
+      const found: Place | undefined =
+        node?.kind === 'mapping'
+          ? pairOf(node, String(part))
+          : node?.kind === 'list'
+            ? node.items[Number(part)]
+            : undefined;
+      if (found === undefined) return undefined;
+      ({ at, node } = found);
     }
     return at;
-  }
-
-  #resolved(node: unknown): unknown {
-    return isAlias(node) ? node.resolve(this.#document) : node;
-  }
-
-  #pairOf(map: YAMLMap, name: string): YAMLMap['items'][number] | undefined {
-    const textOf = (key: unknown): string => (isScalar(key) ? String(key.source ?? key.value) : String(key));
-    const named = (key: string) => map.items.find((pair) => textOf(pair.key) === key);
-    const own = named(name);
-    if (own !== undefined) return own;
-    const merged = this.#resolved(named('<<')?.value);
-    for (const one of isSeq(merged) ? merged.items : [merged]) {
-      const from = this.#resolved(one);
-      const found = isMap(from) ? this.#pairOf(from, name) : undefined;
-      if (found !== undefined) return found;
-    }
-    return undefined;
   }
 
   problem(path: Path, message: string, hint = ''): SpecProblem {
@@ -118,16 +98,73 @@ export class Source implements Places {
   }
 }
 
+const fail = (file: string, message: string, hint: string): SpecError =>
+  new SpecError([{ file, line: 1, column: 1, key: 'yaml', message, hint }]);
+
+/** Lines and columns of offsets, from 1. */
+class Lines {
+  readonly #text: string;
+  #starts: number[] | undefined;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  at(offset: number): { line: number; column: number } {
+    this.#starts ??= [0, ...Array.from(this.#text.matchAll(/\n|\r(?!\n)/g), ({ index }) => index + 1)];
+    const line = countUpTo(this.#starts, offset);
+    return { line, column: offset - this.#starts[line - 1]! + 1 };
+  }
+}
+
 /** Values that programs get as text: a number is what is written, 1.10 and 0644 too. */
 const textual = new Set(['environment', 'args', 'labels', 'annotations']);
 
-function asWritten(node: unknown, isText = false): void {
-  if (!isMap(node)) return;
-  for (const { key, value } of node.items) {
-    if (isMap(value)) asWritten(value, isScalar(key) && textual.has(String(key.value)));
-    else if (isText && isScalar(value) && typeof value.value === 'number' && value.source !== undefined)
-      value.value = value.source;
+function valueIn(node: Node, isText = false): unknown {
+  if (node.kind === 'scalar') return isText && typeof node.value === 'number' ? node.text : node.value;
+  if (node.kind === 'list') return node.items.map((item) => valueIn(item.node));
+  const out: Record<string, unknown> = {};
+  for (const { name, node: child } of pairsOf(node)) {
+    if (child.tag === '!reset') continue;
+    const value = valueIn(child, child.kind === 'scalar' ? isText : textual.has(name));
+    if (name === '__proto__') Object.defineProperty(out, name, { value, enumerable: true, configurable: true });
+    else out[name] = value;
   }
+  return out;
+}
+
+/** Those of a mapping and those that it merges: its own go before, then what is named first (yaml.org/type/merge.html). */
+function pairsOf(node: Mapping): readonly Pair[] {
+  const merges = node.pairs.filter(({ isMerge }) => isMerge);
+  if (merges.length === 0) return node.pairs;
+  const all = new Map<string, Pair>();
+  const own = node.pairs.filter(({ isMerge }) => !isMerge);
+  const below = merges.flatMap(mappingsOf).flatMap(pairsOf);
+  for (const pair of [...own, ...below]) if (!all.has(pair.name)) all.set(pair.name, pair);
+  return [...all.values()];
+}
+
+function mappingsOf({ at, node }: Place): Mapping[] {
+  if (node.kind === 'mapping') return [node];
+  if (node.kind === 'list') return node.items.flatMap(mappingsOf);
+  throw new YamlError(at, '<< joins mappings', 'name an anchor of one: <<: *name');
+}
+
+const pairOf = (node: Mapping, name: string): Pair | undefined => pairsOf(node).find((pair) => pair.name === name);
+
+/** Paths of what is marked. Throws YamlError for an item of a list: from below those are told by what they are, not by number. */
+function marked(node: Node, path: Path = []): Path[] {
+  if (node.kind === 'scalar') return [];
+  const places =
+    node.kind === 'list'
+      ? node.items.map((item, i): [string | number, Place] => [i, item])
+      : pairsOf(node).map((pair): [string | number, Place] => [pair.name, pair]);
+  return places.flatMap(([part, { at, node: child }]) => {
+    if (!isMark(child.tag)) return marked(child, [...path, part]);
+    if (typeof part === 'number')
+      throw new YamlError(at, `${child.tag} is said of a key, not of an item`, 'say it of the whole list');
+    return [[...path, part]];
+  });
 }
 
 export const keyText = (path: Path): string =>

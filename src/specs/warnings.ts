@@ -15,12 +15,11 @@ export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): 
     const source = isRaw(item) ? (item.type === 'bind' ? String(item.source ?? '') : '') : String(item).split(':')[0]!;
     return /^\.{1,2}(\/|$)/.test(source) ? [source] : [];
   });
-  const pinned = spec.constraints.some(({ key }) => key === 'node.hostname' || key === 'node.id');
   const hint = 'use configs for small files, or pin it with node.hostname';
   return [
     ...(name === service ? [] : [`${service} is called ${name} here`]),
     ...(develop === undefined ? [] : [`${service}: develop is for docker compose watch; it is ignored`]),
-    ...(own.length === 0 || pinned || spec.driver === 'process'
+    ...(own.length === 0 || isPinned(spec) || spec.driver === 'process'
       ? []
       : [`${service}: ${own.join(', ')} ${own.length === 1 ? 'is' : 'are'} not copied to other cells: ${hint}`]),
     ...(isRaw(healthcheck) &&
@@ -31,6 +30,12 @@ export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): 
       : []),
   ];
 }
+
+/** To one cell. */
+const isPinned = ({ constraints }: Pick<ServiceSpec | Tie, 'constraints'>): boolean =>
+  constraints.some(
+    ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
+  );
 
 /** Of the networks of Compose files. */
 export function ofNetworks(
@@ -76,10 +81,6 @@ export function ofVolumes(services: readonly ServiceSpec[]): string[] {
   const apart = torn(services);
   const inCommon = new Set([...tied, ...apart].flatMap((tie) => tie.services));
   const said = (tie: Tie): string => `${tie.services.join(', ')} share volume ${tie.volumes.join(', ')}`;
-  const isPinned = ({ constraints }: Pick<Tie, 'constraints'>): boolean =>
-    constraints.some(
-      ({ key, op, or }) => (key === 'node.hostname' || key === 'node.id') && op === '==' && or === undefined,
-    );
   const alone = services.filter(
     (spec) => !inCommon.has(spec.name) && !isPinned(spec) && spec.replicas > 1 && spec.job === undefined,
   );

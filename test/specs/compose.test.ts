@@ -1,43 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { SpecProblem } from '../../src/core/errors.ts';
-import { SpecError } from '../../src/core/errors.ts';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import type { ServiceSpec } from '../../src/core/spec.ts';
-import type { ComposeResult } from '../../src/specs/compose.ts';
-import { readCompose } from '../../src/specs/compose.ts';
-
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'osca-spec-'));
-});
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-function put(name: string, text: string): string {
-  const path = join(folder, name);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
-  return path;
-}
-
-function read(text: string, env: Record<string, string> = {}, profiles: string[] = []): ComposeResult {
-  return readCompose({ file: put('shop/compose.yaml', text), env, profiles });
-}
-
-function service(text: string, env: Record<string, string> = {}): ServiceSpec {
-  return read(`services:\n  web:\n    image: nginx\n${text}`, env).app.services[0]!;
-}
-
-function problems(run: () => unknown): SpecProblem[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof SpecError) return error.problems;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
+import { folder, problems, put, read, service } from './folder.ts';
 
 describe('a Compose file', () => {
   it('is named after its folder, or by itself', () => {
@@ -189,19 +153,6 @@ services:
       B: 'shell',
     });
   });
-
-  it('extends a service of another file, paths relative to that one', () => {
-    put(
-      'shop/common/base.yaml',
-      'services:\n  base:\n    image: nginx\n    command: [a]\n    environment: {A: "1", B: "1"}\n    volumes: ["./data:/data"]\n    ports: ["80"]\n',
-    );
-    const { app } = read(
-      'services:\n  web:\n    extends: {file: common/base.yaml, service: base}\n    command: [b]\n    environment: [B=2]\n    ports: ["81"]\n',
-    );
-    expect(app.services[0]).toMatchObject({ command: ['b'], environment: { A: '1', B: '2' } });
-    expect(app.services[0]!.mounts[0]!.source).toBe(join(folder, 'shop/common/data'));
-    expect(app.services[0]!.ports.map(({ target }) => target)).toEqual([80, 81]);
-  });
 });
 
 describe('where and how a service runs', () => {
@@ -237,62 +188,6 @@ describe('where and how a service runs', () => {
     ['    deploy: {placement: {max_replicas_per_node: -1}}', 'services.web.deploy.placement.max_replicas_per_node'],
   ])('refuses %s', (text, key) => {
     expect(problems(() => service(text))[0]!.key).toBe(key);
-  });
-});
-
-describe('several files', () => {
-  const names = (result: ComposeResult): string[] => result.app.services.map(({ name }) => name);
-
-  it('are merged, the later over the earlier, each complaint with its own place', () => {
-    const file = put(
-      'shop/compose.yaml',
-      'services:\n  web:\n    image: a\n    ports: ["80"]\n    volumes: ["one:/data"]\n    environment: {A: "1", B: "2"}\nvolumes: {one: {}, two: {}}',
-    );
-    const over = put(
-      'other/prod.yaml',
-      'services:\n  web:\n    image: b\n    ports: ["81"]\n    volumes: ["two:/data"]\n    environment: [B=3]\n  job: {image: c, env_file: [vars.env]}',
-    );
-    put('shop/vars.env', 'C=4');
-    const { services } = readCompose({ file, over: [over], env: {}, profiles: [] }).app;
-    const web = services.find(({ name }) => name === 'web')!;
-    expect(web).toMatchObject({ image: 'b', environment: { A: '1', B: '3' } });
-    expect(web.ports.map(({ target }) => target)).toEqual([80, 81]);
-    expect(web.mounts).toMatchObject([{ source: 'shop_two', target: '/data' }]);
-    // Paths are relative to the first file.
-    expect(services.find(({ name }) => name === 'job')!.environment).toEqual({ C: '4' });
-    const wrong = put('other/wrong.yaml', '\n\nservices: {web: {image: b, deploy: {mode: many}}}');
-    expect(problems(() => readCompose({ file, over: [wrong], env: {}, profiles: [] }))).toMatchObject([
-      { file: wrong, line: 3, key: 'services.web.deploy.mode' },
-    ]);
-  });
-
-  it('are included, each with its own folder and variables', () => {
-    put(
-      'shop/db/compose.yaml',
-      'services:\n  db: {image: "pg:${TAG}", secrets: [pw], volumes: [data:/data]}\nvolumes: {data: {}}\nsecrets: {pw: {file: pw}}',
-    );
-    put('shop/db/.env', 'TAG=17');
-    put('shop/db/pw', 'sesame');
-    put('shop/mail/a.yaml', 'services: {mail: {image: a}}');
-    put('shop/mail/b.yaml', 'services: {mail: {command: b}}');
-    const result = read(
-      'include: [db/compose.yaml, {path: [mail/a.yaml, mail/b.yaml]}]\nservices: {web: {image: web, depends_on: [db]}}',
-    );
-    expect(names(result)).toEqual(['web', 'db', 'mail']);
-    expect(result.app.services[1]).toMatchObject({ image: 'pg:17', mounts: [{ source: 'shop_data' }] });
-    expect(Object.keys(result.files)).toEqual(['#secrets/pw']);
-    expect(
-      read('include: [db/compose.yaml]\nservices: {web: {image: web}}', { TAG: '18' }).app.services[1]!.image,
-    ).toBe('pg:18');
-  });
-
-  it('are refused where they go in a circle, differ, or are not there', () => {
-    put('shop/circle.yaml', 'include: [compose.yaml]\nservices: {a: {image: a}}');
-    expect(problems(() => read('include: [circle.yaml]'))[0]!.message).toContain('includes itself');
-    expect(problems(() => read('include: [none.yaml]'))).toMatchObject([{ key: 'include[0]', line: 1 }]);
-    put('shop/same.yaml', 'services: {web: {image: b}}');
-    const [problem] = problems(() => read('include: [same.yaml]\nservices: {web: {image: a}}'));
-    expect(problem).toMatchObject({ key: 'services.web', message: expect.stringContaining('differs') });
   });
 });
 
@@ -404,102 +299,6 @@ describe('jobs', () => {
     expect(
       problems(() => service("    deploy: {mode: global-job}\n    x-osca: {schedule: '@daily'}"))[0]!.key,
     ).toContain('mode');
-  });
-});
-
-describe('a wrong Compose file is refused by place', () => {
-  const refused = (text: string) => problems(() => read(text))[0]!;
-
-  it.each([
-    ['a tab', 'services:\n\tweb: {image: a}\n', 2, 'tab'],
-    ['an unknown key', 'services:\n  web:\n    image: a\n    comand: b\n', 4, 'no key'],
-    ['an unsupported key', 'services:\n  web:\n    image: a\n    volumes_from: [db]\n', 4, 'not supported'],
-    [
-      'a service to wait for that is not there',
-      'services:\n  web:\n    image: a\n    depends_on: [db]\n',
-      4,
-      "no service 'db'",
-    ],
-    [
-      'services that wait for each other',
-      'services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n',
-      ...[2, 'a → b → a'],
-    ],
-    [
-      'an unknown condition',
-      'services:\n  a: {image: x}\n  b:\n    image: x\n    depends_on: {a: {condition: up}}\n',
-      5,
-      'no condition',
-    ],
-    [
-      'two networks',
-      'services:\n  a: {image: x, networks: [one]}\n  b:\n    image: x\n    networks: [two]\nnetworks: {one: , two: }\n',
-      5,
-      'more than one network',
-    ],
-    [
-      'another service’s network',
-      'services:\n  web:\n    image: a\n    network_mode: service:db\n',
-      4,
-      'there is no service',
-    ],
-    [
-      'two words for one limit',
-      'services:\n  web:\n    image: a\n    cpus: 1\n    deploy: {resources: {limits: {cpus: 2}}}\n',
-      4,
-      'remove one',
-    ],
-    ['a strange platform', 'services:\n  web:\n    image: a\n    platform: windows/amd64\n', 4, 'linux/amd64'],
-    ['a device that is none', 'services:\n  web:\n    image: a\n    devices: [ttyUSB0]\n', 4, 'no device'],
-    [
-      'a device for a process',
-      'services:\n  web:\n    command: a\n    x-osca: {driver: process}\n    devices: [/dev/null]\n',
-      5,
-      'plain process',
-    ],
-    ['a wrong type', 'services:\n  web:\n    image: a\n    ports: 80\n', 4, 'must be a list'],
-    ['a wrong value', 'services:\n  web:\n    image: a\n    ports:\n      - "80:http"\n', 5, 'no port'],
-    ['no image', 'services:\n  web:\n    command: a\n', 2, 'neither image nor build'],
-    ['an undeclared volume', 'services:\n  web:\n    image: a\n    volumes:\n      - data:/data\n', 5, 'not declared'],
-    ['a missing env_file', 'services:\n  web:\n    image: a\n    env_file: none.env\n', 4, 'no file'],
-    ['an empty file', '', 1, 'empty'],
-    ['a duplicate key', 'services:\n  web: {image: a}\n  web: {image: b}\n', 3, 'unique'],
-    [
-      'a wrong constraint',
-      'services:\n  web:\n    image: a\n    deploy:\n      placement:\n        constraints: [zone=attic]\n',
-      6,
-      'no constraint',
-    ],
-  ])('%s', (_what, text, line, words) => {
-    const problem = refused(text);
-    expect(problem.line).toBe(line);
-    expect(problem.column).toBeGreaterThan(0);
-    expect(`${problem.message} ${problem.hint}`.toLowerCase()).toContain(words);
-  });
-
-  it('names what was meant, and all mistakes at once', () => {
-    const all = problems(() => read('services:\n  web:\n    imag: a\n    isolation: b\n'));
-    expect(all.map(({ key }) => key)).toEqual(['services.web.imag', 'services.web.isolation']);
-    expect(all[0]!.hint).toBe("did you mean 'image'?");
-  });
-
-  it('a cycle in extends', () => {
-    expect(refused('services:\n  a: {image: x, extends: b}\n  b: {image: x, extends: a}\n').message).toContain(
-      'a → b → a',
-    );
-  });
-
-  it('anchors that explode, within bounded memory', () => {
-    let text = 'a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n';
-    for (let i = 1; i < 12; i++)
-      text += `a${i}: &a${i} [${Array(10)
-        .fill(`*a${i - 1}`)
-        .join(', ')}]\n`;
-    expect(refused(`${text}services: {web: {image: a}}\n`).message).toContain('aliases');
-  });
-
-  it('five megabytes', () => {
-    expect(refused(`# ${'x'.repeat(5_000_000)}\nservices: {web: {image: a}}\n`).message).toContain('larger than 1 MiB');
   });
 });
 

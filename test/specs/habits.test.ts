@@ -6,14 +6,13 @@ import { describe, expect, it } from 'vitest';
 import { SpecError } from '../../src/core/errors.ts';
 import type { ServiceSpec } from '../../src/core/spec.ts';
 import type { ComposeResult } from '../../src/specs/compose.ts';
-import { readCompose } from '../../src/specs/compose.ts';
 import { readEnv } from '../../src/specs/dotenv.ts';
 import { readSpec } from '../../src/specs/read.ts';
 
 function read(text: string): ComposeResult {
   const file = join(mkdtempSync(join(tmpdir(), 'osca-habits-')), 'compose.yaml');
   writeFileSync(file, text);
-  return readCompose({ file, env: {}, profiles: [] });
+  return readSpec({ file, env: {}, profiles: [] });
 }
 
 describe('as other people write them', () => {
@@ -88,7 +87,25 @@ describe('as other people write them', () => {
     };
     const spread = 'volume n_e is another on each cell: replicas of c do not share it';
     expect(warnings('')).toEqual(['a, b share volume n_d: all their replicas are on one cell', spread]);
-    expect(warnings(', deploy: {placement: {constraints: ["node.hostname == pi"]}}')).toEqual([spread]);
+    const on = (...all: string[]): string => `, deploy: {placement: {constraints: ${JSON.stringify(all)}}}`;
+    expect(warnings(on('node.hostname == pi'))).toEqual([spread]);
+    expect(warnings(on('node.hostname != pi'))).toEqual([
+      'a, b share volume n_d: all their replicas are on one cell',
+      spread,
+    ]);
+  });
+
+  it('services that share a volume and are pinned apart, and folders beside the file of what is only kept off a cell', () => {
+    const at = (constraint: string): string =>
+      `volumes: ["d:/d"], deploy: {placement: {constraints: ["node.hostname ${constraint}"]}}`;
+    const apart = read(
+      `name: n\nservices:\n  a: {image: a, ${at('== pi')}}\n  b: {image: b, ${at('== nas')}}\nvolumes: {d: }\n`,
+    );
+    expect(apart.warnings).toEqual(['a, b share volume n_d, and are to be on different cells: each cell has its own']);
+    const bound = (constraint: string) =>
+      read(`services: {a: {image: a, ${at(constraint).replace('d:/d', './d:/d')}}}\n`).warnings;
+    expect(bound('!= pi')[0]).toContain('is not copied to other cells');
+    expect(bound('== pi')).toEqual([]);
   });
 
   it('services in the network of another are its containers', () => {
