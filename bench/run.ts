@@ -20,6 +20,7 @@ import { simScale } from './scale.ts';
 import { benchSpecs } from './specs.ts';
 import { nodeId, running, swarmDeploy, swarmRemove, swarmUp } from './swarm.ts';
 import { benchWifi } from './wifi.ts';
+import { benchYears } from './years.ts';
 
 const quiet = process.argv.includes('--json');
 const tell = (text: string): void => (quiet ? undefined : console.log(text));
@@ -344,6 +345,7 @@ const benchmarks: Record<string, () => Promise<object>> = {
   rest: inLab(rest),
   memory: async () => await benchMemory(1_000, tell),
   specs: async () => benchSpecs(tell),
+  years: async () => benchYears(tell),
   deploys: async () => await benchDeploys(tell),
   membership: async () => await benchMembership(tell),
   placement: async () => benchPlacement(tell),

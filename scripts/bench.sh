@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 ./osca _setup
-exec node_modules/.bin/node --disable-warning=ExperimentalWarning --max-old-space-size=12288 bench/run.ts "$@"
+exec node_modules/.bin/node --disable-warning=ExperimentalWarning --max-old-space-size=12288 --expose-gc bench/run.ts "$@"

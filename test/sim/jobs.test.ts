@@ -1,5 +1,7 @@
 /** Jobs in World: each replica of one ends once, each time of a schedule runs once, and a change waits for its hook. */
 import { describe, expect, it } from 'vitest';
+import type { ApiDeps } from '../../src/api/context.ts';
+import { runSteps } from '../../src/api/running.ts';
 import type { Run } from '../../src/core/model.ts';
 import type { ServiceSpec } from '../../src/core/spec.ts';
 import { appliance, simService } from './makers.ts';
@@ -293,6 +295,31 @@ describe('a hook before a deploy', () => {
 });
 
 describe('a run that somebody asks for', () => {
+  it('is told of to its end, also where the view is older than the document for a moment', async () => {
+    const world = appliance(1, { seed: 'run-told' });
+    deploy(world, [simService('web', 1)]);
+    world.until(() => runningOf(world, 'web').length === 1, 20_000, 'it runs');
+    const old = world.view('h1');
+    let looks = 0;
+    const host = {
+      cell: { id: 'none' },
+      onChange: () => () => {},
+      view: () => (looks++ < 4 ? old : world.view('h1')),
+      ask: async (request: Parameters<World['get']>[1]) => {
+        const value = world.get('h1', request);
+        world.until(() => runs(world)[0]?.state === 'done', 20_000, 'it is done');
+        return { value };
+      },
+    };
+    const deps = { host, randomId: () => 'abc123', peers: { request: async () => ({ statusCode: 404 }) } };
+    const steps: string[] = [];
+    const request = { app: 'shop', service: 'web', command: ['true'], by: 'h1' };
+    const signal = AbortSignal.timeout(20_000);
+    for await (const { type } of runSteps(deps as unknown as ApiDeps, request, { detach: false, signal }))
+      steps.push(type);
+    expect(steps).toEqual(['accepted', 'ended']);
+  });
+
   it('runs beside its service, once, and can be cancelled', () => {
     const world = appliance(3, { seed: 'run' });
     deploy(world, [simService('web', 2)]);

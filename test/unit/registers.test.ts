@@ -128,6 +128,11 @@ it('keep what takes away something that has not come yet, also on the disk', () 
   again.apply(stored as Uint8Array);
   again.apply(first);
   expect([again.tookIn, again.cell('x').labels]).toEqual([true, { zone: 'cellar' }]);
+  // So does one that hears the whole of it from a cell that waits.
+  const fifth = new WantedDocument(5);
+  fifth.apply(third.bytes());
+  fifth.apply(first);
+  expect(fifth.cell('x').labels).toEqual({ zone: 'cellar' });
   const gone = label(b, null);
   again.apply(gone);
   expect(again.cell('x').labels).toEqual({});
