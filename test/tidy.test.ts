@@ -42,7 +42,8 @@ const table: Record<string, string[]> = {
   runtime: ['core'],
   specs: ['core'],
   api: ['core', 'type:node', 'type:specs'],
-  cli: ['core', 'type:api', 'type:node', 'node/version.ts', 'specs/read.ts'],
+  provision: ['core'],
+  cli: ['core', 'type:api', 'type:node', 'type:provision', 'node/version.ts', 'specs/read.ts'],
   node: ['core', 'gossip', 'crdt', 'placement', 'runtime', 'specs', 'api'],
 };
 
@@ -104,7 +105,7 @@ describe('files', () => {
       reached.add(path);
       for (const { target } of importsOf(path)) if (target.startsWith('src/')) visit(target);
     };
-    for (const entry of ['src/node/main.ts', 'src/cli/main.ts']) visit(entry);
+    for (const entry of ['src/node/main.ts', 'src/cli/main.ts', 'src/provision/main.ts']) visit(entry);
     expect(sources.filter((path) => !reached.has(path))).toEqual([]);
   });
 

@@ -3,6 +3,7 @@ import pino from 'pino';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Config } from './config.ts';
 import { makeConfig } from './config.ts';
+import { tellServiceManager } from './notify.ts';
 import type { DaemonLog } from './start.ts';
 import { startDaemon } from './start.ts';
 
@@ -43,6 +44,7 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
     const config = makeConfig(given);
     const daemon = await startDaemon(config, log);
     log.info(`cell ${config.name} is up; API ${daemon.url}; data ${config.dataDir}`);
+    tellServiceManager(`cell ${config.name}; API ${daemon.url}`);
     if (process.send !== undefined) process.send({ ready: true, url: daemon.url });
     let stopping = false;
     const stop = (): void => {

@@ -17,6 +17,23 @@ export const root = new URL('../..', import.meta.url).pathname;
 /** The launcher, as people run it. */
 const osca = join(root, 'osca');
 
+/** A network of its own with one card, its cable in the bridge. */
+export function plugIn(lab: Lab, space: string, port: string, address: string): void {
+  const lan = `${lab.id}-lan`;
+  sh('ip', 'netns', 'add', space);
+  sh('ip', '-n', space, 'link', 'set', 'lo', 'up');
+  sh('ip', '-n', lan, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space);
+  sh('ip', '-n', lan, 'link', 'set', port, 'master', 'br0', 'up');
+  sh('ip', '-n', space, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+  sh('ip', '-n', space, 'link', 'set', 'eth0', 'up');
+  routes(space);
+}
+
+function routes(space: string): void {
+  sh('ip', '-n', space, 'route', 'replace', 'unreachable', 'default');
+  sh('ip', '-n', space, 'route', 'replace', '224.0.0.0/4', 'dev', 'eth0');
+}
+
 export class LabHost {
   readonly lab: Lab;
   readonly name: string;
@@ -45,20 +62,8 @@ export class LabHost {
   // -- cable and power ---------------------------------------------------------------------------------------------
 
   plug(): void {
-    const lan = `${this.lab.id}-lan`;
-    sh('ip', 'netns', 'add', this.space);
+    plugIn(this.lab, this.space, this.port, this.address);
     sh('nsenter', `--net=/run/netns/${this.space}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
-    sh('ip', '-n', this.space, 'link', 'set', 'lo', 'up');
-    sh('ip', '-n', lan, 'link', 'add', this.port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.space);
-    sh('ip', '-n', lan, 'link', 'set', this.port, 'master', 'br0', 'up');
-    sh('ip', '-n', this.space, 'addr', 'add', `${this.address}/24`, 'dev', 'eth0');
-    sh('ip', '-n', this.space, 'link', 'set', 'eth0', 'up');
-    this.#routes();
-  }
-
-  #routes(): void {
-    sh('ip', '-n', this.space, 'route', 'replace', 'unreachable', 'default');
-    sh('ip', '-n', this.space, 'route', 'replace', '224.0.0.0/4', 'dev', 'eth0');
   }
 
   cut(): void {
@@ -67,7 +72,7 @@ export class LabHost {
 
   uncut(): void {
     sh('ip', '-n', `${this.lab.id}-lan`, 'link', 'set', this.port, 'up');
-    this.#routes();
+    routes(this.space);
   }
 
   async powerOn(): Promise<void> {

@@ -7,9 +7,12 @@ import type { ApplianceSettings, PendingCell, TicketView } from '../../core/mode
 import { ago, bold, bytes, dim, green, red, say, span, stateColour, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { cellPath, clientOf, duration, exitCodeOf, show, wholeNumber } from '../shared.ts';
+import { addAddCommand } from './add.ts';
 
 export function addCellCommands(osca: Command): void {
-  addCells(osca.command('cell').description('cells of the appliance'));
+  const cell = osca.command('cell').description('cells of the appliance');
+  addCells(cell);
+  addAddCommand(cell);
   addSettings(osca);
   addTickets(osca.command('ticket').description('tickets: what lets new cells in'));
 }

@@ -16,6 +16,8 @@ export function createCgroup(handle: string, resources: Resources): { enter: str
   const { limitCpuMilli: cpu, limitMemoryBytes: memory, limitPids: pids } = resources;
   const settings = new Map<string, [file: string, value: string][]>();
   const v2 = existsSync(join(root, 'cgroup.controllers'));
+  // One of its own in any case: what the service manager allows the daemon is not for what it runs.
+  if (v2) settings.set(join(root, nameOf(handle)), []);
   const set = (controller: string, file: string, value: string): void => {
     const folder = v2 ? join(root, nameOf(handle)) : join(root, controller, nameOf(handle));
     settings.set(folder, [...(settings.get(folder) ?? []), [file, value]]);

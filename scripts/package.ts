@@ -1,0 +1,86 @@
+/**
+ * npm run package [-- --arch amd64,arm64] [--fast] [--url URL]: the packages of this checkout in out/, their checksums, and install.sh. What is in
+ * out/ can be put on any web server; --url says where, so that install.sh finds the packages.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Arch } from '../src/provision/package.ts';
+import { archOf, makePackage } from '../src/provision/package.ts';
+
+const root = new URL('..', import.meta.url).pathname;
+const out = join(root, 'out');
+const { values: given } = parseArgs({
+  options: {
+    arch: { type: 'string', default: 'amd64,arm64' },
+    fast: { type: 'boolean', default: false },
+    url: { type: 'string', default: '' },
+  },
+});
+
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const { version } = JSON.parse(read('package.json')) as { version: string };
+
+/** Node of another architecture comes as its npm package, held against the lock file. */
+function nodeOf(arch: Arch): string {
+  if (archOf(process.arch) === arch) return join(root, 'node_modules/.bin/node');
+  const name = `node-linux-${arch === 'amd64' ? 'x64' : 'arm64'}`;
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { version: string; integrity: string }>;
+  };
+  const locked = packages[`node_modules/${name}`]!;
+  const kept = join(out, '.cache', `${name}-${locked.version}`);
+  if (existsSync(kept)) return kept;
+  console.log(`  fetching ${name} ${locked.version}`);
+  const folder = mkdtempSync(join(tmpdir(), 'osca-node-'));
+  try {
+    execFileSync('npm', ['pack', '--silent', `${name}@${locked.version}`], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const archive = join(folder, `${name}-${locked.version}.tgz`);
+    const sum = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
+    if (sum !== locked.integrity) throw new Error(`${name} is not what the lock file says: ${sum}`);
+    execFileSync('tar', ['-C', folder, '-xzf', archive, 'package/bin/node']);
+    mkdirSync(join(out, '.cache'), { recursive: true });
+    execFileSync('cp', [join(folder, 'package/bin/node'), `${kept}.part`]);
+    renameSync(`${kept}.part`, kept);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return kept;
+}
+
+const epoch = (): number => Number(execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }));
+const sums: string[] = [];
+for (const arch of given.arch.split(',') as Arch[]) {
+  const node = nodeOf(arch);
+  const isCheckout = existsSync(join(root, '.git'));
+  const file = await makePackage({
+    ...{ root, arch, node, version, folder: out, small: !given.fast },
+    ...(isCheckout ? { epoch: epoch() } : {}),
+  });
+  sums.push(`${createHash('sha256').update(readFileSync(file)).digest('hex')}  ${basename(file)}`);
+  console.log(`${file}  ${(statSync(file).size / 1e6).toFixed(1)} MB`);
+}
+writeFileSync(join(out, 'SHA256SUMS'), `${sums.join('\n')}\n`);
+writeFileSync(
+  join(out, 'install.sh'),
+  read('packaging/install.sh')
+    .replace(/^version=.*$/m, `version=${version}`)
+    .replace(/^url=.*$/m, `url=\${OSCA_URL-${given.url}}`),
+);
+chmodSync(join(out, 'install.sh'), 0o755);

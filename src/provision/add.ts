@@ -1,0 +1,345 @@
+/**
+ * `osca cell add`: makes another machine a cell, over ssh: looks at it, brings the package, installs it, waits until it is a member, and looks
+ * whether both reach each other. What fails is undone.
+ */
+import { createReadStream, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import type { Arch } from './package.ts';
+import type { Login } from './ssh.ts';
+import { quoted, Ssh } from './ssh.ts';
+
+/** What this machine's appliance is asked. */
+export interface Appliance {
+  id(): Promise<string>;
+  ticket(): Promise<{ id: string; ticket: string }>;
+  revoke(id: string): Promise<void>;
+  cells(): Promise<{ id: string; name: string; state: string; self: boolean; addrs: string[] }[]>;
+  remove(cell: string): Promise<void>;
+}
+
+export interface AddRequest {
+  login: Login;
+  /** /usr/lib/osca or a checkout: install.sh is taken from its packaging/. */
+  root: string;
+  /** Path of a package for that architecture. */
+  packageFor(arch: Arch): Promise<string>;
+  engine: boolean;
+  /** A public key for its authorized_keys. */
+  authorize?: string;
+  /** Turn password logins off, when a key has let us in. */
+  noPasswords: boolean;
+  trusts(fingerprint: string): boolean;
+}
+
+export interface AddStep {
+  host: string;
+  step:
+    | 'connected'
+    | 'machine'
+    | 'member'
+    | 'copied'
+    | 'installing'
+    | 'joined'
+    | 'reachable'
+    | 'one-way'
+    | 'passwords'
+    | 'done'
+    | 'undone'
+    | 'failed';
+  text: string;
+  hint?: string;
+}
+
+interface Machine {
+  pretty: string;
+  arch: string;
+  version: string;
+  status: { phase: string; self: string; appliance?: string; cells: number } | undefined;
+  clockMs: number;
+  freeKb: number;
+  systemd: boolean;
+}
+
+const joinMs = 60_000;
+const gossipPort = 4470;
+/** A ticket has an end, and a certificate a beginning: a clock that is further off may miss both. */
+const clockMs = 300_000;
+const neededKb = 400_000;
+
+const look = `[ ! -r /etc/os-release ] || . /etc/os-release
+echo "pretty=\${PRETTY_NAME-this system}"
+echo "arch=$(dpkg --print-architecture 2>/dev/null || uname -m)"
+echo "version=$(dpkg-query -W -f '\${Status} \${Version}' osca 2>/dev/null | sed -n 's/^install ok installed //p')"
+echo "clock=$(date +%s)"
+echo "free=$(df -Pk /usr | tail -n 1 | awk '{print $4}')"
+[ ! -d /run/systemd/system ] || echo systemd=1
+echo "status=$(osca --data /var/lib/osca status --json 2>/dev/null | tr -d '\\n')"`;
+
+/** Tells each step as it is done; ends with done, member or failed. */
+export async function addCell(
+  request: AddRequest,
+  appliance: Appliance,
+  tell: (step: AddStep) => void,
+): Promise<boolean> {
+  const { host } = request.login;
+  const say = (step: AddStep['step'], text: string, hint?: string): void =>
+    tell({ host, step, text, ...(hint === undefined || hint === '' ? {} : { hint }) });
+  const startMs = Date.now();
+  const undo: (() => Promise<void>)[] = [];
+  let ssh: Ssh | undefined;
+  try {
+    ssh = await Ssh.open(request.login, request.trusts);
+    say('connected', `host key ${ssh.fingerprint}`);
+    const machine = await machineOf(ssh);
+    const mine = await appliance.id();
+    say('machine', `${machine.pretty}, ${machine.arch}${machine.version === '' ? '' : `, osca ${machine.version}`}`);
+    if (machine.status?.phase === 'member') {
+      if (machine.status.appliance === mine) say('member', 'it is a member already');
+      else if (machine.status.cells > 1)
+        throw new OscaError(
+          'conflict',
+          `it belongs to another appliance, ${machine.status.appliance}`,
+          `take it out there first: osca cell rm; then on it: apt-get purge osca`,
+        );
+    }
+    const isMember = machine.status?.phase === 'member' && machine.status.appliance === mine;
+    if (request.authorize !== undefined) await authorize(ssh, request.authorize);
+    if (request.noPasswords) await byKey(request);
+    if (!isMember) {
+      check(machine);
+      const { id, ticket } = await appliance.ticket();
+      undo.push(async () => await appliance.revoke(id));
+      const folder = await install(ssh, request, machine, ticket, say, undo);
+      await ssh.run(`rm -rf ${quoted(folder)}`);
+      await joined(ssh, appliance, say, undo);
+      // It is a cell now, and stays one whatever comes.
+      undo.length = 0;
+    }
+    await reach(ssh, host, appliance, say);
+    if (request.noPasswords) await passwordsOff(ssh, request, say);
+    say('done', `is a cell of this appliance (${Math.round((Date.now() - startMs) / 1_000)} s)`);
+    return true;
+  } catch (error) {
+    const { message, hint } = error instanceof OscaError ? error : { message: reasonOf(error), hint: '' };
+    say('failed', message, hint);
+    await takeBack(request, undo, say);
+    return false;
+  } finally {
+    ssh?.end();
+  }
+}
+
+async function machineOf(ssh: Ssh): Promise<Machine> {
+  const { code, stdout, stderr } = await ssh.run(look);
+  if (code !== 0)
+    throw new OscaError(
+      'denied',
+      `it can't be looked at: ${stderr.trim().split('\n').at(-1)}`,
+      'log in as root, or as a user that may use sudo (give --password where sudo asks for it)',
+    );
+  const said = new Map(stdout.split('\n').map((line) => [line.split('=')[0]!, line.slice(line.indexOf('=') + 1)]));
+  const status = said.get('status') ?? '';
+  return {
+    ...{ pretty: said.get('pretty') ?? '', arch: said.get('arch') ?? '', version: said.get('version') ?? '' },
+    ...{ clockMs: Number(said.get('clock')) * 1_000, freeKb: Number(said.get('free')), systemd: said.has('systemd') },
+    status: status === '' ? undefined : (JSON.parse(status) as NonNullable<Machine['status']>),
+  };
+}
+
+/** Before anything is changed on it. install.sh looks at the rest. */
+function check({ arch, clockMs: theirs, freeKb, systemd, pretty }: Machine): void {
+  if (arch !== 'amd64' && arch !== 'arm64')
+    throw new OscaError(
+      'bad-request',
+      `${pretty} on ${arch} is not supported`,
+      'x64 and arm64 are, with Debian 12, Ubuntu 22.04, Raspberry Pi OS or later; a Raspberry Pi needs a 64-bit system',
+    );
+  if (!systemd)
+    throw new OscaError(
+      'bad-request',
+      `systemd does not run on ${pretty}`,
+      'start the cell there yourself: osca up --ticket TICKET',
+    );
+  if (freeKb < neededKb)
+    throw new OscaError(
+      'bad-request',
+      `its disk has ${Math.round(freeKb / 1_024)} MB left, and ${Math.round(neededKb / 1_024)} are needed`,
+      'make room on it: apt-get clean',
+    );
+  const off = theirs - Date.now();
+  if (Math.abs(off) > clockMs) {
+    const how = `${Math.round(Math.abs(off) / 60_000)} minutes ${off > 0 ? 'ahead' : 'behind'}`;
+    throw new OscaError(
+      'bad-request',
+      `its clock is ${how} of this machine's`,
+      'set it (timedatectl set-ntp true), or the one here',
+    );
+  }
+}
+
+type Say = (step: AddStep['step'], text: string, hint?: string) => void;
+
+async function install(
+  ssh: Ssh,
+  request: AddRequest,
+  machine: Machine,
+  ticket: string,
+  say: Say,
+  undo: (() => Promise<void>)[],
+): Promise<string> {
+  const file = await request.packageFor(machine.arch as Arch);
+  const made = await must(ssh, 'mktemp -d', 'it has no room for a temporary file');
+  const folder = made.trim();
+  const startMs = Date.now();
+  await must(
+    ssh,
+    `cat >${quoted(join(folder, 'osca.deb'))}`,
+    'the package could not be copied',
+    createReadStream(file),
+  );
+  const script = readFileSync(join(request.root, 'packaging/install.sh'), 'utf8');
+  await must(ssh, `cat >${quoted(join(folder, 'install.sh'))}`, 'the script could not be copied', script);
+  say('copied', `the package, in ${((Date.now() - startMs) / 1_000).toFixed(1)} s`);
+  // Where it was not there before, it goes again, with all that it made.
+  if (machine.version === '') undo.push(async () => await removed(request));
+  const options = `--package ${quoted(join(folder, 'osca.deb'))}${request.engine ? '' : ' --no-engine'}`;
+  const command = `IFS= read -r OSCA_TICKET; export OSCA_TICKET; sh ${quoted(join(folder, 'install.sh'))} ${options}`;
+  say('installing', request.engine ? 'osca, and Docker where no engine is' : 'osca');
+  const done = await ssh.run(command, `${ticket}\n`);
+  if (done.code !== 0)
+    throw new OscaError(
+      'internal',
+      `it could not be installed: ${lastWords(done.stderr)}`,
+      'mend that, and run it again',
+    );
+  return folder;
+}
+
+/** Until this cell has heard of it. */
+async function joined(ssh: Ssh, appliance: Appliance, say: Say, undo: (() => Promise<void>)[]): Promise<void> {
+  const deadline = Date.now() + joinMs;
+  let phase = '';
+  while (Date.now() < deadline) {
+    const { status } = await machineOf(ssh);
+    phase = status?.phase ?? 'not up';
+    const cell = (await appliance.cells()).find(({ id }) => id === status?.self);
+    if (cell !== undefined && undo.length < 3) undo.push(async () => await appliance.remove(cell.id));
+    if (cell?.state === 'alive' && phase === 'member') return say('joined', `as ${cell.name}`);
+    await new Promise((done) => setTimeout(done, 300));
+  }
+  throw new OscaError(
+    'timeout',
+    `it did not join within ${joinMs / 1_000} s (it is ${phase})`,
+    `does it reach this machine, port ${gossipPort}/tcp? a firewall on either may be in the way`,
+  );
+}
+
+/** By TCP, each to the other. One direction is enough to work, and a cell that nobody reaches is alone after a restart of the others. */
+async function reach(ssh: Ssh, host: string, appliance: Appliance, say: Say): Promise<void> {
+  const self = (await appliance.cells()).find((cell) => cell.self);
+  const own = (self?.addrs ?? []).flatMap((addr) => {
+    const [, , ip, , port] = addr.split('/');
+    return ip === undefined || ip.startsWith('127.') ? [] : [`${ip} ${port}`];
+  });
+  const from =
+    own.length === 0
+      ? ''
+      : `for one in ${own.map(quoted).join(' ')}; do timeout 3 bash -c "exec 3<>/dev/tcp/\${one% *}/\${one#* }" 2>/dev/null && exit 0; done; exit 1`;
+  const [there, back] = await Promise.all([
+    answers(host, gossipPort),
+    from === '' ? true : ssh.run(from).then(({ code }) => code === 0),
+  ]);
+  if (there && back) return say('reachable', 'both ways');
+  const closed = there ? 'this machine can not be reached from it' : `it can not be reached on port ${gossipPort}`;
+  say('one-way', closed, `open port ${gossipPort}/tcp ${there ? 'here' : 'there'} (ufw allow ${gossipPort}/tcp)`);
+}
+
+const answers = async (host: string, port: number): Promise<boolean> =>
+  await new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 3_000 });
+    const end = (is: boolean) => (): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false));
+  });
+
+async function authorize(ssh: Ssh, key: string): Promise<void> {
+  const line = key.trim();
+  const command = `home=$(getent passwd "\${SUDO_USER-$(id -un)}" | cut -d: -f6); own=$(stat -c %u:%g "$home"); install -d -m 700 "$home/.ssh"; f=$home/.ssh/authorized_keys; touch "$f"; grep -qxF ${quoted(line)} "$f" || echo ${quoted(line)} >>"$f"; chmod 600 "$f"; chown "$own" "$home/.ssh" "$f"`;
+  await must(ssh, command, 'the key could not be added');
+}
+
+const offFile = '/etc/ssh/sshd_config.d/00-osca.conf';
+
+/** Throws where no key lets us in. */
+async function byKey({ login: { password: _, ...login }, trusts }: AddRequest): Promise<void> {
+  try {
+    (await Ssh.open(login, trusts)).end();
+  } catch (error) {
+    throw new OscaError(
+      'denied',
+      `password logins stay on, as no key lets ${login.user} in: ${reasonOf(error)}`,
+      'give the key with --key FILE, and its public half with --authorize FILE.pub',
+    );
+  }
+}
+
+/** And back where a key does not let us in any more. */
+async function passwordsOff(ssh: Ssh, request: AddRequest, say: Say): Promise<void> {
+  const reload = 'systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service';
+  const off = `grep -Eq '^[[:space:]]*Include[[:space:]]+/etc/ssh/sshd_config.d/' /etc/ssh/sshd_config || { echo '/etc/ssh/sshd_config does not include sshd_config.d' >&2; exit 1; }; printf 'PasswordAuthentication no\\nKbdInteractiveAuthentication no\\n' >${offFile} && sshd -t && { ${reload}; }`;
+  const back = `rm -f ${offFile}; ${reload}`;
+  const done = await ssh.run(off);
+  const fails = done.code === 0 ? await tries(request) : lastWords(done.stderr);
+  if (fails !== undefined) {
+    await ssh.run(back);
+    throw new OscaError(
+      'internal',
+      `password logins stay on: ${fails}`,
+      `on it: write 'PasswordAuthentication no' into ${offFile}, and reload ssh`,
+    );
+  }
+  say('passwords', 'logins by password are off');
+}
+
+/** sshd that reads its settings anew answers nobody for a moment. Why no key lets us in, after some. */
+async function tries(request: AddRequest): Promise<string | undefined> {
+  for (let left = 20; ; left--) {
+    const fails = await byKey(request).then(() => undefined, reasonOf);
+    if (fails === undefined || left === 0) return fails;
+    await new Promise((done) => setTimeout(done, 250));
+  }
+}
+
+async function must(ssh: Ssh, command: string, failing: string, input?: Parameters<Ssh['run']>[1]): Promise<string> {
+  const { code, stdout, stderr } = await ssh.run(command, input);
+  if (code === 0) return stdout;
+  throw new OscaError('internal', `${failing}: ${lastWords(stderr)}`, 'mend that, and run it again');
+}
+
+const lastWords = (text: string): string => text.trim().split('\n').slice(-3).join('; ') || 'it did not say why';
+
+/** On a connection of its own: the one before may be what broke. */
+async function removed({ login, trusts }: AddRequest): Promise<void> {
+  const ssh = await Ssh.open(login, trusts);
+  try {
+    await must(
+      ssh,
+      'export DEBIAN_FRONTEND=noninteractive; systemctl stop osca.service 2>/dev/null; dpkg --configure -a >/dev/null 2>&1; apt-get purge -y -q osca >/dev/null && rm -rf /var/lib/osca',
+      'it could not be removed',
+    );
+  } finally {
+    ssh.end();
+  }
+}
+
+async function takeBack({ login: { host } }: AddRequest, undo: (() => Promise<void>)[], say: Say): Promise<void> {
+  if (undo.length === 0) return;
+  const failures: string[] = [];
+  for (const step of undo.reverse()) await step().catch((error: unknown) => failures.push(reasonOf(error)));
+  if (failures.length === 0) say('undone', 'nothing of it is left there');
+  else say('undone', `not all could be undone: ${failures.join('; ')}`, `on ${host}: apt-get purge osca`);
+}

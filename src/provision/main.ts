@@ -1,0 +1,193 @@
+/** Many machines become cells, some at once: what only `osca cell add` needs, in a bundle of its own, so that commands start fast. */
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import ssh2 from 'ssh2';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import type { AddStep, Appliance } from './add.ts';
+import { addCell } from './add.ts';
+import type { Target } from './hosts.ts';
+import { targetOf, targetsOf } from './hosts.ts';
+import type { Arch } from './package.ts';
+import { archOf, makePackage, packageName } from './package.ts';
+import type { Login } from './ssh.ts';
+
+export interface ProvisionRequest {
+  /** [USER@]HOST[:PORT] */
+  machines: readonly string[];
+  /** A file with more of them, and their passwords. */
+  list?: string;
+  /** Of those that have none of their own. */
+  password?: string;
+  /** Files of private keys; without any, the usual ones of `home`. */
+  keys: readonly string[];
+  home: string;
+  agent?: string;
+  /** Packages for other architectures than this one's. */
+  packages: readonly string[];
+  engine: boolean;
+  /** File of a public key. */
+  authorize?: string;
+  noPasswords: boolean;
+  /** The host key that is expected, of the one machine that is named. */
+  fingerprint?: string;
+  atOnce: number;
+  /** Where the keys of hosts are remembered, and packages kept. */
+  dataFolder: string;
+  version: string;
+}
+
+/** How many machines could not be made cells. Throws OscaError before anything is done, where the request is wrong. */
+export async function provision(
+  request: ProvisionRequest,
+  appliance: Appliance,
+  tell: (step: AddStep) => void,
+): Promise<number> {
+  const targets = allTargets(request);
+  const keys = keysOf(request);
+  const known = new KnownHosts(join(request.dataFolder, 'known_hosts'));
+  const root = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..');
+  const packages = new Packages(root, request);
+  const authorize = request.authorize === undefined ? {} : { authorize: publicKey(request.authorize) };
+  const waiting = [...targets];
+  let failed = 0;
+  const work = async (): Promise<void> => {
+    for (let target = waiting.shift(); target !== undefined; target = waiting.shift()) {
+      const { host, port } = target;
+      const password = target.password ?? request.password;
+      const login: Login = {
+        ...{ ...target, keys },
+        ...(password === undefined ? {} : { password }),
+        ...(request.agent === undefined ? {} : { agent: request.agent }),
+      };
+      const isDone = await addCell(
+        {
+          ...{ login, root, engine: request.engine, noPasswords: request.noPasswords, ...authorize },
+          packageFor: (arch) => packages.of(arch),
+          trusts: (seen) => known.trusts(`${host}:${port}`, seen, request.fingerprint),
+        },
+        appliance,
+        tell,
+      );
+      if (!isDone) failed++;
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.max(1, Math.min(request.atOnce, targets.length)) }, work));
+  } finally {
+    packages.tidy();
+  }
+  return failed;
+}
+
+function allTargets({ machines, list, fingerprint }: ProvisionRequest): Target[] {
+  const listed = list === undefined ? [] : targetsOf(readOr(list), list);
+  if (
+    list !== undefined &&
+    listed.some(({ password }) => password !== undefined) &&
+    (statSync(list).mode & 0o077) !== 0
+  )
+    throw new OscaError('bad-request', `${list} holds passwords that others can read`, `chmod 600 ${list}`);
+  const all = [...machines.map(targetOf), ...listed];
+  if (all.length === 0)
+    throw new OscaError('bad-request', 'no machine is named', 'osca cell add root@192.168.1.20, or --hosts FILE');
+  if (fingerprint !== undefined && all.length > 1)
+    throw new OscaError(
+      'bad-request',
+      'one host key belongs to one machine',
+      'add machines with --fingerprint one by one',
+    );
+  return all;
+}
+
+function keysOf({ keys, home }: ProvisionRequest): Login['keys'] {
+  const usual = ['id_ed25519', 'id_ecdsa', 'id_rsa'].map((name) => join(home, '.ssh', name)).filter(existsSync);
+  return (keys.length === 0 ? usual : keys).flatMap((name) => {
+    const text = Buffer.from(readOr(name));
+    const parsed = ssh2.utils.parseKey(text);
+    if (!(parsed instanceof Error)) return [{ name, text }];
+    if (keys.length === 0) return [];
+    throw new OscaError(
+      'bad-request',
+      `${name} is no key that can be used: ${parsed.message}`,
+      'a key with a passphrase comes by ssh-agent: ssh-add FILE',
+    );
+  });
+}
+
+function publicKey(file: string): string {
+  const text = readOr(file).trim();
+  if (!/^(ssh-|ecdsa-|sk-)\S+ \S+/.test(text) || text.includes('\n'))
+    throw new OscaError('bad-request', `${file} is no public key`, 'give the file that ends in .pub');
+  return text;
+}
+
+function readOr(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new OscaError('not-found', `${file} can't be read: ${reasonOf(error)}`, 'check the path and its permissions');
+  }
+}
+
+/** Keys of hosts, as they were when they were seen first: lines of HOST:PORT SHA256:… */
+class KnownHosts {
+  readonly #file: string;
+  readonly #keys: Map<string, string>;
+
+  constructor(file: string) {
+    this.#file = file;
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+    this.#keys = new Map(lines.filter(Boolean).map((line) => line.split(' ') as [string, string]));
+  }
+
+  trusts(host: string, seen: string, expected: string | undefined): boolean {
+    const known = expected ?? this.#keys.get(host);
+    if (known !== undefined && known !== seen) return false;
+    if (this.#keys.get(host) === seen) return true;
+    this.#keys.set(host, seen);
+    const text = [...this.#keys].map((pair) => `${pair.join(' ')}\n`).join('');
+    writeFileSync(this.#file, text, { mode: 0o600 });
+    return true;
+  }
+}
+
+/** Made once for each architecture: this machine's from what runs here, others from the files that were given. */
+class Packages {
+  readonly #root: string;
+  readonly #request: ProvisionRequest;
+  readonly #made = new Map<Arch, Promise<string>>();
+  readonly #folder = join(tmpdir(), `osca-add-${process.pid}`);
+
+  constructor(root: string, request: ProvisionRequest) {
+    this.#root = root;
+    this.#request = request;
+  }
+
+  async of(arch: Arch): Promise<string> {
+    const found = this.#made.get(arch) ?? this.#find(arch);
+    this.#made.set(arch, found);
+    return await found;
+  }
+
+  async #find(arch: Arch): Promise<string> {
+    const { version, packages, dataFolder } = this.#request;
+    const name = packageName(version, arch);
+    const places = [join(dataFolder, 'packages', name), join(this.#root, 'out', name)];
+    const given = packages.find((file) => file.endsWith(`_${arch}.deb`)) ?? places.find(existsSync);
+    if (given !== undefined) return given;
+    if (archOf(process.arch) !== arch)
+      throw new OscaError(
+        'not-found',
+        `there is no package for ${arch} here`,
+        `give it: --package ${name} (npm run package makes it), or put it into ${join(dataFolder, 'packages')}`,
+      );
+    return await makePackage({
+      ...{ root: this.#root, arch, node: process.execPath, version, folder: this.#folder, small: false },
+    });
+  }
+
+  tidy(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
