@@ -45,7 +45,10 @@ export interface SpecProblem {
 export class SpecError extends OscaError {
   readonly problems: SpecProblem[];
 
-  constructor(problems: SpecProblem[]) {
+  /** What is said twice of one place is said once. */
+  constructor(given: readonly SpecProblem[]) {
+    const texts = given.map(problemText);
+    const problems = given.filter((_, i) => texts.indexOf(texts[i]!) === i);
     super('bad-spec', problems.map(problemText).join('\n'), 'Nothing was changed; mend the file.');
     this.problems = problems;
   }

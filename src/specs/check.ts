@@ -42,10 +42,14 @@ export class KeyTable {
   /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. */
   check(source: Source, value: unknown, pattern = '', path: Path = []): Checked {
     const found: Checked = { problems: [], isSound: true };
-    if (value === null || value === undefined)
-      found.problems.push(source.problem([], 'the file is empty', 'describe at least one service'));
-    else this.#walk(source, value, pattern, path, found);
-    found.isSound &&= value !== null && value !== undefined;
+    const unsound = (message: string, hint: string): Checked => ({
+      problems: [source.problem([], message, hint)],
+      isSound: false,
+    });
+    if (value === null || value === undefined) return unsound('the file is empty', 'describe at least one service');
+    if (pattern === '' && isMapping(value) && isForeign(value))
+      return unsound('is no Compose file, and no manifest', 'it has neither services: nor apiVersion: and kind:');
+    this.#walk(source, value, pattern, path, found);
     return found;
   }
 
@@ -61,7 +65,7 @@ export class KeyTable {
         source.problem(
           path,
           `must be ${row.types.map((type) => words[type]).join(' or ')}, not ${shown(value)}`,
-          row.note,
+          hintFor(value, row),
         ),
       );
       return;
@@ -82,7 +86,12 @@ export class KeyTable {
           key,
           (this.#children.get(row.path) ?? []).filter((name) => name !== '*'),
         );
-        const hint = meant === undefined ? 'docs/SPEC.md lists every key' : `did you mean '${meant}'?`;
+        const hint =
+          row.path === '' && isMapping(child) && ('image' in child || 'build' in child)
+            ? 'is it a service? then it stands under services:, further in than that'
+            : meant === undefined
+              ? 'take it out, or call it x-… where it is for yourself'
+              : `did you mean '${meant}'?`;
         found.isSound = false;
         found.problems.push(source.problem([...path, key], this.#unknown, hint));
       }
@@ -107,6 +116,27 @@ function isOfType(value: unknown, type: KeyType): boolean {
     typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
   return type === 'int' ? Number.isSafeInteger(number) && number >= -1 : Number.isFinite(number);
 }
+
+/** What they meant who wrote it, where that is known. */
+function hintFor(value: unknown, { types, note }: KeyRow): string {
+  if (value === null) return 'remove the key, or write something under it; nothing stands further in than it does';
+  if (types.includes('duration') && typeof value === 'number') return `write ${value}s`;
+  if (types.includes('text') && isMapping(value)) {
+    const [first] = Object.keys(value);
+    if (first !== undefined) return `a text with ": " in it needs quotes, and of a list NAME=VALUE is one: ${first}=…`;
+  }
+  return note;
+}
+
+const topLevel = new Set(composeKeys.filter(({ path }) => !path.includes('.')).map(({ path }) => path));
+
+/** It has keys that no Compose file has, and nothing that runs, also not in the old format. */
+const isForeign = (value: object): boolean =>
+  !('services' in value || 'include' in value) &&
+  Object.keys(value).some((key) => !topLevel.has(key) && !key.startsWith('x-')) &&
+  !Object.values(value).some((one) => isMapping(one) && ('image' in one || 'build' in one));
+
+const isMapping = (value: unknown): value is object => isOfType(value, 'object');
 
 function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';

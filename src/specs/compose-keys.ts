@@ -34,7 +34,8 @@ export const composeKeys: readonly KeyRow[] = [
   ),
   row('volumes.*', 'object|null', 'a named volume'),
   row('volumes.*.name', 'text', 'its full name; without it APP_NAME'),
-  row('volumes.*.external', 'flag', 'exists already; its name is not prefixed'),
+  row('volumes.*.external', 'flag|object', 'exists already; its name is not prefixed'),
+  row('volumes.*.external.name', 'text', 'its full name'),
   ...labelRows('volumes.*.', 'kept in the file only; engines get the name', 'translated'),
   row('volumes.*.driver', 'text|null', 'local; others are refused'),
   row(
@@ -55,6 +56,7 @@ export const composeKeys: readonly KeyRow[] = [
     'ignored with a warning: networks of other files can not be joined yet',
     'translated',
   ),
+  row('networks.*.external.name', 'text', 'its full name; ignored', 'translated'),
   ...ignoreAll(
     'networks.*.',
     'ignored: containers use the engine’s default network for now',
@@ -242,7 +244,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}stop_grace_period`, 'duration', 'then SIGKILL; 10s'),
 
   // how many, where
-  row(`${S}deploy`, 'object', 'how many, where, how much'),
+  row(`${S}deploy`, 'object|null', 'how many, where, how much'),
   row(
     `${S}deploy.mode`,
     'text',

@@ -52,12 +52,12 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   const absent = files.find((path) => !existsSync(path));
   if (absent !== undefined)
     throw new OscaError('not-found', `there is no file ${absent}`, 'give the path of a Compose file');
-  const reader = new Reader(request.env);
+  const { name: given, fallbackName = folderName(files[0]!) } = request;
+  const around = given === undefined ? request.env : { ...request.env, COMPOSE_PROJECT_NAME: given };
+  const reader = new Reader(around, fallbackName);
   const parts = reader.read(files);
   const [main] = parts as [Part];
-  const { value: raw } = main;
-  const name =
-    request.name ?? (typeof raw.name === 'string' ? raw.name : (request.fallbackName ?? folderName(files[0]!)));
+  const name = main.env.COMPOSE_PROJECT_NAME!;
   const problems: SpecProblem[] = [...reader.problems];
   if (!namePattern.test(name) || name.length > limits.nameLength) {
     problems.push(
@@ -77,7 +77,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   const own = chosen.map((one): ServiceSpec => {
     const { part, service, name: called, whole } = one;
     const { source, folder, env } = part;
-    const context = { source, app: name, service, folder, volumes: volumesOf(top), env, problems };
+    const context = { source, app: name, service, folder, volumes: volumesOf(top), env, unset: reader.unset, problems };
     const { spec, build } = normaliseService(whole, context);
     if (build !== undefined) builds[called] = build;
     const report = (path: Path, message: string, hint: string): void => {

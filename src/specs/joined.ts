@@ -65,9 +65,16 @@ export function joined(
   const kept = services.filter(({ name }) => !hosts.has(name));
   return {
     services: kept.map((spec) => withParts(spec, parts.get(spec.name) ?? [], nameOf)),
-    warnings: [...hosts.keys()].map(
-      (name) => `${name} is a container of ${nameOf(name)}: osca logs -c ${name} shows what it writes`,
-    ),
+    warnings: [...hosts.keys()].flatMap((name) => {
+      const root = nameOf(name);
+      const awaits = byName.get(name)!.dependsOn?.find((one) => one.service === root && one.condition !== 'started');
+      return [
+        `${name} is a container of ${root}: osca logs -c ${name} shows what it writes`,
+        ...(awaits === undefined
+          ? []
+          : [`${name} starts right after ${root}, and does not wait until that is ${awaits.condition}`]),
+      ];
+    }),
   };
 }
 

@@ -24,7 +24,7 @@ export function mountsOf(service: Raw, context: ServiceContext, report: Report):
 
 /** What an engine does with a bind; and what only matters to desktops, or is so anyway. */
 const engineFlags = ['z', 'Z', 'shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate'];
-const idle = ['cached', 'delegated', 'consistent', 'default', 'nocopy'];
+const idle = ['cached', 'delegated', 'consistent', 'default'];
 const optionsOf = (options: string[]): { options?: string[] } => (options.length === 0 ? {} : { options });
 
 type Complain = (message: string, hint: string) => void;
@@ -35,14 +35,20 @@ function shortMount(text: string, context: ServiceContext, complain: Complain): 
   const [source, target, mode] = parts as [string, string, string?];
   if (parts.length > 3 || !absolute(target, complain)) return [];
   const flags = (mode ?? '').split(',').filter(Boolean);
-  const odd = flags.find((one) => !['ro', 'rw', ...engineFlags, ...idle].includes(one));
+  const odd = flags.find((one) => !['ro', 'rw', 'nocopy', ...engineFlags, ...idle].includes(one));
   if (odd !== undefined) complain(`mode '${odd}' is not supported`, 'use ro, rw, z or Z');
   const readOnly = flags.includes('ro') ? { readOnly: true as const } : {};
   if (/^[./~]/.test(source)) {
     const bind = { kind: 'bind' as const, source: hostPath(source, context.folder), target, createPath: true };
     return [{ ...bind, ...readOnly, ...optionsOf(flags.filter((one) => engineFlags.includes(one))) }];
   }
-  return named(source, target, readOnly, context, complain);
+  return named(
+    source,
+    target,
+    { ...readOnly, ...optionsOf(flags.filter((one) => one === 'nocopy')) },
+    context,
+    complain,
+  );
 }
 
 function longMount(item: Raw, context: ServiceContext, complain: Complain): Mount[] {
@@ -70,22 +76,30 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
     return [{ kind, source, target, ...create, ...readOnly, ...optionsOf(said) }];
   }
   if (item.source === undefined) return [{ kind, target, ...readOnly }];
-  return named(String(item.source), target, readOnly, context, complain);
+  const isEmpty = isRaw(item.volume) && (item.volume.nocopy === true || item.volume.nocopy === 'true');
+  return named(
+    String(item.source),
+    target,
+    { ...readOnly, ...optionsOf(isEmpty ? ['nocopy'] : []) },
+    context,
+    complain,
+  );
 }
 
 /** A declared volume; one that is bound to a path of the cell is that path. */
 function named(
   name: string,
   target: string,
-  readOnly: { readOnly?: true },
+  flags: Pick<Mount, 'readOnly' | 'options'>,
   context: ServiceContext,
   complain: Complain,
 ): Mount[] {
   const source = volumeName(name, context, complain);
   if (source === undefined) return [];
   const path = boundTo(context.volumes[name] ?? {});
-  if (path !== undefined) return [{ kind: 'bind', source: hostPath(path, context.folder), target, ...readOnly }];
-  return [{ kind: 'volume', source, target, ...readOnly }];
+  const { options: _, ...ofBind } = flags;
+  if (path !== undefined) return [{ kind: 'bind', source: hostPath(path, context.folder), target, ...ofBind }];
+  return [{ kind: 'volume', source, target, ...flags }];
 }
 
 function tmpfsMount(text: string): Mount {
@@ -124,8 +138,9 @@ function volumeName(name: string, { app, volumes }: ServiceContext, complain: Co
     );
     return undefined;
   }
-  const external = declared.external === true || declared.external === 'true';
-  return typeof declared.name === 'string' ? declared.name : external ? name : `${app}_${name}`;
+  const { external } = declared;
+  const known = isRaw(external) ? (external.name ?? name) : external === true || external === 'true' ? name : undefined;
+  return String(declared.name ?? known ?? `${app}_${name}`);
 }
 
 /** Volumes that only another driver could make. */

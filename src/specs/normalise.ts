@@ -25,6 +25,8 @@ export interface ServiceContext {
   folder: string;
   volumes: Record<string, Raw>;
   env: Environment;
+  /** Told of names in files of variables that have no value. */
+  unset: (name: string) => void;
   problems: SpecProblem[];
 }
 
@@ -45,7 +47,7 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
   };
   const deploy = deployOf(service, report);
   const driver = driverOf(service, report);
-  const build = buildOf(service, context);
+  const build = buildOf(service, context, report);
   const replicas = deploy.replicas === undefined ? 1 : Number(deploy.replicas);
   if (replicas > limits.replicas || replicas < 0) report(['deploy', 'replicas'], `must be 0 to ${limits.replicas}`, '');
   const jobs = jobsOf(service, deploy, report);
@@ -153,12 +155,24 @@ function isStrict(service: Raw, isSingle: boolean, mounts: ServiceSpec['mounts']
   return singleton === 'strict';
 }
 
-function buildOf(service: Raw, { folder }: ServiceContext): BuildSpec | undefined {
+function buildOf(service: Raw, { folder, env }: ServiceContext, report: Report): BuildSpec | undefined {
   if (service.build === undefined) return undefined;
   const build = typeof service.build === 'string' ? { context: service.build } : raw(service.build);
+  const context = String(build.context ?? '.');
+  if (/^(https?|git|ssh):\/\/|^git@|^[\w.-]+\.[a-z]+\/.*\.git(#|$)/.test(context))
+    report(
+      typeof service.build === 'string' ? ['build'] : ['build', 'context'],
+      `${context} is not on this machine`,
+      'clone it beside the file, and name the folder',
+    );
+  // One that is only named is taken from outside, or left to the Dockerfile.
+  const args = Object.entries(pairs(build.args)).flatMap(([name, value]) => {
+    const known = value ?? env[name];
+    return known === undefined ? [] : [[name, String(known)]];
+  });
   return {
-    context: resolve(folder, String(build.context ?? '.')),
-    args: strings(pairs(build.args)),
+    context: resolve(folder, context),
+    args: Object.fromEntries(args) as Record<string, string>,
     ...given<BuildSpec>({
       labels: build.labels === undefined ? undefined : strings(pairs(build.labels)),
       network: build.network === undefined ? undefined : String(build.network),
@@ -189,7 +203,7 @@ function commandOf(value: unknown, onBad: () => void): string[] | undefined {
 const strings = (values: Raw): Record<string, string> =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === null ? '' : String(value)]));
 
-function environmentOf(service: Raw, { folder, env }: ServiceContext, report: Report): Record<string, string> {
+function environmentOf(service: Raw, { folder, env, unset }: ServiceContext, report: Report): Record<string, string> {
   const out: Record<string, string> = {};
   const files = Array.isArray(service.env_file)
     ? service.env_file
@@ -198,7 +212,8 @@ function environmentOf(service: Raw, { folder, env }: ServiceContext, report: Re
       : [service.env_file];
   files.forEach((item: unknown, i) => {
     const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
-    if (existsSync(path)) Object.assign(out, readEnv(readFileSync(path, 'utf8'), { ...out, ...env }));
+    if (existsSync(path))
+      Object.assign(out, readEnv({ path, text: readFileSync(path, 'utf8') }, { ...out, ...env }, unset));
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
       report(
         Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'],

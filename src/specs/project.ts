@@ -36,29 +36,43 @@ const topLevel = ['services', 'volumes', 'networks', 'configs', 'secrets'] as co
 
 export class Reader {
   readonly #shell: Environment;
+  readonly #called: string;
   readonly warnings: string[] = [];
   /** Of keys that can't be had, in files that are sound else. */
   readonly problems: SpecProblem[] = [];
 
-  constructor(shell: Environment) {
+  /** `called`: the app, where neither the files nor their variables say. */
+  constructor(shell: Environment, called: string) {
     this.#shell = shell;
+    this.#called = called;
   }
 
   /** The files merged into one, each over those before it, and what they include: the merged one first. Throws SpecError. */
   read(files: readonly string[]): Part[] {
     const folder = dirname(files[0]!);
-    const env = { ...dotEnv(folder, this.#shell), ...definedOnly(this.#shell) };
+    const env = { ...this.#env(join(folder, '.env'), this.#shell), ...definedOnly(this.#shell) };
     return this.#parts(files, folder, env, []);
   }
 
   #parts(files: readonly string[], folder: string, env: Environment, trail: readonly string[]): Part[] {
-    const loaded = files.map((file) => this.load(file, env));
-    const main: Part = { ...merged(loaded), folder, env };
+    const sources = files.map((file) => this.#source(file));
+    const called = env.COMPOSE_PROJECT_NAME ?? named(sources, env) ?? this.#called;
+    const whole = { ...env, COMPOSE_PROJECT_NAME: called };
+    const main: Part = { ...merged(sources.map((source) => this.#loaded(source, whole))), folder, env: whole };
     const items = Array.isArray(main.value.include) ? main.value.include : [];
     const parts = items.flatMap((item: unknown, i) => this.#included(main, item, ['include', i], [...trail, ...files]));
     refuseTwice([main, ...parts]);
     return [main, ...parts];
   }
+
+  #env(path: string, around: Environment): Record<string, string> {
+    return existsSync(path) ? readEnv({ path, text: readFileSync(path, 'utf8') }, around, this.unset) : {};
+  }
+
+  /** A name without a value was asked for. */
+  readonly unset = (name: string): void => {
+    this.warnings.push(`variable ${name} is not set; it is empty`);
+  };
 
   #included(from: Part, item: unknown, path: Path, trail: readonly string[]): Part[] {
     const given = isRaw(item) ? item : { path: item };
@@ -79,12 +93,16 @@ export class Reader {
       given.env_file === undefined
         ? [join(folder, '.env')]
         : [given.env_file].flat().map((one) => resolve(from.folder, String(one)));
-    const own = envFiles.map((file) => (existsSync(file) ? readEnv(readFileSync(file, 'utf8'), from.env) : {}));
+    const own = envFiles.map((file) => this.#env(file, from.env));
     return this.#parts(files, folder, Object.assign({}, ...own, definedOnly(from.env)) as Environment, trail);
   }
 
   /** One file, variables filled in, held against the key table. `asked`: who named it, where that is another file. */
   load(file: string, env: Environment, asked?: SpecProblem): Loaded {
+    return this.#loaded(this.#source(file, asked), env);
+  }
+
+  #source(file: string, asked?: SpecProblem): Source {
     let text: string;
     try {
       text = readFileSync(file, 'utf8');
@@ -96,7 +114,10 @@ export class Reader {
         'check the path and its permissions',
       );
     }
-    const source = Source.one(file, text);
+    return Source.one(file, text);
+  }
+
+  #loaded(source: Source, env: Environment): Loaded {
     const problems: SpecProblem[] = [];
     const value = this.#interpolated(source, source.value, [], env, problems);
     if (problems.length > 0) throw new SpecError(problems);
@@ -112,7 +133,7 @@ export class Reader {
       if (!value.includes('$')) return value;
       try {
         const { text, unset } = interpolate(value, env);
-        for (const name of unset) this.warnings.push(`variable ${name} is not set; it is empty`);
+        unset.forEach(this.unset);
         return text;
       } catch (error) {
         const hint = error instanceof UnmetDemand ? 'set it in the shell or in .env beside the file' : '';
@@ -134,6 +155,18 @@ export class Reader {
 
 const servicesOf = ({ services }: Raw): Record<string, Raw> =>
   isRaw(services) ? (services as Record<string, Raw>) : {};
+
+/** As the last that says so calls the app. What its variables are is told where all are filled in. */
+function named(sources: readonly Source[], env: Environment): string | undefined {
+  const said = sources
+    .flatMap(({ value }) => (isRaw(value) && typeof value.name === 'string' ? [value.name] : []))
+    .at(-1);
+  try {
+    return said === undefined ? undefined : interpolate(said, env).text;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Several files as one; what stands in a later one goes before. */
 function merged(all: readonly Loaded[]): Loaded {
@@ -174,11 +207,6 @@ function refuseTwice([main, ...parts]: readonly Part[]): void {
     }
   }
   if (problems.length > 0) throw new SpecError(problems);
-}
-
-function dotEnv(folder: string, shell: Environment): Record<string, string> {
-  const file = join(folder, '.env');
-  return existsSync(file) ? readEnv(readFileSync(file, 'utf8'), shell) : {};
 }
 
 function definedOnly(env: Environment): Record<string, string> {

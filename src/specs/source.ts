@@ -38,7 +38,9 @@ export class Source implements Places {
 
   /** A file that is one document. Throws SpecError for bad syntax, for aliases that explode and for a file over the limit. */
   static one(file: string, text: string): Source {
-    const [first, ...others] = Source.#parse(file, text, marks);
+    const all = Source.#parse(file, text, marks);
+    // What follows a last --- is nothing.
+    const [first = all[0], ...others] = all.filter(({ value }) => value !== null);
     if (others.length > 0)
       throw fail(file, `it is ${others.length + 1} documents`, 'each app has a file of its own: cut it at its ---');
     return first ?? new Source(file, new Lines(''), { root: undefined });

@@ -147,7 +147,7 @@ class Composer {
     // What has just been opened is counted when it is closed.
     if (node.kind === 'scalar' || node.size > 1) above.node.size += node.size;
     if (above.node.kind === 'list') above.node.items.push({ at: this.#at, node });
-    else if (above.key === undefined) above.key = this.#keyOf(node, above.names, isPlain);
+    else if (above.key === undefined) above.key = this.#keyOf(node, above.names, isPlain || node.tag === '!!merge');
     else {
       above.node.pairs.push({ ...above.key, node });
       above.key = undefined;
@@ -156,7 +156,11 @@ class Composer {
 
   #keyOf(node: Node, names: Set<string>, isPlain: boolean): Omit<Pair, 'node'> {
     if (node.kind !== 'scalar')
-      throw new YamlError(this.#at, 'a key is text here', 'text in brackets or braces needs quotes: "{{ name }}"');
+      throw new YamlError(
+        this.#at,
+        'a key is text here',
+        'text in brackets or braces needs quotes: "{{ name }}"; a template is rendered first (helm template, kustomize build)',
+      );
     const name = node.text;
     const isMerge = isPlain && name === '<<';
     if (names.has(name)) {
@@ -184,7 +188,7 @@ class Composer {
   #tagOf(start: number, end: number, ...known: string[]): string {
     if (start < 0) return '';
     const tag = this.#text.slice(start, end).replace(/^!<tag:yaml\.org,2002:(.*)>$/, '!!$1');
-    const all = ['!', '!!str', ...Object.keys(typed), ...this.#tags, ...known];
+    const all = ['!', '!!str', '!!merge', ...Object.keys(typed), ...this.#tags, ...known];
     if (all.includes(tag)) return tag;
     const hint = this.#tags.length === 0 ? 'remove it' : `remove it; known are ${this.#tags.join(' and ')}`;
     throw new YamlError(this.#from.before(start), `the tag ${tag} is not known`, hint);

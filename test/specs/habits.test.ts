@@ -1,19 +1,65 @@
 /** What people write in Compose files beside what the specification is about. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SpecError } from '../../src/core/errors.ts';
 import type { ServiceSpec } from '../../src/core/spec.ts';
 import type { ComposeResult } from '../../src/specs/compose.ts';
 import { readEnv } from '../../src/specs/dotenv.ts';
 import { readSpec } from '../../src/specs/read.ts';
+import { put } from './folder.ts';
 
-function read(text: string): ComposeResult {
-  const file = join(mkdtempSync(join(tmpdir(), 'osca-habits-')), 'compose.yaml');
-  writeFileSync(file, text);
-  return readSpec({ file, env: {}, profiles: [] });
-}
+const read = (text: string): ComposeResult => readSpec({ file: put('compose.yaml', text), env: {}, profiles: [] });
+
+const values = (text: string, around = {}): Record<string, string> => readEnv({ path: '.env', text }, around);
+
+describe('files of variables', () => {
+  it('name what stands before, in their order', () => {
+    const text = 'USER=u\nPASSWORD=p\nDATABASE_URL=postgres://${USER}:${PASSWORD}@db/app\nA=$DATABASE_URL\n';
+    expect(values(text)).toMatchObject({ DATABASE_URL: 'postgres://u:p@db/app', A: 'postgres://u:p@db/app' });
+    const unset: string[] = [];
+    expect(readEnv({ path: 'f', text: 'A=$B\nB=1\n' }, {}, (name) => unset.push(name))).toEqual({ A: '', B: '1' });
+    expect(unset).toEqual(['B']);
+  });
+
+  it('have comments after a space, and # in values', () => {
+    const text = 'KEY=r8Ow!!dci#P9 # a key\nURL=redis://h/0#f\nE= # none\nQ="a # b" # c\n# X=1\n  # Y=1\nS=\'#\'\n';
+    expect(values(text)).toEqual({ KEY: 'r8Ow!!dci#P9', URL: 'redis://h/0#f', E: '', Q: 'a # b', S: '#' });
+  });
+
+  it('have quotes, escapes, several lines, names alone and colons', () => {
+    const text =
+      'J="{\\"a\\":1}"\nN="a\\nb\\$c"\nM="one\ntwo"\nL=\'it\\\'s $A\'\nT=`back`\nD=a$\nP="a$1#x"\nLONE\nGONE\nY: y\nexport X = 1 \r\nZ=${NO:-d}\n';
+    expect(values(text, { LONE: 'l' })).toEqual({
+      ...{
+        J: '{"a":1}',
+        N: 'a\nb$c',
+        M: 'one\ntwo',
+        L: "it's $A",
+        T: '`back`',
+        D: 'a$',
+        P: 'a$1#x',
+        LONE: 'l',
+        Y: 'y',
+        X: '1',
+        Z: 'd',
+      },
+    });
+  });
+
+  it('are refused by line', () => {
+    const refused = (text: string): string => {
+      try {
+        values(text);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    };
+    expect(refused('A=1\nA(B=$HOME\n')).toContain(".env:2:1: env: 'A(B=$HOME' is no NAME=value");
+    expect(refused('\nA="open\nB=2\n')).toContain('.env:2:1: env: the quote of A is not closed');
+    expect(refused('A=${B:?say it}\n')).toContain('variable B must be set: say it');
+    expect(refused('A=${B\n')).toContain('is not closed');
+  });
+});
 
 describe('as other people write them', () => {
   const web = (more: string, top = ''): ServiceSpec =>
@@ -28,8 +74,8 @@ describe('as other people write them', () => {
 
   it('files of variables are filled in, but not between single quotes', () => {
     const env = `A=one\nB="\${A}-two"\nC='\${A}'\nE=5$\nexport F=$A\n`;
-    expect(readEnv(env, {})).toEqual({ A: 'one', B: 'one-two', C: '${A}', E: '5$', F: 'one' });
-    expect(readEnv('A=one\nB=$A\n', { A: 'shell' }).B).toBe('shell');
+    expect(values(env)).toEqual({ A: 'one', B: 'one-two', C: '${A}', E: '5$', F: 'one' });
+    expect(values('A=one\nB=$A\n', { A: 'shell' }).B).toBe('shell');
   });
 
   it('mounts with what the engine is told, and what only desktops need', () => {
@@ -77,10 +123,9 @@ describe('as other people write them', () => {
   });
 
   it('volumes that look shared are told of, unless their users are pinned to one cell', () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'osca-habits-')), 'compose.yaml');
     const warnings = (more: string): string[] => {
-      writeFileSync(
-        file,
+      const file = put(
+        'compose.yaml',
         `services:\n  a: {image: a, volumes: ["d:/d"]${more}}\n  b: {image: b, volumes: ["d:/d"]${more}}\n  c: {image: c, volumes: ["e:/e"], deploy: {replicas: 2}}\nvolumes: {d: {}, e: {}}\nname: n\n`,
       );
       return readSpec({ file, env: {}, profiles: [] }).warnings;
@@ -136,9 +181,68 @@ describe('as other people write them', () => {
     );
   });
 
+  it('arguments of a build that are only named are those of the shell, or left to the Dockerfile', () => {
+    const file = put('compose.yaml', 'services: {web: {build: {context: ., args: [A, B, C=3]}}}\n');
+    expect(readSpec({ file, env: { A: '1' }, profiles: [] }).builds.web!.args).toEqual({ A: '1', C: '3' });
+    const url = put('url.yaml', 'services: {web: {build: "https://git.example/x/y.git#main"}}\n');
+    expect(() => readSpec({ file: url, env: {}, profiles: [] })).toThrow(/is not on this machine\n {2}clone it/);
+  });
+
+  it('the app has a name that its files may use', () => {
+    const file = put('compose.yaml', 'services: {web: {image: "$COMPOSE_PROJECT_NAME/a"}}\n');
+    const named = (env = {}, more = {}) => readSpec({ file, env, profiles: [], ...more }).app;
+    expect(named({ COMPOSE_PROJECT_NAME: 'shell' })).toMatchObject({ name: 'shell', services: [{ image: 'shell/a' }] });
+    expect(named({ COMPOSE_PROJECT_NAME: 'shell' }, { name: 'given' })).toMatchObject({
+      name: 'given',
+      services: [{ image: 'given/a' }],
+    });
+    expect(named({}, { fallbackName: 'else' })).toMatchObject({ name: 'else', services: [{ image: 'else/a' }] });
+    put('.env', 'COMPOSE_PROJECT_NAME=file\n');
+    expect(named({}, { fallbackName: 'else' })).toMatchObject({ name: 'file', services: [{ image: 'file/a' }] });
+    const own = put('own/compose.yaml', 'name: "${WHO}-own"\nservices: {web: {image: "${COMPOSE_PROJECT_NAME}"}}\n');
+    expect(readSpec({ file: own, env: { WHO: 'my' }, profiles: [] }).app).toMatchObject({
+      name: 'my-own',
+      services: [{ image: 'my-own' }],
+    });
+  });
+
+  it('what stands there for nothing, and volumes and networks of others in the old way', () => {
+    expect(web('    deploy:\n').replicas).toBe(1);
+    const { app, warnings } = read(
+      'services: {web: {image: a, volumes: ["d:/d:nocopy", "e:/e"], networks: [n]}}\nvolumes: {d: {external: {name: other}}, e: {external: true}}\nnetworks: {n: {external: {name: proxy}}}\n---\n',
+    );
+    expect(app.services[0]!.mounts).toEqual([
+      { kind: 'volume', source: 'other', target: '/d', options: ['nocopy'] },
+      { kind: 'volume', source: 'e', target: '/e' },
+    ]);
+    expect(warnings.join()).toContain('network n of other files');
+  });
+
+  it.each([
+    [
+      'no Compose file at all',
+      'name: a\nreplicaCount: 3\nimage:\n  tag: a\nvolumes: []\n',
+      'is no Compose file, and no manifest',
+    ],
+    ['services of the old format', 'web:\n  image: a\n', 'then it stands under services:'],
+    [
+      'a service that stands too far out',
+      'services:\n  a: {image: a}\nb:\n  image: b\n',
+      'then it stands under services:',
+    ],
+    [
+      'a list without items',
+      'services:\n  a:\n    image: a\n    ports:\n',
+      'remove the key, or write something under it',
+    ],
+    ['a time without a unit', 'services:\n  a: {image: a, healthcheck: {test: x, timeout: 30}}\n', 'write 30s'],
+    ['a variable with a dash', 'services:\n  a:\n    image: a\n    environment:\n      - A: 1\n', 'A=…'],
+  ])('%s is told of in words', (_what, text, words) => {
+    expect(() => read(text)).toThrow(words);
+  });
+
   it('odd names are problems with a place, not crashes', () => {
     expect(() => read('services:\n  a(: {image: a}\n  b: {image: b}\n')).toThrow(/services.a\(: is no name/);
-    expect(readEnv('A(B=$HOME\n*x=1\nC=2\n', {}).C).toBe('2');
   });
 
   it('all that is wrong is said at once, and where an anchor has it', () => {

@@ -56,7 +56,7 @@ describe('manifests that somebody wrote', () => {
       },
     });
     expect(result.warnings).toEqual([
-      'Service redis: services do not reach each other by name yet; a Service of type NodePort publishes a port',
+      'Service redis: services do not reach each other by name yet; a Service of type NodePort publishes a port on the cells that run it',
     ]);
   });
 
@@ -318,6 +318,54 @@ describe('as a cluster has it', () => {
     ]);
     expect(spec.resources).toMatchObject({ limitMemoryBytes: 2 ** 26, reserveMemoryBytes: 2 ** 26 });
     expect(spec.command).toEqual(['$$(ME)', '$(ME)', '$(constructor)', '$(X)']);
+  });
+
+  it('numbers that a cluster would write on the pod, and what only a cluster writes', () => {
+    const field = (path: string): string => pod(`    env: [{name: N, valueFrom: {fieldRef: {fieldPath: "${path}"}}}]`);
+    const own = (path: string) => read(field(path)).app.services[0]!;
+    expect(own("metadata.annotations['batch.kubernetes.io/job-completion-index']").ownVariables).toEqual({
+      N: 'completion',
+    });
+    expect(own("metadata.labels['apps.kubernetes.io/pod-index']").ownVariables).toEqual({ N: 'completion' });
+    expect(own("metadata.labels['statefulset.kubernetes.io/pod-name']").ownVariables).toEqual({ N: 'replica' });
+    expect(own("metadata.labels['none']").environment).toEqual({ N: '' });
+    expect(refused(field("metadata.labels['pod-template-hash']"))[0]).toContain('is not known here');
+    expect(() => read(field('status.podIP'))).toThrow('with hostNetwork: true');
+  });
+
+  it('nothing asked for, modes of all files, profiles, and one on each cell', () => {
+    const [web] = read(
+      pod(
+        '    resources: {requests: {cpu: "0"}, limits: {cpu: 500m}}\n    securityContext: {seccompProfile: {type: Unconfined}}\n    volumeMounts: [{name: v, mountPath: /v}, {name: e, mountPath: /e}]',
+        '  volumes:\n  - {name: v, projected: {defaultMode: 0400, sources: [{configMap: {name: c}}]}}\n  - {name: e, emptyDir: {}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n',
+      ),
+    ).app.services as [ServiceSpec];
+    expect(web.resources).toMatchObject({ reserveCpuMilli: 0, limitCpuMilli: 500 });
+    expect(web.files).toMatchObject([{ mode: 0o400 }]);
+    expect(web.engine).toEqual({ securityOpt: ['seccomp=unconfined'] });
+    expect(web.mounts).toEqual([{ kind: 'volume', target: '/e', options: ['nocopy'] }]);
+    expect(refused(pod('    securityContext: {seccompProfile: {type: Localhost, localhostProfile: p}}'))[0]).toContain(
+      'is a file of the machine',
+    );
+    const apart = (selector: string): string =>
+      text(
+        `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 3\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: ${selector}}]}}\n      containers: [{name: a, image: a}]\n`,
+      );
+    expect(read(apart('{matchLabels: {app: web}}')).app.services[0]!.maxPerCell).toBe(1);
+    expect(
+      read(apart('{matchExpressions: [{key: app, operator: In, values: [web]}]}')).app.services[0]!.maxPerCell,
+    ).toBe(1);
+    expect(read(apart('{matchLabels: {app: db}}')).app.services[0]!.maxPerCell).toBeUndefined();
+  });
+
+  it('folders of a claim that others have as a whole, and Services of what is elsewhere', () => {
+    const mount = (name: string, more: string): string =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec:\n  containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v${more}}]}]\n  volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]\n---\n`;
+    const service =
+      'apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: {app: none}, ports: [{port: 1}]}\n';
+    const { warnings } = read(text(`${mount('a', '')}${mount('b', ', subPath: sub')}${service}`));
+    expect(warnings[0]).toContain('Service s: services do not reach each other by name yet');
+    expect(warnings[1]).toContain('a has the whole of volume web_c, and does not see the folders');
   });
 
   it('addresses that are known before it starts', () => {

@@ -219,5 +219,7 @@ function mountSettings(mount: Mount, unitName: string): MountSettings {
     const size = sizeBytes === undefined ? {} : { TmpfsOptions: { SizeBytes: sizeBytes, Mode: 0o1777 } };
     return { ...settings, ...size } as MountSettings;
   }
-  return { ...settings, Source: source ?? '' } as MountSettings;
+  // What the image has there is not copied into it.
+  const empty = mount.options?.includes('nocopy') ? { VolumeOptions: { NoCopy: true } } : {};
+  return { ...settings, Source: source ?? '', ...empty } as MountSettings;
 }

@@ -36,6 +36,15 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
     const where = raw(container.securityContext).runAsGroup === undefined ? pod.at : path;
     report([...where, 'securityContext', 'runAsGroup'], 'says not which user', 'set runAsUser too');
   }
+  const seccomp = raw(security.seccompProfile).type;
+  if (seccomp === 'Localhost') {
+    const where = raw(container.securityContext).seccompProfile === undefined ? pod.at : path;
+    report(
+      [...where, 'securityContext', 'seccompProfile'],
+      'is a file of the machine',
+      'use RuntimeDefault, or Unconfined',
+    );
+  }
   const capabilities = raw(security.capabilities);
   return {
     image: String(container.image ?? ''),
@@ -63,10 +72,14 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
 /** What each container has of its own, or of the pod in the same words. */
 function engineOf(spec: Raw, security: Raw): EngineOptions {
   const groups = [...list(security.supplementalGroups), ...(security.fsGroup === undefined ? [] : [security.fsGroup])];
+  const options = [
+    ...(security.allowPrivilegeEscalation === false ? ['no-new-privileges:true'] : []),
+    ...(raw(security.seccompProfile).type === 'Unconfined' ? ['seccomp=unconfined'] : []),
+  ];
   return given<EngineOptions>({
     groupAdd: groups.length === 0 ? undefined : groups.map(String),
     privileged: security.privileged === true ? true : undefined,
-    securityOpt: security.allowPrivilegeEscalation === false ? ['no-new-privileges:true'] : undefined,
+    securityOpt: options.length === 0 ? undefined : options,
     runtime: spec.runtimeClassName === undefined ? undefined : String(spec.runtimeClassName),
     pid: spec.hostPID === true ? 'host' : undefined,
     ipc: spec.hostIPC === true ? 'host' : undefined,
@@ -84,6 +97,8 @@ function resourcesOf(container: Raw, path: Path, report: Report): Resources {
   };
   const cores = (kind: string): number | undefined => {
     const value = read(kind, 'cpu');
+    // Nothing is asked for; a limit of nothing is none.
+    if (value === 0) return kind === 'requests' ? 0 : undefined;
     return value === undefined ? undefined : parseCpus(value);
   };
   const bytes = (kind: string): number | undefined => {

@@ -22,7 +22,11 @@ function metadata(path: string, note: string): KeyRow[] {
   return [
     row(path, 'object', note),
     row(`${path}.name`, 'text', 'name of the service, or of what it holds'),
-    row(`${path}.labels`, 'object|null', 'labels of the containers; what selectors select'),
+    row(
+      `${path}.labels`,
+      'object|null',
+      'of a pod (template): labels of the containers, what selectors select; of other objects: ignored',
+    ),
     row(`${path}.labels.*`, 'text|number|flag|null', 'a label'),
     row(`${path}.namespace`, 'text', 'ignored: all objects of a file are one app', 'translated'),
     row(`${path}.annotations`, 'any', 'ignored', 'translated'),

@@ -77,7 +77,8 @@ export class Contents {
 
   names(kind: string): string {
     const all = [...this.#objects.values()].filter((object) => object.kind === kind).map(({ name }) => name);
-    return all.length === 0 ? `the file has no ${kind}` : `the file has: ${all.join(', ')}`;
+    const has = all.length === 0 ? `no ${kind} is given` : `there is: ${all.join(', ')}`;
+    return `${has}; name its file too: osca deploy FILE FILE`;
   }
 }
 

@@ -59,15 +59,17 @@ export const podRows: readonly KeyRow[] = [
   ...rows(
     `${V}projected.sources[].`,
     refused,
-    'only ConfigMaps and Secrets are known',
+    'only ConfigMaps and Secrets are known; what downwardAPI says can stand in a variable (env with fieldRef)',
     'serviceAccountToken downwardAPI clusterTrustBundle podCertificate',
   ),
   ...rows(
     V,
     refused,
     'mount it on the cell and use hostPath, or use a persistentVolumeClaim',
-    'nfs csi iscsi cephfs rbd glusterfs fc flexVolume flocker azureDisk azureFile awsElasticBlockStore gcePersistentDisk cinder vsphereVolume quobyte scaleIO storageos portworxVolume photonPersistentDisk gitRepo image ephemeral downwardAPI',
+    'nfs csi iscsi cephfs rbd glusterfs fc flexVolume flocker azureDisk azureFile awsElasticBlockStore gcePersistentDisk cinder vsphereVolume quobyte scaleIO storageos portworxVolume photonPersistentDisk gitRepo ephemeral',
   ),
+  ...rows(V, refused, 'what it says can stand in a variable (env with fieldRef), or in a ConfigMap', 'downwardAPI'),
+  ...rows(V, refused, 'copy what is needed in an initContainer, into an emptyDir', 'image'),
   row('pod.restartPolicy', 'text', 'Always, OnFailure or Never'),
   row('pod.terminationGracePeriodSeconds', 'int', 'then SIGKILL; 30'),
   row('pod.activeDeadlineSeconds', 'int', 'of a job: it has failed where it takes longer'),
@@ -83,7 +85,12 @@ export const podRows: readonly KeyRow[] = [
     'ignored: placement decides what is best',
     'preferredDuringSchedulingIgnoredDuringExecution',
   ),
-  ...rows('pod.affinity.', 'translated', 'replicas spread over cells and zones by themselves', 'podAntiAffinity'),
+  ...rows(
+    'pod.affinity.',
+    'translated',
+    'replicas spread over cells and zones by themselves; one on each cell at most where it is required by kubernetes.io/hostname',
+    'podAntiAffinity',
+  ),
   row('pod.affinity.podAffinity', 'object', 'near other services'),
   ...rows(
     'pod.affinity.podAffinity.',

@@ -43,10 +43,28 @@ export function podOf(spec: Raw, metadata: unknown, at: Path, context: PodContex
     ...(spec.shareProcessNamespace === true && parts.length > 0 ? { sharedProcesses: true as const } : {}),
     ...(parts.length === 0 ? {} : { parts }),
     labels: labelsOf(metadata),
+    ...(isApart(spec, labelsOf(metadata)) ? { maxPerCell: 1 } : {}),
     stopGraceMs: seconds(spec.terminationGracePeriodSeconds, 30),
     constraints: constraintsOf(spec, at, report),
     restartPolicy: String(spec.restartPolicy ?? 'Always'),
   };
+}
+
+/** It must not be beside another of its own. */
+function isApart(spec: Raw, labels: Record<string, string>): boolean {
+  const required = raw(raw(spec.affinity).podAntiAffinity).requiredDuringSchedulingIgnoredDuringExecution;
+  return list(required).some((item) => {
+    const { topologyKey, labelSelector } = raw(item);
+    const { matchLabels, matchExpressions } = raw(labelSelector);
+    return (
+      topologyKey === 'kubernetes.io/hostname' &&
+      Object.entries(raw(matchLabels)).every(([key, value]) => labels[key] === String(value)) &&
+      list(matchExpressions).every((one) => {
+        const { key, operator, values } = raw(one);
+        return operator === 'In' && texts(values).includes(labels[String(key)] ?? '');
+      })
+    );
+  });
 }
 
 const nameOf = (container: unknown): string => String(raw(container).name ?? '');

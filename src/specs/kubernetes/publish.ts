@@ -26,18 +26,18 @@ export function publish(
   const chosen = made.filter(
     ({ spec }) => wanted.length > 0 && wanted.every(([key, one]) => spec.labels[key] === String(one)),
   );
+  if (type === 'ClusterIP') {
+    warnings.push(
+      `Service ${name}: services do not reach each other by name yet; a Service of type NodePort publishes a port on the cells that run it`,
+    );
+    return;
+  }
   if (chosen.length === 0 && wanted.length > 0)
     return report(
       ['selector'],
       'selects nothing of the file',
       `the file has labels: ${[...new Set(made.flatMap(({ spec }) => Object.entries(spec.labels).map(([key, one]) => `${key}=${one}`)))].join(', ') || 'none'}`,
     );
-  if (type === 'ClusterIP') {
-    warnings.push(
-      `Service ${name}: services do not reach each other by name yet; a Service of type NodePort publishes a port`,
-    );
-    return;
-  }
   if (wanted.length === 0) warnings.push(`Service ${name} has no selector: it publishes nothing`);
   for (const { object, spec } of chosen) {
     for (const [i, item] of list(ports).entries()) {

@@ -81,7 +81,30 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
   const services = made.map(({ spec }) =>
     hasData(spec) && spec.replicas === 1 && spec.job === undefined ? { ...spec, strict: true as const } : spec,
   );
-  return { app: { name, services }, builds: {}, files: contents.files, warnings };
+  return {
+    app: { name, services },
+    builds: {},
+    files: contents.files,
+    warnings: [...warnings, ...foldersApart(services)],
+  };
+}
+
+/** A folder of a claim is a volume of its own here (volumes.ts): who has the whole claim does not see it. */
+function foldersApart(services: readonly ServiceSpec[]): string[] {
+  const all = services.flatMap((spec) =>
+    mountsOf(spec).flatMap(({ kind, source }) =>
+      kind === 'volume' && source !== undefined ? [{ source, of: spec.name }] : [],
+    ),
+  );
+  // No name of a claim has an underscore: what follows one is a folder.
+  const apart = all.flatMap(({ source, of }) =>
+    all.some((part) => part.source.startsWith(`${source}_`))
+      ? [
+          `${of} has the whole of volume ${source}, and does not see the folders of it that are mounted by subPath: those are volumes of their own here`,
+        ]
+      : [],
+  );
+  return [...new Set(apart)];
 }
 
 /** As in a Compose file: a change of the document travels in one frame. */

@@ -17,12 +17,10 @@ export function security(path: string): KeyRow[] {
     row(`${path}.runAsUser`, 'int', 'user'),
     row(`${path}.runAsGroup`, 'int', 'group'),
     ...rows(`${path}.`, 'translated', 'ignored: the image or runAsUser says as whom it runs', 'runAsNonRoot'),
-    ...rows(
-      `${path}.`,
-      'translated',
-      'ignored: the engine’s default profile is used',
-      'seccompProfile appArmorProfile',
-    ),
+    row(`${path}.seccompProfile`, 'object', 'Unconfined, or the engine’s default; a file of the machine is refused'),
+    row(`${path}.seccompProfile.type`, 'text', 'RuntimeDefault or Unconfined'),
+    row(`${path}.seccompProfile.localhostProfile`, 'text', 'of type Localhost, which is refused'),
+    ...rows(`${path}.`, 'translated', 'ignored: the engine’s default profile is used', 'appArmorProfile'),
     ...rows(`${path}.`, refused, 'it is not known here; remove the key', 'seLinuxOptions windowsOptions'),
   ];
 }

@@ -63,13 +63,19 @@ export function environmentOf(
       else if (field === 'status.hostIP' || (field === 'status.podIP' && isHost)) own[name] = 'address';
       else if (field === 'metadata.namespace') environment[name] = app;
       else if (field === 'spec.serviceAccountName') environment[name] = 'default';
-      else if (of === 'labels') environment[name] = labelsOf(metadata)[key!] ?? '';
-      else if (of === 'annotations') environment[name] = String(raw(raw(metadata).annotations)[key!] ?? '');
+      else if (key !== undefined && numbered.includes(key)) own[name] = 'completion';
+      else if (key === 'statefulset.kubernetes.io/pod-name') own[name] = 'replica';
+      else if (of === 'labels' && !isOfCluster(key!, labelsOf(metadata)))
+        environment[name] = labelsOf(metadata)[key!] ?? '';
+      else if (of === 'annotations' && !isOfCluster(key!, raw(raw(metadata).annotations)))
+        environment[name] = String(raw(raw(metadata).annotations)[key!] ?? '');
       else
         report(
           [...here, 'fieldRef', 'fieldPath'],
           `'${field}' is not known here`,
-          'metadata.name, .namespace, .labels[…], .annotations[…], spec.nodeName and status.hostIP are; remove the variable, or write its value',
+          field.startsWith('status.podIP')
+            ? 'with hostNetwork: true it is the address of the cell; else remove the variable, or write its value'
+            : 'metadata.name, .namespace, .labels[…], .annotations[…], spec.nodeName and status.hostIP are; remove the variable, or write its value',
         );
       return;
     }
@@ -97,6 +103,13 @@ export function environmentOf(
     ...(Object.keys(own).length === 0 ? {} : { ownVariables: own }),
   };
 }
+
+/** What Kubernetes itself writes on a pod to say which of many it is; from 0. */
+const numbered = ['batch.kubernetes.io/job-completion-index', 'apps.kubernetes.io/pod-index'];
+
+/** It would be written on the pod by a cluster. */
+const isOfCluster = (key: string, all: Raw): boolean =>
+  !Object.hasOwn(all, key) && /(^|\.)(kubernetes|k8s)\.io\/|^(pod-template|controller-revision)-hash$/.test(key);
 
 /** 'limits.memory' in bytes, 'requests.cpu' in cores, each in whole divisors. */
 function resourceOf({ resource, divisor }: Raw, container: Raw, at: Path, report: Report): string {

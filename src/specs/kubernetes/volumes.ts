@@ -83,11 +83,11 @@ export function volumesOf(
       whole({ kind: 'bind', source: String(source), target, ...create });
       continue;
     }
-    const projected = raw(volume.projected).sources;
+    const { sources: projected, defaultMode: mode } = raw(volume.projected);
     const parts = projected === undefined ? [volume] : list(projected).map(raw);
     if (parts.some((part) => part.configMap !== undefined || part.secret !== undefined)) {
       for (const part of parts)
-        files.push(...filesOf(part, target, subPath === undefined ? undefined : sub, { path, here }, context));
+        files.push(...filesOf(part, target, subPath === undefined ? undefined : sub, { path, here, mode }, context));
       continue;
     }
     const { medium, sizeLimit } = raw(volume.emptyDir);
@@ -95,7 +95,8 @@ export function volumesOf(
     if (isShared) {
       const inMemory = medium === 'Memory' ? { inMemory: true } : {};
       whole({ kind: 'scratch', source: String(name), target, ...inMemory });
-    } else whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target });
+    } else
+      whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target, options: ['nocopy'] });
   }
   return { mounts, files };
 }
@@ -114,7 +115,7 @@ function filesOf(
   part: Raw,
   target: string,
   only: string | undefined,
-  { path, here }: { path: Path; here: Path },
+  { path, here, mode: ofAll }: { path: Path; here: Path; mode: unknown },
   { contents, report }: PodContext,
 ): FileMount[] {
   const kind = part.configMap === undefined ? 'Secret' : 'ConfigMap';
@@ -144,7 +145,7 @@ function filesOf(
       report(path, `${kind} '${name}' has no key '${String(item.key)}'`, `it has: ${[...keys.keys()].join(', ')}`);
       return [];
     }
-    const mode = item.mode ?? ref.defaultMode;
+    const mode = item.mode ?? ref.defaultMode ?? ofAll;
     return [
       {
         target: only === undefined ? `${target}/${String(item.path)}` : target,
