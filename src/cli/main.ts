@@ -45,10 +45,19 @@ export function program(): Command {
   return osca;
 }
 
+/** --data may stand anywhere before a --: what follows that is somebody else's. */
+function dataFirst(words: readonly string[]): string[] {
+  const end = words.indexOf('--');
+  const at = words.findIndex((word, i) => /^--data(=|$)/.test(word) && (end < 0 || i < end));
+  if (at < 0) return [...words];
+  const count = words[at] === '--data' ? 2 : 1;
+  return [...words.slice(at, at + count), ...words.slice(0, at), ...words.slice(at + count)];
+}
+
 async function main(): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   try {
-    await program().parseAsync();
+    await program().parseAsync(dataFirst(process.argv.slice(2)), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
     warn(`osca: ${reasonOf(error)}`);

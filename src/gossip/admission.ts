@@ -124,6 +124,9 @@ export class Admission {
     this.#own = chain;
     this.#deps.out.push({ type: 'reach', addrs: ticket.addrs });
     this.#joiningMs = now;
+    this.version++;
+    // Who refused the ticket before is asked with this one at once.
+    for (const stranger of this.#strangers.values()) stranger.nextMs = now;
     this.#to('joining');
     return undefined;
   }

@@ -55,8 +55,11 @@ export interface AddStep {
 interface Machine {
   pretty: string;
   arch: string;
-  version: string;
-  status: { phase: string; self: string; appliance?: string; cells: number } | undefined;
+  /** As dpkg says: 'install ok installed 0.1.0'; '' where it knows none. */
+  package: string;
+  /** A cell has been there. */
+  hasData: boolean;
+  status: { phase: string; self: string; appliance?: string } | undefined;
   clockMs: number;
   freeKb: number;
   systemd: boolean;
@@ -71,7 +74,9 @@ const neededKb = 400_000;
 const look = `[ ! -r /etc/os-release ] || . /etc/os-release
 echo "pretty=\${PRETTY_NAME-this system}"
 echo "arch=$(dpkg --print-architecture 2>/dev/null || uname -m)"
-echo "version=$(dpkg-query -W -f '\${Status} \${Version}' osca 2>/dev/null | sed -n 's/^install ok installed //p')"
+package=$(dpkg-query -W -f '\${Status} \${Version}' osca 2>/dev/null | sed '/ not-installed /d')
+echo "package=$package"
+[ ! -e /var/lib/osca/cell.key ] || echo data=1
 echo "clock=$(date +%s)"
 echo "free=$(df -Pk /usr | tail -n 1 | awk '{print $4}')"
 [ ! -d /run/systemd/system ] || echo systemd=1
@@ -94,25 +99,17 @@ export async function addCell(
     say('connected', `host key ${ssh.fingerprint}`);
     const machine = await machineOf(ssh);
     const mine = await appliance.id();
-    say('machine', `${machine.pretty}, ${machine.arch}${machine.version === '' ? '' : `, osca ${machine.version}`}`);
-    if (machine.status?.phase === 'member') {
-      if (machine.status.appliance === mine) say('member', 'it is a member already');
-      else if (machine.status.cells > 1)
-        throw new OscaError(
-          'conflict',
-          `it belongs to another appliance, ${machine.status.appliance}`,
-          `take it out there first: osca cell rm; then on it: apt-get purge osca`,
-        );
-    }
+    const version = / ok installed (.+)$/.exec(machine.package)?.[1];
+    say('machine', [machine.pretty, machine.arch, ...(version === undefined ? [] : [`osca ${version}`])].join(', '));
     const isMember = machine.status?.phase === 'member' && machine.status.appliance === mine;
+    if (isMember) say('member', 'it is a member already');
+    else check(machine, mine);
     if (request.authorize !== undefined) await authorize(ssh, request.authorize);
     if (request.noPasswords) await byKey(request);
     if (!isMember) {
-      check(machine);
       const { id, ticket } = await appliance.ticket();
       undo.push(async () => await appliance.revoke(id));
-      const folder = await install(ssh, request, machine, ticket, say, undo);
-      await ssh.run(`rm -rf ${quoted(folder)}`);
+      await install(ssh, request, machine, ticket, say, undo);
       await joined(ssh, appliance, say, undo);
       // It is a cell now, and stays one whatever comes.
       undo.length = 0;
@@ -142,14 +139,30 @@ async function machineOf(ssh: Ssh): Promise<Machine> {
   const said = new Map(stdout.split('\n').map((line) => [line.split('=')[0]!, line.slice(line.indexOf('=') + 1)]));
   const status = said.get('status') ?? '';
   return {
-    ...{ pretty: said.get('pretty') ?? '', arch: said.get('arch') ?? '', version: said.get('version') ?? '' },
+    ...{ pretty: said.get('pretty') ?? '', arch: said.get('arch') ?? '', package: said.get('package') ?? '' },
+    hasData: said.has('data'),
     ...{ clockMs: Number(said.get('clock')) * 1_000, freeKb: Number(said.get('free')), systemd: said.has('systemd') },
     status: status === '' ? undefined : (JSON.parse(status) as NonNullable<Machine['status']>),
   };
 }
 
 /** Before anything is changed on it. install.sh looks at the rest. */
-function check({ arch, clockMs: theirs, freeKb, systemd, pretty }: Machine): void {
+function check(
+  { arch, clockMs: theirs, freeKb, systemd, pretty, status, hasData, ...machine }: Machine,
+  mine: string,
+): void {
+  if (status?.appliance !== undefined && status.appliance !== mine)
+    throw new OscaError(
+      'conflict',
+      `it belongs to another appliance, ${status.appliance}`,
+      'take it out of that first, on it: apt-get purge osca (and osca cell rm on another cell of that)',
+    );
+  if (hasData && machine.package === '')
+    throw new OscaError(
+      'conflict',
+      'a cell runs or ran there without the package: /var/lib/osca is in use',
+      'end it and move that folder away; or bring that cell in: osca join TICKET',
+    );
   if (arch !== 'amd64' && arch !== 'arm64')
     throw new OscaError(
       'bad-request',
@@ -188,44 +201,40 @@ async function install(
   ticket: string,
   say: Say,
   undo: (() => Promise<void>)[],
-): Promise<string> {
+): Promise<void> {
   const file = await request.packageFor(machine.arch as Arch);
-  const made = await must(ssh, 'mktemp -d', 'it has no room for a temporary file');
-  const folder = made.trim();
-  const startMs = Date.now();
-  await must(
-    ssh,
-    `cat >${quoted(join(folder, 'osca.deb'))}`,
-    'the package could not be copied',
-    createReadStream(file),
-  );
-  const script = readFileSync(join(request.root, 'packaging/install.sh'), 'utf8');
-  await must(ssh, `cat >${quoted(join(folder, 'install.sh'))}`, 'the script could not be copied', script);
-  say('copied', `the package, in ${((Date.now() - startMs) / 1_000).toFixed(1)} s`);
-  // Where it was not there before, it goes again, with all that it made.
-  if (machine.version === '') undo.push(async () => await removed(request));
-  const options = `--package ${quoted(join(folder, 'osca.deb'))}${request.engine ? '' : ' --no-engine'}`;
-  const command = `IFS= read -r OSCA_TICKET; export OSCA_TICKET; sh ${quoted(join(folder, 'install.sh'))} ${options}`;
-  say('installing', request.engine ? 'osca, and Docker where no engine is' : 'osca');
-  const done = await ssh.run(command, `${ticket}\n`);
-  if (done.code !== 0)
-    throw new OscaError(
-      'internal',
-      `it could not be installed: ${lastWords(done.stderr)}`,
-      'mend that, and run it again',
-    );
-  return folder;
+  const folder = (await must(ssh, 'mktemp -d', 'it has no room for a temporary file')).trim();
+  const [deb, script] = ['osca.deb', 'install.sh'].map((name) => quoted(join(folder, name))) as [string, string];
+  try {
+    const startMs = Date.now();
+    await must(ssh, `cat >${deb}`, 'the package could not be copied', createReadStream(file));
+    const text = readFileSync(join(request.root, 'packaging/install.sh'), 'utf8');
+    await must(ssh, `cat >${script}`, 'the script could not be copied', text);
+    say('copied', `the package, in ${((Date.now() - startMs) / 1_000).toFixed(1)} s`);
+    // Where nothing of it was there before, all of it goes again.
+    if (machine.package === '') undo.push(async () => await removed(request));
+    const options = `--package ${deb}${request.engine ? '' : ' --no-engine'}`;
+    say('installing', request.engine ? 'osca, and Docker where no engine is' : 'osca');
+    const command = `IFS= read -r OSCA_TICKET; export OSCA_TICKET; sh ${script} ${options}`;
+    const { code, stderr } = await ssh.run(command, `${ticket}\n`);
+    if (code !== 0)
+      throw new OscaError('internal', `it could not be installed: ${lastWords(stderr)}`, 'mend that, and run it again');
+  } finally {
+    await ssh.run(`rm -rf ${quoted(folder)}`).catch(() => {});
+  }
 }
 
 /** Until this cell has heard of it. */
 async function joined(ssh: Ssh, appliance: Appliance, say: Say, undo: (() => Promise<void>)[]): Promise<void> {
   const deadline = Date.now() + joinMs;
   let phase = '';
+  let isKnown = false;
   while (Date.now() < deadline) {
     const { status } = await machineOf(ssh);
     phase = status?.phase ?? 'not up';
     const cell = (await appliance.cells()).find(({ id }) => id === status?.self);
-    if (cell !== undefined && undo.length < 3) undo.push(async () => await appliance.remove(cell.id));
+    if (cell !== undefined && !isKnown) undo.push(async () => await appliance.remove(cell.id));
+    isKnown ||= cell !== undefined;
     if (cell?.state === 'alive' && phase === 'member') return say('joined', `as ${cell.name}`);
     await new Promise((done) => setTimeout(done, 300));
   }
@@ -238,22 +247,29 @@ async function joined(ssh: Ssh, appliance: Appliance, say: Say, undo: (() => Pro
 
 /** By TCP, each to the other. One direction is enough to work, and a cell that nobody reaches is alone after a restart of the others. */
 async function reach(ssh: Ssh, host: string, appliance: Appliance, say: Say): Promise<void> {
-  const self = (await appliance.cells()).find((cell) => cell.self);
-  const own = (self?.addrs ?? []).flatMap((addr) => {
-    const [, , ip, , port] = addr.split('/');
-    return ip === undefined || ip.startsWith('127.') ? [] : [`${ip} ${port}`];
-  });
-  const from =
-    own.length === 0
-      ? ''
-      : `for one in ${own.map(quoted).join(' ')}; do timeout 3 bash -c "exec 3<>/dev/tcp/\${one% *}/\${one#* }" 2>/dev/null && exit 0; done; exit 1`;
-  const [there, back] = await Promise.all([
-    answers(host, gossipPort),
-    from === '' ? true : ssh.run(from).then(({ code }) => code === 0),
+  const id = (await machineOf(ssh)).status?.self;
+  const cells = await appliance.cells();
+  const of = (cell: { addrs: string[] } | undefined): { ip: string; port: string }[] =>
+    (cell?.addrs ?? []).flatMap((addr) => {
+      const [, , ip, , port] = addr.split('/');
+      return ip === undefined || port === undefined || /^(127\.|::1$)/.test(ip) ? [] : [{ ip, port }];
+    });
+  const here = of(cells.find((cell) => cell.self));
+  const there = of(cells.find((cell) => cell.id === id));
+  // Bridges of engines have the same address on every machine: that is one's own.
+  const others = (some: typeof here, own: typeof here) => some.filter(({ ip }) => !own.some((one) => one.ip === ip));
+  const port = Number(there[0]?.port ?? gossipPort);
+  const to = [host, ...others(there, here).map(({ ip }) => ip)];
+  const back = others(here, there).map((one) => quoted(`${one.ip} ${one.port}`));
+  const script = `for one in ${back.join(' ')}; do timeout 3 bash -c "exec 3<>/dev/tcp/\${one% *}/\${one#* }" 2>/dev/null && exit 0; done; exit 1`;
+  const [isThere, isBack] = await Promise.all([
+    Promise.all(to.map((ip) => answers(ip, port))).then((all) => all.some(Boolean)),
+    back.length === 0 ? true : ssh.run(script).then(({ code }) => code === 0),
   ]);
-  if (there && back) return say('reachable', 'both ways');
-  const closed = there ? 'this machine can not be reached from it' : `it can not be reached on port ${gossipPort}`;
-  say('one-way', closed, `open port ${gossipPort}/tcp ${there ? 'here' : 'there'} (ufw allow ${gossipPort}/tcp)`);
+  if (isThere && isBack) return say('reachable', 'both ways');
+  const closed = isThere ? 'this machine can not be reached from it' : `it can not be reached on port ${port}`;
+  const where = isThere ? `port ${here[0]?.port ?? gossipPort}/tcp here` : `port ${port}/tcp there`;
+  say('one-way', closed, `open ${where} (with ufw: ufw allow PORT/tcp)`);
 }
 
 const answers = async (host: string, port: number): Promise<boolean> =>
@@ -268,7 +284,7 @@ const answers = async (host: string, port: number): Promise<boolean> =>
 
 async function authorize(ssh: Ssh, key: string): Promise<void> {
   const line = key.trim();
-  const command = `home=$(getent passwd "\${SUDO_USER-$(id -un)}" | cut -d: -f6); own=$(stat -c %u:%g "$home"); install -d -m 700 "$home/.ssh"; f=$home/.ssh/authorized_keys; touch "$f"; grep -qxF ${quoted(line)} "$f" || echo ${quoted(line)} >>"$f"; chmod 600 "$f"; chown "$own" "$home/.ssh" "$f"`;
+  const command = `home=$(getent passwd "\${SUDO_USER-$(id -un)}" | cut -d: -f6); own=$(stat -c %u:%g "$home"); install -d -m 700 "$home/.ssh"; f=$home/.ssh/authorized_keys; touch "$f"; [ -z "$(tail -c 1 "$f")" ] || echo >>"$f"; grep -qxF ${quoted(line)} "$f" || printf '%s\\n' ${quoted(line)} >>"$f"; chmod 600 "$f"; chown "$own" "$home/.ssh" "$f"`;
   await must(ssh, command, 'the key could not be added');
 }
 
@@ -290,8 +306,9 @@ async function byKey({ login: { password: _, ...login }, trusts }: AddRequest): 
 /** And back where a key does not let us in any more. */
 async function passwordsOff(ssh: Ssh, request: AddRequest, say: Say): Promise<void> {
   const reload = 'systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service';
-  const off = `grep -Eq '^[[:space:]]*Include[[:space:]]+/etc/ssh/sshd_config.d/' /etc/ssh/sshd_config || { echo '/etc/ssh/sshd_config does not include sshd_config.d' >&2; exit 1; }; printf 'PasswordAuthentication no\\nKbdInteractiveAuthentication no\\n' >${offFile} && sshd -t && { ${reload}; }`;
-  const back = `rm -f ${offFile}; ${reload}`;
+  const off = `grep -Eq '^[[:space:]]*Include[[:space:]]+/etc/ssh/sshd_config.d/' /etc/ssh/sshd_config || { echo '/etc/ssh/sshd_config does not include sshd_config.d' >&2; exit 1; }; printf 'PasswordAuthentication no\\nKbdInteractiveAuthentication no\\n' >${offFile} && sshd -t && sshd -T | grep -qix 'passwordauthentication no' && { ${reload}; } || { echo 'another line of /etc/ssh/sshd_config goes before it' >&2; exit 1; }`;
+  const { code: wasOff } = await ssh.run(`[ -e ${offFile} ]`);
+  const back = wasOff === 0 ? 'true' : `rm -f ${offFile}; ${reload}`;
   const done = await ssh.run(off);
   const fails = done.code === 0 ? await tries(request) : lastWords(done.stderr);
   if (fails !== undefined) {
@@ -328,7 +345,7 @@ async function removed({ login, trusts }: AddRequest): Promise<void> {
   try {
     await must(
       ssh,
-      'export DEBIAN_FRONTEND=noninteractive; systemctl stop osca.service 2>/dev/null; dpkg --configure -a >/dev/null 2>&1; apt-get purge -y -q osca >/dev/null && rm -rf /var/lib/osca',
+      'export DEBIAN_FRONTEND=noninteractive; systemctl stop osca.service 2>/dev/null; dpkg --configure -a >/dev/null 2>&1; ! dpkg-query -W osca >/dev/null 2>&1 || apt-get purge -y -q -o DPkg::Lock::Timeout=300 osca >/dev/null && rm -rf /var/lib/osca',
       'it could not be removed',
     );
   } finally {
@@ -336,10 +353,15 @@ async function removed({ login, trusts }: AddRequest): Promise<void> {
   }
 }
 
-async function takeBack({ login: { host } }: AddRequest, undo: (() => Promise<void>)[], say: Say): Promise<void> {
+async function takeBack(
+  { login: { host }, engine }: AddRequest,
+  undo: (() => Promise<void>)[],
+  say: Say,
+): Promise<void> {
   if (undo.length === 0) return;
   const failures: string[] = [];
   for (const step of undo.reverse()) await step().catch((error: unknown) => failures.push(reasonOf(error)));
-  if (failures.length === 0) say('undone', 'nothing of it is left there');
+  if (failures.length === 0)
+    say('undone', `nothing of osca is left there${engine ? '; Docker stays where it was installed' : ''}`);
   else say('undone', `not all could be undone: ${failures.join('; ')}`, `on ${host}: apt-get purge osca`);
 }

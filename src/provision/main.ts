@@ -1,5 +1,5 @@
 /** Many machines become cells, some at once: what only `osca cell add` needs, in a bundle of its own, so that commands start fast. */
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
@@ -47,6 +47,7 @@ export async function provision(
   const keys = keysOf(request);
   const known = new KnownHosts(join(request.dataFolder, 'known_hosts'));
   const root = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..');
+  checkPackages(request.packages);
   const packages = new Packages(root, request);
   const authorize = request.authorize === undefined ? {} : { authorize: publicKey(request.authorize) };
   const waiting = [...targets];
@@ -115,6 +116,19 @@ function keysOf({ keys, home }: ProvisionRequest): Login['keys'] {
   });
 }
 
+function checkPackages(files: readonly string[]): void {
+  for (const file of files) {
+    if (!existsSync(file))
+      throw new OscaError('not-found', `there is no file ${file}`, 'npm run package makes packages');
+    if (!/_(amd64|arm64)\.deb$/.test(file))
+      throw new OscaError(
+        'bad-request',
+        `${file} says not for which architecture it is`,
+        'its name ends in _amd64.deb or _arm64.deb',
+      );
+  }
+}
+
 function publicKey(file: string): string {
   const text = readOr(file).trim();
   if (!/^(ssh-|ecdsa-|sk-)\S+ \S+/.test(text) || text.includes('\n'))
@@ -157,7 +171,7 @@ class Packages {
   readonly #root: string;
   readonly #request: ProvisionRequest;
   readonly #made = new Map<Arch, Promise<string>>();
-  readonly #folder = join(tmpdir(), `osca-add-${process.pid}`);
+  readonly #folder = mkdtempSync(join(tmpdir(), 'osca-add-'));
 
   constructor(root: string, request: ProvisionRequest) {
     this.#root = root;
@@ -173,18 +187,19 @@ class Packages {
   async #find(arch: Arch): Promise<string> {
     const { version, packages, dataFolder } = this.#request;
     const name = packageName(version, arch);
-    const places = [join(dataFolder, 'packages', name), join(this.#root, 'out', name)];
-    const given = packages.find((file) => file.endsWith(`_${arch}.deb`)) ?? places.find(existsSync);
+    const given = packages.find((file) => file.endsWith(`_${arch}.deb`));
     if (given !== undefined) return given;
-    if (archOf(process.arch) !== arch)
-      throw new OscaError(
-        'not-found',
-        `there is no package for ${arch} here`,
-        `give it: --package ${name} (npm run package makes it), or put it into ${join(dataFolder, 'packages')}`,
-      );
-    return await makePackage({
-      ...{ root: this.#root, arch, node: process.execPath, version, folder: this.#folder, small: false },
-    });
+    // What runs here, and not what was packed some time ago.
+    const folder = this.#folder;
+    if (archOf(process.arch) === arch)
+      return await makePackage({ root: this.#root, arch, node: process.execPath, version, folder, small: false });
+    const found = [join(dataFolder, 'packages', name), join(this.#root, 'out', name)].find(existsSync);
+    if (found !== undefined) return found;
+    throw new OscaError(
+      'not-found',
+      `there is no package for ${arch} here`,
+      `give it: --package ${name} (npm run package makes it), or put it into ${join(dataFolder, 'packages')}`,
+    );
   }
 
   tidy(): void {

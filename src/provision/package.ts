@@ -3,17 +3,7 @@
  * can give a new machine what it runs itself.
  */
 import { execFile } from 'node:child_process';
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -59,13 +49,8 @@ Description: a handful of small machines as one cloud that nobody has to run
 
 const copies = [
   'osca',
-  'dist/cli.cjs',
-  'dist/daemon.cjs',
-  'dist/kad-prefixes.bin',
-  'examples',
-  'packaging',
-  'README.md',
-  'LICENSE',
+  ...['dist/cli.cjs', 'dist/daemon.cjs', 'dist/provision.cjs', 'dist/kad-prefixes.bin'],
+  ...['examples', 'packaging', 'README.md', 'LICENSE'],
 ];
 
 /** Path of the package. Throws OscaError where a part or dpkg-deb is missing. */
@@ -95,11 +80,12 @@ export async function makePackage({
     mkdirSync(join(stage, 'usr/bin'));
     symlinkSync('../lib/osca/osca', join(stage, 'usr/bin/osca'));
     for (const name of ['postinst', 'prerm', 'postrm']) put(join(stage, 'DEBIAN', name), join(packaging, name), 0o755);
+    // Whatever the umask of this shell is.
+    await run('chmod', ['-R', 'u=rwX,go=rX', stage]);
     const { stdout } = await run('du', ['-sk', '--exclude=DEBIAN', stage]);
     writeFileSync(join(stage, 'DEBIAN/control'), control(version, arch, Number.parseInt(stdout, 10)));
     mkdirSync(folder, { recursive: true });
     const file = join(folder, packageName(version, arch));
-    chmodSync(stage, 0o755);
     const packing = small ? ['-Zxz', '-z6'] : ['-Zgzip', '-z1'];
     const env = epoch === undefined ? process.env : { ...process.env, SOURCE_DATE_EPOCH: String(epoch) };
     await run('dpkg-deb', ['--root-owner-group', ...packing, '--build', stage, file], { env });
@@ -129,7 +115,7 @@ async function run(
       'internal',
       isMissing ? `${command} is missing` : `no package was made: ${reasonOf(error)}`,
       isMissing
-        ? `packages are made on Debian or Ubuntu, or: apt-get install ${command === 'du' ? 'coreutils' : 'dpkg'}`
+        ? `packages are made on Debian or Ubuntu, or: apt-get install ${command === 'dpkg-deb' ? 'dpkg' : 'coreutils'}`
         : '',
     );
   }

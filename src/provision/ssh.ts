@@ -23,6 +23,7 @@ export interface Done {
 export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 const patienceMs = 15_000;
+const mark = 'osca-begins-here';
 /** Of what a command writes, the end is kept. */
 const keptBytes = 262_144;
 
@@ -72,11 +73,12 @@ export class Ssh {
   async run(command: string, input: string | Readable = ''): Promise<Done> {
     const { user, password } = this.#login;
     const isRoot = user === 'root';
-    // sudo takes the first line where it asks for a password; where it need not ask, nobody reads it but `read`.
+    // sudo takes the first line where it asks for a password, and leaves it where it does not: all up to the mark is its own.
+    const skip = `while IFS= read -r line && [ "$line" != ${mark} ]; do :; done; `;
     const asRoot =
       password === undefined
         ? `sudo -n sh -c ${quoted(command)}`
-        : `sudo -S -p '' sh -c ${quoted(`IFS= read -r _; ${command}`)}`;
+        : `sudo -S -p '' sh -c ${quoted(`${skip}${command}`)}`;
     const channel = await new Promise<ClientChannel>((resolve, reject) => {
       const broken = (error: Error): void => reject(this.#brokenOff(error));
       if (this.#broke !== undefined) return broken(this.#broke);
@@ -98,8 +100,7 @@ export class Ssh {
       this.#client.once('close', end);
     });
     channel.on('error', () => {});
-    // Twice: sudo reads one where it asks, `read` the other.
-    if (!isRoot && password !== undefined) channel.write(`${password}\n\n`);
+    if (!isRoot && password !== undefined) channel.write(`${password}\n${mark}\n`);
     if (typeof input === 'string') channel.end(input);
     else await pipeline(input, channel).catch(() => {});
     await closed;
@@ -160,6 +161,6 @@ function refused({ user, host, port }: Login, error: Error & { level?: string; c
 const strange = ({ host }: Login, fingerprint: string): OscaError =>
   new OscaError(
     'denied',
-    `${host} shows another host key than it did before: ${fingerprint}`,
+    `${host} shows another host key than is known: ${fingerprint}`,
     'was it installed anew? then say so: --fingerprint KEY; else somebody may stand between',
   );

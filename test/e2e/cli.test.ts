@@ -34,6 +34,12 @@ afterAll(async () => await Promise.all([ada.stop(), bob.stop()]));
 describe('without a daemon', () => {
   it('says how to start one, with code 3', async () => {
     const done = await run(['--data', '/nonexistent/osca', 'ls']);
+    // Where it stands is no matter.
+    for (const args of [
+      ['ls', '--data', '/nonexistent/osca'],
+      ['ls', '--data=/nonexistent/osca', '--json'],
+    ])
+      expect((await run(args)).stderr).toBe(done.stderr);
     expect(done.code).toBe(3);
     expect(done.stderr).toContain('osca up');
   });
@@ -233,7 +239,11 @@ describe('what goes wrong', () => {
     const refused = await cy.osca('join', ticket);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain('revoked');
+    // What was said of the one is not said of the next.
+    const next = await ada.json<{ ticket: string }>('ticket', 'create');
+    expect(await cy.ok('join', next.ticket)).toContain('joined appliance');
     await cy.stop();
+    await ada.ok('cell', 'rm', 'cy');
   });
 
   it('a key that a plain process can not have', async () => {

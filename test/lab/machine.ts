@@ -1,10 +1,10 @@
 /** A machine of the lab as people have it: Debian with systemd and sshd, on the bridge (systemd-nspawn). */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../until.ts';
-import { plugIn } from './host.ts';
+import { root as checkout, plugIn } from './host.ts';
 import type { Lab } from './lab.ts';
 import { makeFolder } from './lab.ts';
 import type { Ran } from './shell.ts';
@@ -13,6 +13,14 @@ import { childOf, run, sh, trySh } from './shell.ts';
 const packages = 'systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,procps,curl';
 /** Half a minute to make, so it is kept; a new name where it changes. */
 const base = '/var/tmp/osca-lab-bookworm-1.tar';
+
+/** What `npm run package` made. Debian's name of the architecture. */
+export const debOf = (arch: string): string => {
+  const out = join(checkout, 'out');
+  const name = readdirSync(out).find((one) => one.endsWith(`_${arch}.deb`));
+  if (name === undefined) throw new Error(`no package for ${arch} in ${out}`);
+  return join(out, name);
+};
 
 let making: Promise<string> | undefined;
 const madeBase = (): Promise<string> => (making ??= makeBase());

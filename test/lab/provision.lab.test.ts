@@ -1,5 +1,5 @@
 /** Fresh Debian machines with systemd and sshd become cells: by the package, by install.sh, by `osca cell add`; what fails is undone. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AddStep } from '../../src/provision/add.ts';
@@ -7,7 +7,7 @@ import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
 import { root } from './host.ts';
 import { Lab } from './lab.ts';
-import { Machine, passwords } from './machine.ts';
+import { debOf, Machine, passwords } from './machine.ts';
 import type { Ran } from './shell.ts';
 import { run, sh } from './shell.ts';
 
@@ -22,10 +22,11 @@ services:
   web: { command: sleep 100000, working_dir: /, x-osca: { driver: process }, deploy: { replicas: 4 } }
 `;
 
-/** `osca cell add` on the first host, `typed` on its standard input. */
-async function add(args: string[], typed = ''): Promise<Ran & { steps: AddStep[] }> {
-  const osca = [join(root, 'osca'), '--data', host.dataDir, 'cell', 'add', '--no-engine', '--json', ...args];
-  const done = await host.sh('sh', '-c', 'word=$1; shift; printf "%s\\n" "$word" | "$@"', 'sh', typed, ...osca);
+/** `osca cell add` on the first host, from this checkout; or on a machine, from what is installed there. `typed`: its standard input. */
+async function add(args: string[], typed = '', from?: Machine): Promise<Ran & { steps: AddStep[] }> {
+  const osca = from === undefined ? [join(root, 'osca'), '--data', host.dataDir] : ['osca'];
+  const command = [...osca, 'cell', 'add', '--no-engine', '--json', ...args];
+  const done = await (from ?? host).sh('sh', '-c', 'word=$1; shift; printf %s "$word" | "$@"', 'sh', typed, ...command);
   const steps = done.stdout
     .split('\n')
     .filter(Boolean)
@@ -39,19 +40,16 @@ const isClean = async (machine: Machine): Promise<void> => {
     /^(unknown ok not-installed)?$/,
   );
   expect(existsSync(join(machine.root, 'var/lib/osca'))).toBe(false);
-  expect(readdirSync(join(machine.root, 'tmp')).filter((name) => name.startsWith('tmp.'))).toEqual([]);
+  expect(await machine.ok('ls', '/tmp')).not.toContain('tmp.');
 };
 const tickets = async (): Promise<string[]> =>
   (await host.json<{ state: string }[]>('ticket', 'ls')).map(({ state }) => state);
 
 beforeAll(async () => {
-  const made = await run(
-    'npm',
-    ['run', '--silent', 'package', '--', '--arch', process.arch === 'x64' ? 'amd64' : 'arm64', '--fast'],
-    { cwd: root },
-  );
+  const arch = process.arch === 'x64' ? 'amd64' : 'arm64';
+  const made = await run('npm', ['run', '--silent', 'package', '--', '--arch', arch, '--fast'], { cwd: root });
   expect(made.code, made.stderr).toBe(0);
-  deb = join(root, 'out', readdirSync(join(root, 'out')).find((name) => name.endsWith('.deb'))!);
+  deb = debOf(arch);
   lab = await Lab.up(1);
   host = lab.host(1);
   [m1, m2] = await Promise.all([Machine.up(lab, 1), Machine.up(lab, 2)]);
@@ -86,6 +84,11 @@ describe('the package', () => {
     const pid = (await m1.ok('systemctl', 'show', '-p', 'MainPID', '--value', 'osca')).trim();
     await m1.ok('kill', '-9', pid);
     await until('it is up again', async () => (await m1.sh('osca', 'status')).code === 0, 20_000);
+    expect(await running()).toBe(before);
+    // What belongs to others is not taken from them.
+    const foreign = await add([`root@${m1.address}`, '--password'], passwords.root);
+    expect(stepsOf(foreign)).toBe('connected machine failed');
+    expect(foreign.steps.at(-1)!.text).toContain('it belongs to another appliance');
     expect(await running()).toBe(before);
     await m1.ok('osca', 'rm', 'app');
     await until('it has ended', async () => (await m1.sh('pgrep', '-x', 'sleep')).code !== 0);
@@ -132,6 +135,14 @@ describe('osca cell add', () => {
     expect((await add(['--key', '/none', 'a'])).stderr).toContain("/none can't be read");
     expect((await add(['a b'])).stderr).toContain("'a b' is no machine");
     expect((await add([])).stderr).toContain('no machine is named');
+    const silent = await add(['a', '--password']);
+    expect([silent.code, silent.stderr]).toEqual([2, expect.stringContaining('no password was given')]);
+    expect((await add(['a', '--package', '/none_amd64.deb'])).stderr).toContain('there is no file /none_amd64.deb');
+    mkdirSync(join(m1.root, 'var/lib/osca'));
+    m1.write('var/lib/osca/cell.key', 'of a cell that runs from a checkout');
+    const used = await add([`root@${m1.address}`, '--password'], passwords.root);
+    expect(used.steps.at(-1)!.text).toContain('without the package');
+    await m1.ok('rm', '-r', '/var/lib/osca');
     await isClean(m1);
   });
 
@@ -156,14 +167,27 @@ describe('osca cell add', () => {
     expect(stepsOf(without)).toBe('connected machine failed');
     expect(without.steps.at(-1)!.text).toContain('password logins stay on');
     await isClean(m2);
-    const args = ['--authorize', `${key}.pub`, '--key', key, '--no-passwords'];
-    const done = await add([`pi@${m2.address}`, '--password', ...args], passwords.pi);
+    // From a machine that was added itself; on Raspberry Pi OS sudo asks for nothing.
+    m2.write('etc/sudoers.d/pi', 'pi ALL=(ALL) NOPASSWD: ALL\n', 0o440);
+    for (const name of ['key', 'key.pub']) m1.put(join(lab.folder, name), `root/${name}`);
+    mkdirSync(join(m2.root, 'home/pi/.ssh'));
+    m2.write('home/pi/.ssh/authorized_keys', 'ssh-ed25519 AAAA somebody\\nelse');
+    const args = ['--authorize', '/root/key.pub', '--key', '/root/key', '--no-passwords'];
+    const done = await add([`pi@${m2.address}`, '--password', ...args], passwords.pi, m1);
     expect(stepsOf(done), `${done.stdout}${done.stderr}`).toBe(
       'connected machine copied installing joined reachable passwords done',
     );
     const refused = await add([`root@${m2.address}`, '--password'], passwords.root);
     expect(refused.steps[0]!.text).toContain('none of the keys and passwords');
     expect((await host.alive()).length).toBe(3);
+    const keys = readFileSync(join(m2.root, 'home/pi/.ssh/authorized_keys'), 'utf8').split('\n');
+    expect(keys.slice(0, 2)).toEqual(['ssh-ed25519 AAAA somebody\\nelse', readFileSync(`${key}.pub`, 'utf8').trim()]);
+    // The same key, lent by an agent.
+    const socket = join(lab.folder, 'agent');
+    const agent = `eval "$(ssh-agent -a ${socket})" >/dev/null; ssh-add -q ${key}; "$@"; ssh-agent -k >/dev/null`;
+    const osca = [join(root, 'osca'), '--data', host.dataDir, 'cell', 'add', '--json', `pi@${m2.address}`];
+    const lent = await host.sh('sh', '-c', agent, 'sh', ...osca);
+    expect(lent.stdout, lent.stderr).toContain('"step":"member"');
   });
 
   it('runs what the appliance runs there, and is left by a stop without a gap', async () => {
@@ -195,10 +219,11 @@ describe('osca cell add', () => {
     expect(stepsOf(broken)).toBe('connected machine copied installing failed undone');
     expect(broken.steps.at(-2)!.text).toContain('broke off');
     expect(broken.steps.at(-1)!.hint).toContain('apt-get purge osca');
-    expect((await tickets()).filter((state) => state === 'open')).toEqual([]);
+    expect(await tickets()).not.toContain('valid');
     m1.write('etc/apt/apt.conf.d/99-break', '');
     await m1.ok('systemctl', 'enable', '--now', 'ssh.service');
-    // What was left half done is no hindrance.
+    // What was left half done is no hindrance; what was copied lies in /tmp until the machine starts anew.
+    await m1.ok('sh', '-c', 'rm -rf /tmp/tmp.*');
     const again = await add([`root@${m1.address}`, '--password'], passwords.root);
     expect(again.steps.at(-1)!.step, `${again.stdout}${again.stderr}`).toBe('done');
     await host.ok('cell', 'rm', 'm1');
@@ -220,7 +245,7 @@ describe('osca cell add', () => {
 
   it('takes many from a file', async () => {
     const list = join(lab.folder, 'boards.txt');
-    writeFileSync(list, `# the attic\nroot@${m1.address} ${passwords.root}\nroot@10.77.0.250 ${passwords.root}\n`, {
+    writeFileSync(list, `# the attic\npi@${m1.address} ${passwords.pi}\nroot@10.77.0.250 ${passwords.root}\n`, {
       mode: 0o644,
     });
     expect((await add(['--hosts', list])).stderr).toContain(`chmod 600 ${list}`);

@@ -1,7 +1,9 @@
 /** `osca cell add`: other machines become cells, over ssh. */
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { CellRow } from '../../api/rows.ts';
 import { OscaError } from '../../core/errors.ts';
@@ -77,7 +79,7 @@ async function add(client: Client, machines: readonly string[], options: AddOpti
   const many = machines.length > 1 || options.hosts !== undefined;
   const failed = await provision(
     {
-      ...{ machines, keys: options.key, home: homedir(), packages: options.package, engine: options.engine },
+      ...{ machines, keys: options.key, home: ownHome(), packages: options.package, engine: options.engine },
       ...{ noPasswords: !options.passwords, atOnce: wholeNumber(options.atOnce), dataFolder: client.folder, version },
       ...(options.hosts === undefined ? {} : { list: options.hosts }),
       ...(options.password === true ? { password: await askedPassword() } : {}),
@@ -94,12 +96,12 @@ async function add(client: Client, machines: readonly string[], options: AddOpti
   if (failed > 0) process.exitCode = 1;
 }
 
-function tell({ host, step, text, hint }: AddStep, many: boolean): void {
+function tell({ host, step, text: said, hint }: AddStep, many: boolean): void {
   const whose = many ? `${bold(host)} ` : '  ';
-  if (step === 'failed') warn(`${whose}${red(`failed: ${text}`)}`);
-  else if (step === 'done') say(many ? `${whose}${green(text)}` : green(`${host} ${text}`));
-  else if (step === 'one-way') say(`${whose}${yellow('reachable '.padEnd(11))}${yellow(`one way: ${text}`)}`);
-  else say(`${whose}${step.padEnd(10)} ${text}`);
+  if (step === 'failed') warn(`${whose}${red(`failed: ${said}`)}`);
+  else if (step === 'done') say(many ? `${whose}${green(said)}` : green(`${host} ${said}`));
+  else if (step === 'one-way') say(`${whose}${yellow('reachable '.padEnd(11))}${yellow(`one way: ${said}`)}`);
+  else say(`${whose}${step.padEnd(10)} ${said}`);
   if (hint !== undefined) warn(`${whose}${dim(hint)}`);
 }
 
@@ -129,16 +131,31 @@ const applianceOf = (client: Client): Appliance => ({
   },
 });
 
-/** Nothing of it is shown on a terminal. */
+/** Nothing of it is shown on a terminal; from elsewhere it is the first line. */
 async function askedPassword(): Promise<string> {
-  const isTerminal = process.stdin.isTTY === true;
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  if (isTerminal) process.stderr.write('password: ');
-  const lines = createInterface({ input: process.stdin, output: silent, terminal: isTerminal });
-  const password = await lines.question('');
-  lines.close();
-  if (isTerminal) process.stderr.write('\n');
+  const { stdin, stderr } = process;
+  const password = stdin.isTTY === true ? await hidden() : (await text(stdin)).split('\n', 1)[0]!.replace(/\r$/, '');
   if (password === '')
     throw new OscaError('bad-request', 'no password was given', 'type it, or write it to standard input');
   return password;
+
+  async function hidden(): Promise<string> {
+    const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+    stderr.write('password: ');
+    const lines = createInterface({ input: stdin, output: silent, terminal: true });
+    const typed = await lines.question('');
+    lines.close();
+    stderr.write('\n');
+    return typed;
+  }
+}
+
+/** Of who types: with sudo that is not root. */
+function ownHome(): string {
+  const user = process.env.SUDO_USER;
+  if (user === undefined || user === '') return homedir();
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith(`${user}:`));
+  return line?.split(':')[5] ?? homedir();
 }

@@ -73,14 +73,17 @@ export function addDaemonCommands(osca: Command): void {
       });
     });
   osca
-    .command('join <ticket>')
-    .description('bring this running cell into the appliance that the ticket is for')
+    .command('join [ticket]')
+    .description('bring this running cell into the appliance that the ticket is for (or OSCA_TICKET)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  osca join osca1-…')
-    .action(async (ticket: string, _options: unknown, command: Command) => {
+    .action(async (given: string | undefined, _options: unknown, command: Command) => {
+      const ticket = given ?? process.env.OSCA_TICKET ?? '';
+      if (ticket === '') throw new OscaError('bad-request', 'no ticket was given', 'osca join osca1-…');
       const client = clientOf(command);
+      const { join: before } = await client.call<Joining>('GET', '/v1/status');
       const changed = await client.call<Changed>('POST', '/v1/join', { ticket });
-      await joined(client);
+      await joined(client, before?.refused);
       show(command, changed, () => green(`joined appliance ${String(changed.value.appliance)}`));
     });
   osca
@@ -93,16 +96,18 @@ export function addDaemonCommands(osca: Command): void {
     });
 }
 
-/** Until a member has welcomed it, or refused. */
-async function joined(client: Client, withinMs = 30_000): Promise<void> {
-  const deadline = Date.now() + withinMs;
-  while (Date.now() < deadline) {
-    const { phase, join: state } = await client.call<{ phase: string; join?: { refused?: string } }>(
-      'GET',
-      '/v1/status',
-    );
+interface Joining {
+  phase: string;
+  join?: { refused?: string };
+}
+
+/** Until a member has welcomed it, or refused; `before`: why the ticket before this one was, which is told for a moment more. */
+async function joined(client: Client, before: string | undefined, withinMs = 30_000): Promise<void> {
+  const startMs = Date.now();
+  while (Date.now() - startMs < withinMs) {
+    const { phase, join: state } = await client.call<Joining>('GET', '/v1/status');
     if (phase === 'member') return;
-    if (state?.refused !== undefined)
+    if (state?.refused !== undefined && (state.refused !== before || Date.now() - startMs > 2_000))
       throw new OscaError(
         'bad-ticket',
         `refused: ${state.refused}`,

@@ -43,6 +43,17 @@ export function createCgroup(handle: string, resources: Resources): { enter: str
   return { enter: entered.join(''), folders };
 }
 
+/** What is run beside a unit is within its limits. */
+export function enterCgroups(folders: readonly string[] | undefined, pid: number): void {
+  for (const folder of folders ?? []) {
+    try {
+      writeFileSync(join(folder, 'cgroup.procs'), String(pid));
+    } catch {
+      // It has ended, or the unit has.
+    }
+  }
+}
+
 /** Ends what is left in the unit's cgroups and removes them. */
 export function killCgroups(folders: readonly string[]): void {
   for (const folder of folders) {

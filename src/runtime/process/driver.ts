@@ -17,7 +17,7 @@ import type { DriverChange, ExecQuery, ExecSession, Life, LogLine, LogQuery, Run
 import { firstMoment } from '../facts/moment.ts';
 import type { UnitFiles } from '../files/files.ts';
 import { hookFailed, runHooks, timed } from '../hooks/hooks.ts';
-import { createCgroup } from './cgroup.ts';
+import { createCgroup, enterCgroups } from './cgroup.ts';
 import { openLog, readLog, rotate } from './log.ts';
 import { isSame, startTimeOf } from './proc.ts';
 import { checkCommand, environment, freePort, portEnvironment } from './surroundings.ts';
@@ -224,6 +224,7 @@ export class ProcessDriver implements RuntimeDriver {
       stdio: 'pipe',
       detached: true,
     });
+    if (child.pid !== undefined) enterCgroups(file.cgroups, child.pid);
     const exitCode = new Promise<number>((resolve, reject) => {
       child.on('exit', (code) => resolve(code ?? 137));
       child.on('error', (error) =>
