@@ -111,6 +111,21 @@ describe('an appliance in World', () => {
     expect(world.events.some(({ kind }) => kind === 'app.conflict')).toBe(true);
   });
 
+  it('a cell whose ticket was refused joins at once with another, and says no more of the first', () => {
+    const world = appliance(1, { seed: 'refused' });
+    const make = (seed: string) => world.get('h1', { op: 'ticket.create', uses: 1, expiresInMs: 60_000, seed });
+    const { ticket: spent } = make('first');
+    world.get('h1', { op: 'ticket.revoke', ticket: world.view('h1').tickets[0]!.id });
+    world.addHost('h2');
+    world.start('h2', String(spent));
+    world.until(() => world.view('h2').join?.refused !== undefined, 5_000, 'it is refused');
+    const { ticket } = make('second');
+    world.get('h2', { op: 'join', ticket: String(ticket) });
+    world.run(50);
+    expect(world.view('h2').join).toEqual({});
+    world.until(() => world.view('h2').phase === 'member', 2_000, 'it is a member');
+  });
+
   it('a removed cell is out everywhere, stops its replicas, and needs a new ticket', () => {
     const world = appliance(3, { seed: 'revoke' });
     world.get('h1', deploy('shop', 3));
