@@ -52,6 +52,8 @@ export const limits = {
   /** One spec file, and the values that YAML aliases may add to it. */
   specBytes: 1_048_576,
   specAliased: 100_000,
+  /** How deep it nests, aliases expanded: the parser itself stops at 100. */
+  specDepth: 300,
   /** Events kept for `osca events`. */
   events: 1_000,
   /** A name (app, service, cell): a DNS label. */

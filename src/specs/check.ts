@@ -123,7 +123,7 @@ function hintFor(value: unknown, { types, note }: KeyRow): string {
   if (types.includes('duration') && typeof value === 'number') return `write ${value}s`;
   if (types.includes('text') && isMapping(value)) {
     const [first] = Object.keys(value);
-    if (first !== undefined) return `a text with ": " in it needs quotes, and of a list NAME=VALUE is one: ${first}=…`;
+    if (first !== undefined) return `a text with ": " in it needs quotes; of a list of variables one is ${first}=…`;
   }
   return note;
 }
@@ -134,6 +134,7 @@ const topLevel = new Set(composeKeys.filter(({ path }) => !path.includes('.')).m
 const isForeign = (value: object): boolean =>
   !('services' in value || 'include' in value) &&
   Object.keys(value).some((key) => !topLevel.has(key) && !key.startsWith('x-')) &&
+  !Object.keys(value).some((key) => !topLevel.has(key) && nearest(key, [...topLevel]) !== undefined) &&
   !Object.values(value).some((one) => isMapping(one) && ('image' in one || 'build' in one));
 
 const isMapping = (value: unknown): value is object => isOfType(value, 'object');

@@ -1,5 +1,6 @@
 /** Files of NAME=value as Compose reads them (compose-go, dotenv): in their order, each may name those before it. */
 import { SpecError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import type { Environment } from './interpolate.ts';
 import { interpolate, UnmetDemand } from './interpolate.ts';
 
@@ -18,32 +19,44 @@ export function readEnv(
   around: Environment,
   unset: (name: string) => void = () => {},
 ): Record<string, string> {
+  if (text.length > limits.specBytes)
+    throw new SpecError([
+      { file: path, line: 1, column: 1, key: 'env', message: 'is too large', hint: 'is it the right file?' },
+    ]);
   const values: Record<string, string> = {};
+  /** What a value may name. */
+  const known: Record<string, string | undefined> = { ...around };
+  const outside = (name: string): string | undefined => (Object.hasOwn(around, name) ? around[name] : undefined);
+  const put = (name: string, value: string): void => {
+    values[name] = value;
+    if (outside(name) === undefined) known[name] = value;
+  };
   const cursor = new Cursor(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'));
   for (;;) {
-    cursor.skip(/(?:\s+|#.*)*/y);
+    cursor.skip(/(?:\s+|#[^\n]*)*/y);
     if (cursor.isAtEnd) return values;
-    const { line, rest } = cursor;
+    const { at } = cursor;
     const fail = (message: string, hint: string): never => {
-      throw new SpecError([{ file: path, line, column: 1, key: 'env', message, hint }]);
+      throw new SpecError([{ file: path, line: cursor.lineOf(at), column: 1, key: 'env', message, hint }]);
     };
     const name = cursor.take(/(?:export[ \t]+)?([\w.[\]-]+)[ \t]*/y)?.[1];
-    const sign = name === undefined ? undefined : cursor.take(/[=:][ \t]*|(?=\n|#|$)/y)?.[0];
+    const sign = name === undefined ? undefined : cursor.take(/[=:]|(?=\n|#|$)/y)?.[0];
     if (name === undefined || sign === undefined)
-      return fail(`'${rest}' is no NAME=value`, 'names have letters, digits and _; a comment begins with #');
+      return fail(
+        `'${cursor.restOf(at)}' is no NAME=value`,
+        'names have letters, digits and _; a comment begins with #',
+      );
     if (sign === '') {
       // A name alone is taken from outside.
-      if (around[name] !== undefined) values[name] = around[name];
+      const value = outside(name);
+      if (value !== undefined) put(name, value);
       continue;
     }
     const filled = (value: string): string => {
       if (!value.includes('$')) return value;
       try {
         // A dollar that begins no variable stands for itself.
-        const { text: result, unset: missing } = interpolate(value.replace(/\$(?![A-Za-z_{$])/g, '$$$$'), {
-          ...values,
-          ...around,
-        });
+        const { text: result, unset: missing } = interpolate(value.replace(/\$\$|\$(?![A-Za-z_{])/g, '$$$$'), known);
         for (const one of missing) unset(one);
         return result;
       } catch (error) {
@@ -52,23 +65,23 @@ export function readEnv(
         return fail((error as Error).message, hint);
       }
     };
-    const quote = cursor.take(/["']/y)?.[0];
+    const quote = cursor.take(/[ \t]*(["'])/y)?.[1];
     if (quote === undefined) {
-      const value = cursor.take(/.*/y)![0];
-      values[name] = filled(value.replace(/(^|\s)#.*$/, '').trimEnd());
+      const value = cursor.take(/[^\n]*/y)![0];
+      put(name, filled(value.replace(/ #.*$/s, '').trim()));
       continue;
     }
     const quoted = cursor.take(
       quote === '"'
-        ? /((?:[^"\\]|\\[\s\S])*)"[ \t]*(?:#.*)?(?=\n|$)/y
-        : /((?:[^'\\]|\\[\s\S])*)'[ \t]*(?:#.*)?(?=\n|$)/y,
+        ? /((?:[^"\\]|\\[\s\S])*)"[ \t]*(?:#[^\n]*)?(?=\n|$)/y
+        : /((?:[^'\\]|\\[\s\S])*)'[ \t]*(?:#[^\n]*)?(?=\n|$)/y,
     )?.[1];
     if (quoted === undefined)
       return fail(
         `the quote of ${name} is not closed, or something follows it`,
         `close it with ${quote}; within, it is written \\${quote}`,
       );
-    values[name] = quote === '"' ? filled(unescaped(quoted)) : quoted.replaceAll("\\'", "'");
+    put(name, quote === '"' ? filled(unescaped(quoted)) : quoted.replaceAll("\\'", "'"));
   }
 }
 
@@ -90,14 +103,18 @@ class Cursor {
     return this.#at >= this.#text.length;
   }
 
-  /** From 1. */
-  get line(): number {
-    return this.#text.slice(0, this.#at).split('\n').length;
+  get at(): number {
+    return this.#at;
   }
 
-  /** Of the line. */
-  get rest(): string {
-    return /.*/y.exec(this.#text.slice(this.#at))![0];
+  /** From 1. */
+  lineOf(offset: number): number {
+    return this.#text.slice(0, offset).split('\n').length;
+  }
+
+  /** Of its line. */
+  restOf(offset: number): string {
+    return this.#text.slice(offset).split('\n', 1)[0]!;
   }
 
   /** `pattern` is sticky. */

@@ -34,6 +34,7 @@ export function mergeRaw(base: Raw, over: Raw): Raw {
   for (const [key, value] of Object.entries(over)) {
     const below = out[key];
     if (replaced.has(key) || below === undefined) out[key] = value;
+    else if (value === null) continue;
     else if (paired.has(key)) out[key] = { ...pairs(below), ...pairs(value) };
     else if (isNamed(key)) out[key] = mergeRaw(byName(below), byName(value));
     else if (key === 'extra_hosts') out[key] = [...hostList(below), ...hostList(value)];
@@ -86,7 +87,8 @@ export function hostList(value: unknown): string[] {
 export function pairs(value: unknown): Raw {
   if (!Array.isArray(value)) return isRaw(value) ? value : {};
   return Object.fromEntries(
-    value.map((item: string) => {
+    value.map((one: unknown) => {
+      const item = String(one);
       const at = item.indexOf('=');
       return at < 0 ? [item, null] : [item.slice(0, at), item.slice(at + 1)];
     }),
@@ -118,7 +120,7 @@ export function extended(
       : from.source.file;
   const problem = from.source.problem(path, `${file} can't be read`, 'the path is relative to this file');
   const base = file === from.source.file ? from : load(file, problem);
-  if (base.services[wanted] === undefined) {
+  if (!Object.hasOwn(base.services, wanted)) {
     const has = Object.keys(base.services).join(', ');
     throw new SpecError([
       from.source.problem(path, `there is no service '${wanted}' in ${base.source.file}`, `it has: ${has}`),

@@ -40,8 +40,9 @@ export function interpolate(text: string, env: Environment): Interpolated {
     }
     return out;
   };
+  const known = (name: string): string | undefined => (Object.hasOwn(env, name) ? env[name] : undefined);
   const lookup = (name: string): string => {
-    const value = env[name];
+    const value = known(name);
     if (value === undefined) unset.push(name);
     return value ?? '';
   };
@@ -50,7 +51,7 @@ export function interpolate(text: string, env: Environment): Interpolated {
     if (match === null) throw new Error(`'\${${inner}}' is no variable`);
     const [, name, operator, word] = match as unknown as [string, string, string | undefined, string];
     if (operator === undefined) return lookup(name);
-    const value = env[name];
+    const value = known(name);
     const present = value !== undefined && (operator.length === 1 || value !== '');
     if (operator.endsWith('+')) return present ? expand(word) : '';
     if (present) return value;

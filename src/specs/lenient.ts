@@ -12,7 +12,9 @@ import type { Event } from 'js-yaml';
 import { parseEvents, YAMLException } from 'js-yaml';
 
 /** A file with more such lines than that was not written by hand: each has it parsed again. */
-const most = 1_000;
+const most = 50;
+/** Nor one with lines that begin so far in. */
+const widest = 500;
 
 /** `offset`: where in the file. */
 export class YamlError extends Error {
@@ -52,10 +54,10 @@ export interface Lenient {
 
 /** Throws YamlError. */
 export function parseLenient(given: string): Lenient {
-  const starts = new Set<number>();
-  let first: YamlError | undefined;
+  /** Where the lines begin, and what was said of them. */
+  const said = new Map<number, YamlError>();
   for (;;) {
-    const { text, before } = moved(given, starts);
+    const { text, before } = moved(given, [...said.keys()]);
     try {
       return { events: parseEvents(text, {}), text, before };
     } catch (error) {
@@ -63,21 +65,29 @@ export function parseLenient(given: string): Lenient {
       const { reason, mark } = error;
       const at = before(mark?.position ?? 0);
       const problem = new YamlError(at, reason, hints[reason]);
-      first ??= problem;
-      // Where a bracket or a quote is not closed, what follows is no part of it: the first such line tells more.
-      if (reason !== 'deficient indentation') throw /flow|quoted|node content/.test(reason) ? first : problem;
+      if (reason !== 'deficient indentation') throw firstOf(given, said, at) ?? problem;
       const start = given.lastIndexOf('\n', at - 1) + 1;
-      if (starts.has(start) || starts.size >= most) throw first;
-      starts.add(start);
+      if (said.has(start) || said.size >= most) throw said.values().next().value ?? problem;
+      said.set(start, problem);
     }
   }
 }
 
+/** Where a bracket or a quote is not closed, all that follows is moved in as if it were part of it: the first such line tells more. */
+function firstOf(given: string, said: ReadonlyMap<number, YamlError>, at: number): YamlError | undefined {
+  let first: YamlError | undefined;
+  let start = given.lastIndexOf('\n', Math.min(at, given.length - 1) - 1) + 1;
+  for (; said.has(start); start = start === 0 ? -1 : given.lastIndexOf('\n', start - 2) + 1) first = said.get(start);
+  return first;
+}
+
 /** With the lines that begin at `starts` further in than any other. */
-function moved(given: string, starts: ReadonlySet<number>): Omit<Lenient, 'events'> {
-  if (starts.size === 0) return { text: given, before: (offset) => offset };
+function moved(given: string, starts: readonly number[]): Omit<Lenient, 'events'> {
+  if (starts.length === 0) return { text: given, before: (offset) => offset };
   const sorted = [...starts].sort((a, b) => a - b);
-  const space = ' '.repeat(1 + Math.max(...Array.from(given.matchAll(/^ */gm), ([spaces]) => spaces.length)));
+  let deepest = 0;
+  for (const [spaces] of given.matchAll(/^ +/gm)) deepest = Math.max(deepest, spaces.length);
+  const space = ' '.repeat(Math.min(deepest, widest) + 1);
   const text = [0, ...sorted].map((start, i) => given.slice(start, sorted[i])).join(space);
   const shifted = sorted.map((start, i) => start + i * space.length);
   const before = (offset: number): number => {

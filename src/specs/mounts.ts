@@ -130,7 +130,7 @@ export function boundTo({ driver, driver_opts: opts }: Raw): string | undefined 
 
 /** The engine's name of a declared volume. */
 function volumeName(name: string, { app, volumes }: ServiceContext, complain: Complain): string | undefined {
-  const declared = volumes[name];
+  const declared = Object.hasOwn(volumes, name) ? volumes[name] : undefined;
   if (declared === undefined) {
     complain(
       `volume '${name}' is not declared`,

@@ -1,5 +1,5 @@
 /** One checked service as the rest of OSCA knows it: defaults filled in, paths absolute, durations in ms. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
@@ -212,7 +212,7 @@ function environmentOf(service: Raw, { folder, env, unset }: ServiceContext, rep
       : [service.env_file];
   files.forEach((item: unknown, i) => {
     const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
-    if (existsSync(path))
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === true)
       Object.assign(out, readEnv({ path, text: readFileSync(path, 'utf8') }, { ...out, ...env }, unset));
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
       report(

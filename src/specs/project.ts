@@ -2,7 +2,7 @@
  * The files of one app: one, or several that are merged, and what they include. Each part keeps its own folder, variables and
  * places, so that paths and complaints are those of the file in which something stands.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
@@ -56,7 +56,7 @@ export class Reader {
 
   #parts(files: readonly string[], folder: string, env: Environment, trail: readonly string[]): Part[] {
     const sources = files.map((file) => this.#source(file));
-    const called = env.COMPOSE_PROJECT_NAME ?? named(sources, env) ?? this.#called;
+    const called = env.COMPOSE_PROJECT_NAME || named(sources, env) || this.#called;
     const whole = { ...env, COMPOSE_PROJECT_NAME: called };
     const main: Part = { ...merged(sources.map((source) => this.#loaded(source, whole))), folder, env: whole };
     const items = Array.isArray(main.value.include) ? main.value.include : [];
@@ -66,7 +66,8 @@ export class Reader {
   }
 
   #env(path: string, around: Environment): Record<string, string> {
-    return existsSync(path) ? readEnv({ path, text: readFileSync(path, 'utf8') }, around, this.unset) : {};
+    const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+    return isFile ? readEnv({ path, text: readFileSync(path, 'utf8') }, around, this.unset) : {};
   }
 
   /** A name without a value was asked for. */

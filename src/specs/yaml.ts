@@ -103,14 +103,15 @@ class Composer {
       } else if (event.type === EVENT_ID.POP) {
         const node = this.#open.pop()?.node;
         const above = this.#open.at(-1)?.node;
+        if (node !== undefined) node.size += 1;
         if (node !== undefined && above !== undefined) above.size += node.size;
       } else {
         this.#at = before(event.start);
         const tag = this.#tagOf(event.tagStart, event.tagEnd, event.type === EVENT_ID.MAPPING ? '!!map' : '!!seq');
         const node: List | Mapping =
           event.type === EVENT_ID.MAPPING
-            ? { kind: 'mapping', tag, size: 1, pairs: [] }
-            : { kind: 'list', tag, size: 1, items: [] };
+            ? { kind: 'mapping', tag, size: 0, pairs: [] }
+            : { kind: 'list', tag, size: 0, items: [] };
         this.#name(event, node);
         this.#add(node);
         this.#open.push({ node, key: undefined, names: new Set() });
@@ -144,8 +145,8 @@ class Composer {
       this.#trees.at(-1)!.root = node;
       return;
     }
-    // What has just been opened is counted when it is closed.
-    if (node.kind === 'scalar' || node.size > 1) above.node.size += node.size;
+    // What has just been opened is nothing yet, and counted when it is closed.
+    above.node.size += node.size;
     if (above.node.kind === 'list') above.node.items.push({ at: this.#at, node });
     else if (above.key === undefined) above.key = this.#keyOf(node, above.names, isPlain || node.tag === '!!merge');
     else {

@@ -21,8 +21,9 @@ describe('files of variables', () => {
   });
 
   it('have comments after a space, and # in values', () => {
-    const text = 'KEY=r8Ow!!dci#P9 # a key\nURL=redis://h/0#f\nE= # none\nQ="a # b" # c\n# X=1\n  # Y=1\nS=\'#\'\n';
-    expect(values(text)).toEqual({ KEY: 'r8Ow!!dci#P9', URL: 'redis://h/0#f', E: '', Q: 'a # b', S: '#' });
+    const text =
+      'C=#fff\nKEY=r8Ow!!dci#P9 # a key\nURL=redis://h/0#f\nE= # none\nQ="a # b" # c\n# X=1\n  # Y=1\nS=\'#\'\n';
+    expect(values(text)).toEqual({ C: '#fff', KEY: 'r8Ow!!dci#P9', URL: 'redis://h/0#f', E: '', Q: 'a # b', S: '#' });
   });
 
   it('have quotes, escapes, several lines, names alone and colons', () => {
@@ -43,6 +44,21 @@ describe('files of variables', () => {
         Z: 'd',
       },
     });
+  });
+
+  it('have dollars that are doubled, and names that objects have by themselves', () => {
+    expect(values('A=pa$$1\nB=$$\nC="x\\$5"\nD=$$A\nconstructor\nE=$constructor${valueOf:-v}\nF=a\u2028b\n')).toEqual({
+      ...{ A: 'pa$1', B: '$', C: 'x$5', D: '$A', E: 'v', F: 'a\u2028b' },
+    });
+  });
+
+  it('are read in no time where they are long', () => {
+    const text = Array.from({ length: 20_000 }, (_, i) => `V${i}=$V${i - 1}x`)
+      .join('\n')
+      .replace('$V-1', '')
+      .replace(/\$V\d+/g, '$V0');
+    expect(Object.keys(values(text))).toHaveLength(20_000);
+    expect(() => values('x'.repeat(2_000_000))).toThrow('is too large');
   });
 
   it('are refused by line', () => {
@@ -209,12 +225,16 @@ describe('as other people write them', () => {
   it('what stands there for nothing, and volumes and networks of others in the old way', () => {
     expect(web('    deploy:\n').replicas).toBe(1);
     const { app, warnings } = read(
-      'services: {web: {image: a, volumes: ["d:/d:nocopy", "e:/e"], networks: [n]}}\nvolumes: {d: {external: {name: other}}, e: {external: true}}\nnetworks: {n: {external: {name: proxy}}}\n---\n',
+      'services: {web: {image: a, volumes: ["d:/d:nocopy", "e:/e", {type: volume, source: e, target: /f, volume: {nocopy: true}}], networks: [n]}}\nvolumes: {d: {external: {name: other}}, e: {external: true}}\nnetworks: {n: {external: {name: proxy}}}\n---\n',
     );
     expect(app.services[0]!.mounts).toEqual([
       { kind: 'volume', source: 'other', target: '/d', options: ['nocopy'] },
       { kind: 'volume', source: 'e', target: '/e' },
+      { kind: 'volume', source: 'e', target: '/f', options: ['nocopy'] },
     ]);
+    expect(() => read('services: {a: {image: a, volumes: ["constructor:/d"]}}')).toThrow('is not declared');
+    put('.env/x', 'a folder');
+    expect(web('').image).toBe('a');
     expect(warnings.join()).toContain('network n of other files');
   });
 
@@ -224,6 +244,7 @@ describe('as other people write them', () => {
       'name: a\nreplicaCount: 3\nimage:\n  tag: a\nvolumes: []\n',
       'is no Compose file, and no manifest',
     ],
+    ['a key with a typo', 'servces:\n  web: {image: a}\n', "did you mean 'services'?"],
     ['services of the old format', 'web:\n  image: a\n', 'then it stands under services:'],
     [
       'a service that stands too far out',

@@ -329,6 +329,7 @@ describe('as a cluster has it', () => {
     expect(own("metadata.labels['apps.kubernetes.io/pod-index']").ownVariables).toEqual({ N: 'completion' });
     expect(own("metadata.labels['statefulset.kubernetes.io/pod-name']").ownVariables).toEqual({ N: 'replica' });
     expect(own("metadata.labels['none']").environment).toEqual({ N: '' });
+    expect(own("metadata.labels['app.kubernetes.io/version']").environment).toEqual({ N: '' });
     expect(refused(field("metadata.labels['pod-template-hash']"))[0]).toContain('is not known here');
     expect(() => read(field('status.podIP'))).toThrow('with hostNetwork: true');
   });

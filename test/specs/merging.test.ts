@@ -118,6 +118,11 @@ describe('what a later file takes away', () => {
     expect(service('    user: !reset root\n').user).toBeUndefined();
   });
 
+  it('is not what has no value', () => {
+    const web = merged('    deploy: {replicas: 3}\n    x-a: {labels: [1]}\n', '    deploy:\n    x-a: {labels: [2]}\n');
+    expect(web.replicas).toBe(3);
+  });
+
   it('is no item of a list', () => {
     expect(problems(() => service('    ports:\n      - !reset "80"\n'))).toMatchObject([
       { line: 5, hint: 'say it of the whole list' },

@@ -46,10 +46,7 @@ describe('YAML', () => {
 
   it('may have brackets that close where their key begins, or further out', () => {
     const text =
-      'web:\n  command: [\n    "a",\n  "b"\n  ]\n  labels: {\n  x: |\n}\n  script: |\n    if {\n    }\n  last: [oops\n]\n'.replace(
-        'x: |',
-        'x: y',
-      );
+      'web:\n  command: [\n    "a",\n  "b"\n  ]\n  labels: {\n  x: y\n}\n  script: |\n    if {\n    }\n  last: [oops\n]\n';
     const source = Source.one('f.yaml', text);
     expect(source.value).toEqual({
       web: { command: ['a', 'b'], labels: { x: 'y' }, script: 'if {\n}\n', last: ['oops'] },
@@ -60,6 +57,9 @@ describe('YAML', () => {
     // A mistake after such a line is told where it stands.
     expect(wrong('a: [\n1\n]\nb: c: d\n')).toMatchObject({ line: 4 });
     expect(wrong('a: [\n1\n]\nb: 1\nb: 2\n')).toMatchObject({ line: 5, column: 1 });
+    expect(wrong('a: [\n1\n]\nb: 1\nc: 2\nd: {a: "x" b}\n')).toMatchObject({ line: 6 });
+    expect(value(`a: [\n]\n${'b: 1\n'.replace('b', 'c')}${'# x\n'.repeat(200_000)}`)).toEqual({ a: [], c: 1 });
+    expect(wrong(`a: {${'\nb,'.repeat(2_000)}}`).message).toBe('deficient indentation');
   });
 
   it.each([
@@ -86,6 +86,16 @@ describe('YAML', () => {
         .fill(`*a${i - 1}`)
         .join(', ')}]\n`;
     expect(wrong(text).message).toContain('aliases');
+    // Also of what is empty.
+    let hollow = 'a0: &a0 []\n';
+    for (let i = 1; i < 5; i++)
+      hollow += `a${i}: &a${i} [${Array(100)
+        .fill(`*a${i - 1}`)
+        .join(', ')}]\n`;
+    expect(wrong(hollow).message).toContain('aliases');
+    let deep = 'a0: &a0 [x]\n';
+    for (let i = 1; i < 30; i++) deep += `a${i}: &a${i} ${'['.repeat(90)}*a${i - 1}${']'.repeat(90)}\n`;
+    expect(wrong(deep).message).toContain('too deep');
     expect(value(`a: &a {k: 1}\nb: [${Array(5_000).fill('*a').join(', ')}]`)).toHaveProperty('b');
   });
 

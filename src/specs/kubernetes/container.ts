@@ -37,13 +37,10 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
     report([...where, 'securityContext', 'runAsGroup'], 'says not which user', 'set runAsUser too');
   }
   const seccomp = raw(security.seccompProfile).type;
-  if (seccomp === 'Localhost') {
+  if (seccomp !== undefined && seccomp !== 'RuntimeDefault' && seccomp !== 'Unconfined') {
     const where = raw(container.securityContext).seccompProfile === undefined ? pod.at : path;
-    report(
-      [...where, 'securityContext', 'seccompProfile'],
-      'is a file of the machine',
-      'use RuntimeDefault, or Unconfined',
-    );
+    const what = seccomp === 'Localhost' ? 'is a file of the machine' : `'${String(seccomp)}' is not known`;
+    report([...where, 'securityContext', 'seccompProfile', 'type'], what, 'use RuntimeDefault or Unconfined');
   }
   const capabilities = raw(security.capabilities);
   return {

@@ -58,6 +58,7 @@ function isApart(spec: Raw, labels: Record<string, string>): boolean {
     const { matchLabels, matchExpressions } = raw(labelSelector);
     return (
       topologyKey === 'kubernetes.io/hostname' &&
+      labelSelector !== undefined &&
       Object.entries(raw(matchLabels)).every(([key, value]) => labels[key] === String(value)) &&
       list(matchExpressions).every((one) => {
         const { key, operator, values } = raw(one);

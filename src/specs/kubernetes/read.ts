@@ -163,7 +163,7 @@ function objectsOf(file: string, problems: SpecProblem[]): KubeObject[] {
       for (const [i, item] of list(value.items).entries()) take(source, item, [...path, 'items', i]);
       return;
     }
-    const why = refusedKinds[kind];
+    const why = Object.hasOwn(refusedKinds, kind) ? refusedKinds[kind] : undefined;
     if (why !== undefined) problems.push(source.problem([...path, 'kind'], `${kind} is not supported`, why));
     else if (!kinds.includes(kind)) {
       const meant = nearest(kind, kinds);

@@ -56,14 +56,15 @@ export function environmentOf(
     const here: Path = [...path, 'env', i, 'valueFrom'];
     if (fieldRef !== undefined) {
       const field = String(raw(fieldRef).fieldPath ?? '');
-      const [, of, key] = /^metadata\.(labels|annotations)\['?([^'\]]+)'?\]$/.exec(field) ?? [];
+      const [, of, key] = /^metadata\.(labels|annotations)\[['"]?([^'"\]]+)['"]?\]$/.exec(field) ?? [];
       forget(name);
       if (field === 'metadata.name') own[name] = 'replica';
       else if (field === 'spec.nodeName') own[name] = 'cell';
       else if (field === 'status.hostIP' || (field === 'status.podIP' && isHost)) own[name] = 'address';
       else if (field === 'metadata.namespace') environment[name] = app;
       else if (field === 'spec.serviceAccountName') environment[name] = 'default';
-      else if (key !== undefined && numbered.includes(key)) own[name] = 'completion';
+      else if (key !== undefined && numbered.includes(key) && !Object.hasOwn(labelsOf(metadata), key))
+        own[name] = 'completion';
       else if (key === 'statefulset.kubernetes.io/pod-name') own[name] = 'replica';
       else if (of === 'labels' && !isOfCluster(key!, labelsOf(metadata)))
         environment[name] = labelsOf(metadata)[key!] ?? '';
@@ -109,7 +110,10 @@ const numbered = ['batch.kubernetes.io/job-completion-index', 'apps.kubernetes.i
 
 /** It would be written on the pod by a cluster. */
 const isOfCluster = (key: string, all: Raw): boolean =>
-  !Object.hasOwn(all, key) && /(^|\.)(kubernetes|k8s)\.io\/|^(pod-template|controller-revision)-hash$/.test(key);
+  !Object.hasOwn(all, key) &&
+  /^(batch|apps|statefulset)\.kubernetes\.io\/|^(pod-template-hash|controller-revision-hash|controller-uid|job-name)$/.test(
+    key,
+  );
 
 /** 'limits.memory' in bytes, 'requests.cpu' in cores, each in whole divisors. */
 function resourceOf({ resource, divisor }: Raw, container: Raw, at: Path, report: Report): string {
