@@ -39,7 +39,7 @@ export class KeyTable {
     }
   }
 
-  /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. */
+  /** All that is wrong with `value`, which stands at `path` of the source and at `pattern` of the table. Flags in words become true and false. */
   check(source: Source, value: unknown, pattern = '', path: Path = []): Checked {
     const found: Checked = { problems: [], isSound: true };
     const unsound = (message: string, hint: string): Checked => ({
@@ -80,8 +80,11 @@ export class KeyTable {
     for (const [key, child] of Object.entries(value)) {
       const prefix = row.path === '' ? '' : `${row.path}.`;
       const known = [prefix + key, `${prefix}*`].find((one) => this.#rows.has(one));
-      if (known !== undefined) this.#walk(source, child, known, [...path, key], found);
-      else if (!key.startsWith('x-')) {
+      if (known !== undefined) {
+        const said = flagOf(child, this.#rows.get(known)!);
+        if (said !== undefined) (value as Record<string, unknown>)[key] = said;
+        this.#walk(source, said ?? child, known, [...path, key], found);
+      } else if (!key.startsWith('x-')) {
         const meant = nearest(
           key,
           (this.#children.get(row.path) ?? []).filter((name) => name !== '*'),
@@ -102,6 +105,16 @@ export class KeyTable {
 const composeTable = new KeyTable(composeKeys, 'is no key of the Compose Specification');
 
 export const checkSpec = (source: Source, value: unknown): Checked => composeTable.check(source, value);
+
+const yes = ['true', 'yes', 'y', 'on'];
+const no = ['false', 'no', 'n', 'off'];
+
+/** True or false where only that may stand, in the words of YAML 1.1 too: most that read these files take them. */
+function flagOf(value: unknown, { types }: KeyRow): boolean | undefined {
+  if (typeof value !== 'string' || !types.includes('flag') || types.includes('text')) return undefined;
+  const word = value.toLowerCase();
+  return yes.includes(word) ? true : no.includes(word) ? false : undefined;
+}
 
 function isOfType(value: unknown, type: KeyType): boolean {
   if (type === 'any') return true;

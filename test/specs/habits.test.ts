@@ -204,6 +204,14 @@ describe('as other people write them', () => {
     expect(() => readSpec({ file: url, env: {}, profiles: [] })).toThrow(/is not on this machine\n {2}clone it/);
   });
 
+  it('flags in words', () => {
+    expect(web('    privileged: yes\n    read_only: off\n    init: "true"\n')).toMatchObject({
+      engine: { privileged: true },
+      init: true,
+    });
+    expect(() => web('    privileged: maybe\n')).toThrow('must be true or false, not "maybe"');
+  });
+
   it('the app has a name that its files may use', () => {
     const file = put('compose.yaml', 'services: {web: {image: "$COMPOSE_PROJECT_NAME/a"}}\n');
     const named = (env = {}, more = {}) => readSpec({ file, env, profiles: [], ...more }).app;
