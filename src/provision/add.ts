@@ -6,9 +6,10 @@ import { createReadStream, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { OscaError, reasonOf } from '../core/errors.ts';
+import { authorize, byKey, passwordsOff } from './logins.ts';
 import type { Arch } from './package.ts';
 import type { Login } from './ssh.ts';
-import { quoted, Ssh } from './ssh.ts';
+import { lastWords, must, quoted, Ssh } from './ssh.ts';
 
 /** What this machine's appliance is asked. */
 export interface Appliance {
@@ -115,7 +116,10 @@ export async function addCell(
       undo.length = 0;
     }
     await reach(ssh, host, appliance, say);
-    if (request.noPasswords) await passwordsOff(ssh, request, say);
+    if (request.noPasswords) {
+      await passwordsOff(ssh, request);
+      say('passwords', 'logins by password are off');
+    }
     say('done', `is a cell of this appliance (${Math.round((Date.now() - startMs) / 1_000)} s)`);
     return true;
   } catch (error) {
@@ -281,63 +285,6 @@ const answers = async (host: string, port: number): Promise<boolean> =>
     };
     socket.once('connect', end(true)).once('error', end(false)).once('timeout', end(false));
   });
-
-async function authorize(ssh: Ssh, key: string): Promise<void> {
-  const line = key.trim();
-  const command = `home=$(getent passwd "\${SUDO_USER-$(id -un)}" | cut -d: -f6); own=$(stat -c %u:%g "$home"); install -d -m 700 "$home/.ssh"; f=$home/.ssh/authorized_keys; touch "$f"; [ -z "$(tail -c 1 "$f")" ] || echo >>"$f"; grep -qxF ${quoted(line)} "$f" || printf '%s\\n' ${quoted(line)} >>"$f"; chmod 600 "$f"; chown "$own" "$home/.ssh" "$f"`;
-  await must(ssh, command, 'the key could not be added');
-}
-
-const offFile = '/etc/ssh/sshd_config.d/00-osca.conf';
-
-/** Throws where no key lets us in. */
-async function byKey({ login: { password: _, ...login }, trusts }: AddRequest): Promise<void> {
-  try {
-    (await Ssh.open(login, trusts)).end();
-  } catch (error) {
-    throw new OscaError(
-      'denied',
-      `password logins stay on, as no key lets ${login.user} in: ${reasonOf(error)}`,
-      'give the key with --key FILE, and its public half with --authorize FILE.pub',
-    );
-  }
-}
-
-/** And back where a key does not let us in any more. */
-async function passwordsOff(ssh: Ssh, request: AddRequest, say: Say): Promise<void> {
-  const reload = 'systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service';
-  const off = `grep -Eq '^[[:space:]]*Include[[:space:]]+/etc/ssh/sshd_config.d/' /etc/ssh/sshd_config || { echo '/etc/ssh/sshd_config does not include sshd_config.d' >&2; exit 1; }; printf 'PasswordAuthentication no\\nKbdInteractiveAuthentication no\\n' >${offFile} && sshd -t && sshd -T | grep -qix 'passwordauthentication no' && { ${reload}; } || { echo 'another line of /etc/ssh/sshd_config goes before it' >&2; exit 1; }`;
-  const { code: wasOff } = await ssh.run(`[ -e ${offFile} ]`);
-  const back = wasOff === 0 ? 'true' : `rm -f ${offFile}; ${reload}`;
-  const done = await ssh.run(off);
-  const fails = done.code === 0 ? await tries(request) : lastWords(done.stderr);
-  if (fails !== undefined) {
-    await ssh.run(back);
-    throw new OscaError(
-      'internal',
-      `password logins stay on: ${fails}`,
-      `on it: write 'PasswordAuthentication no' into ${offFile}, and reload ssh`,
-    );
-  }
-  say('passwords', 'logins by password are off');
-}
-
-/** sshd that reads its settings anew answers nobody for a moment. Why no key lets us in, after some. */
-async function tries(request: AddRequest): Promise<string | undefined> {
-  for (let left = 20; ; left--) {
-    const fails = await byKey(request).then(() => undefined, reasonOf);
-    if (fails === undefined || left === 0) return fails;
-    await new Promise((done) => setTimeout(done, 250));
-  }
-}
-
-async function must(ssh: Ssh, command: string, failing: string, input?: Parameters<Ssh['run']>[1]): Promise<string> {
-  const { code, stdout, stderr } = await ssh.run(command, input);
-  if (code === 0) return stdout;
-  throw new OscaError('internal', `${failing}: ${lastWords(stderr)}`, 'mend that, and run it again');
-}
-
-const lastWords = (text: string): string => text.trim().split('\n').slice(-3).join('; ') || 'it did not say why';
 
 /** On a connection of its own: the one before may be what broke. */
 async function removed({ login, trusts }: AddRequest): Promise<void> {

@@ -122,6 +122,20 @@ export class Ssh {
   }
 }
 
+/** Its standard output. Throws what it wrote last where it failed. */
+export async function must(
+  ssh: Ssh,
+  command: string,
+  failing: string,
+  input?: Parameters<Ssh['run']>[1],
+): Promise<string> {
+  const { code, stdout, stderr } = await ssh.run(command, input);
+  if (code === 0) return stdout;
+  throw new OscaError('internal', `${failing}: ${lastWords(stderr)}`, 'mend that, and run it again');
+}
+
+export const lastWords = (text: string): string => text.trim().split('\n').slice(-3).join('; ') || 'it did not say why';
+
 /** What may let us in, in this order. */
 function methods({ user, password, keys, agent }: Login): AnyAuthMethod[] {
   return [

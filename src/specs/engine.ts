@@ -1,11 +1,11 @@
 /** What a service asks of its container engine and of nothing else: handed on as it is, after its form was checked. */
+
 import type { EngineOptions } from '../core/spec.ts';
+import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { hostList, isRaw, pairs } from './extend.ts';
 import type { Path } from './source.ts';
 import { parseBytes } from './values.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [String(value)]);
 const isFlag = (value: unknown): boolean => value === true || value === 'true';

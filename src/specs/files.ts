@@ -1,4 +1,5 @@
 /** configs and secrets: what the file says they hold, and where services have them. */
+
 import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { toBase64 } from '../core/base64.ts';
@@ -6,13 +7,12 @@ import type { SpecProblem } from '../core/errors.ts';
 import { reasonOf } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { FileMount, FileSource } from '../core/spec.ts';
+import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Part } from './project.ts';
 import type { Path } from './source.ts';
 import { fileMode } from './values.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 export type FileKind = 'configs' | 'secrets';
 

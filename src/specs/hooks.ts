@@ -1,11 +1,11 @@
 /** What runs in a container after its start and before its end. */
+
 import type { ContainerHook, ServiceSpec } from '../core/spec.ts';
+import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw, pairs } from './extend.ts';
 import type { Path } from './source.ts';
 import { splitCommand } from './values.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 export function hooksOf(service: Raw, report: Report): Pick<ServiceSpec, 'postStart' | 'preStop'> {
   const [postStart, preStop] = (['post_start', 'pre_stop'] as const).map((key) =>

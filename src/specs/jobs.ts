@@ -1,12 +1,11 @@
 /** What runs to its end: jobs, schedules, and what has to run before a change. */
+
 import type { JobPolicy, Schedule, ServiceSpec } from '../core/spec.ts';
+import type { Report } from './context.ts';
 import { scheduleFault } from './cron.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
-import type { Path } from './source.ts';
 import { parseDuration, splitCommand } from './values.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 /** So often a job that fails is tried again, where nothing is said. */
 const retriesDefault = 3;

@@ -3,14 +3,12 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
 import type { Mount } from '../core/spec.ts';
+import type { Report, ServiceContext } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
-import type { ServiceContext } from './normalise.ts';
 import type { Part } from './project.ts';
 import type { Path } from './source.ts';
 import { parseBytes } from './values.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 export function mountsOf(service: Raw, context: ServiceContext, report: Report): Mount[] {
   const items = Array.isArray(service.volumes) ? service.volumes : [];

@@ -1,34 +1,21 @@
 /** One checked service as the rest of OSCA knows it: defaults filled in, paths absolute, durations in ms. */
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { SpecProblem } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { BuildSpec, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/spec.ts';
+import type { Report, ServiceContext } from './context.ts';
 import { readEnv } from './dotenv.ts';
 import { engineKeys, engineOf } from './engine.ts';
 import type { Raw } from './extend.ts';
 import { hostList, isRaw, pairs } from './extend.ts';
 import { hooksOf } from './hooks.ts';
-import type { Environment } from './interpolate.ts';
 import { jobsOf } from './jobs.ts';
 import { deployOf } from './legacy.ts';
 import { mountsOf } from './mounts.ts';
 import { constraintsOf, gpusOf, mostPerCell, platformOf } from './placement.ts';
-import type { Path, Places } from './source.ts';
+import type { Path } from './source.ts';
 import { policyOf } from './update.ts';
 import { parseBytes, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
-
-export interface ServiceContext {
-  source: Places;
-  app: string;
-  service: string;
-  folder: string;
-  volumes: Record<string, Raw>;
-  env: Environment;
-  /** Told of names in files of variables that have no value. */
-  unset: (name: string) => void;
-  problems: SpecProblem[];
-}
 
 const grace = 10_000;
 const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
@@ -91,8 +78,6 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
   };
   return build === undefined ? { spec } : { spec, build };
 }
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
   const driver = String(raw(service['x-osca']).driver ?? 'docker');

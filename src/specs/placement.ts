@@ -1,11 +1,11 @@
 /** Where replicas may be: constraints, spread, how many on one cell, and machines that some of them need. */
+
 import type { Constraint, ServiceSpec } from '../core/spec.ts';
+import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Path } from './source.ts';
 import { parseConstraint } from './values.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 export function constraintsOf(placement: Raw, report: Report): Constraint[] {
   const all = Array.isArray(placement.constraints) ? placement.constraints.map(String) : [];

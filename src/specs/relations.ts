@@ -1,10 +1,9 @@
 /** What services of a file have to do with each other: who waits for whom, and on which network they are. */
+
 import type { Dependency } from '../core/spec.ts';
+import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
-import type { Path } from './source.ts';
-
-type Report = (path: Path, message: string, hint: string) => void;
 
 const conditions: Record<string, Dependency['condition']> = {
   service_started: 'started',

@@ -1,10 +1,9 @@
 /** deploy.update_config and deploy.rollback_config: how a change goes through a service. */
-import type { UpdatePolicy } from '../core/spec.ts';
-import type { Raw } from './extend.ts';
-import type { Path } from './source.ts';
-import { parseDuration } from './values.ts';
 
-type Report = (path: Path, message: string, hint: string) => void;
+import type { UpdatePolicy } from '../core/spec.ts';
+import type { Report } from './context.ts';
+import type { Raw } from './extend.ts';
+import { parseDuration } from './values.ts';
 
 const orders = ['start-first', 'stop-first'];
 const actions = { update_config: ['rollback', 'pause', 'continue'], rollback_config: ['pause', 'continue'] };
