@@ -3,7 +3,9 @@
 #
 #   curl -fsSL URL/install.sh | sudo sh                              found an appliance, or wait for approval where one is heard
 #   curl -fsSL URL/install.sh | sudo sh -s -- --ticket osca1-…       join the appliance that the ticket is for
-#   sudo sh install.sh --package ./osca_0.1.0_arm64.deb              without the network
+#   sudo sh install.sh --package ./osca_0.1.0_arm64.deb              from a file
+#
+# URL is where somebody put what `npm run package -- --url URL` made.
 #
 # It installs one package (and Docker from this system's own packages, where no engine is there), starts its service, and
 # waits until the cell is up. Run again, it changes nothing that is as it should be. `apt-get purge osca` takes it away.
@@ -14,7 +16,7 @@ ticket=${OSCA_TICKET-} package= engine=1
 
 say() { printf '%s\n' "osca: $*"; }
 fail() { printf '%s\n' "osca: $1" "  $2" >&2; exit 1; }
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" 2>/dev/null || true; printf '%s\n' 'Options: --ticket T  --package FILE  --url URL  --no-engine'; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0" 2>/dev/null || true; printf '%s\n' 'Options: --ticket T  --package FILE  --url URL  --no-engine'; }
 
 # All of it is here before any of it runs.
 main() {
@@ -96,10 +98,13 @@ main() {
     # It was told of another ticket before, or of none, or belongs to another appliance.
     OSCA_TICKET=$ticket osca join >"$work/join" 2>&1 || grep -q 'is a member already' "$work/join" || {
       cat "$work/join" >&2
+      ! grep -q 'belongs to appliance' "$work/join" || fail 'this machine belongs to another appliance' 'take it out of that: apt-get purge osca; then run this again'
       fail 'the cell is up, and could not join' 'make a new ticket on a member: osca ticket create'
     }
   fi
   rm -f /var/lib/osca/ticket
+  # It listens for others for three seconds before it founds an appliance.
+  for _ in 1 2 3 4 5 6 7 8 9 10; do case $(phase) in member | waiting) break ;; esac; sleep 1; done
   say '4/4 the cell is up'
   osca status
 }

@@ -1,5 +1,6 @@
 /** The CLI's only way to the world: the API on the Unix socket of a data folder. */
 
+import { existsSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -97,7 +98,9 @@ export class Client {
       return new OscaError(
         'daemon-away',
         `no osca daemon answers in ${this.folder}`,
-        'start one with: osca up   (or name its folder with --data DIR)',
+        process.getuid?.() !== 0 && existsSync('/var/lib/osca')
+          ? "this machine's cell is root's: sudo osca …   (or name another folder with --data DIR)"
+          : 'start one with: osca up   (or name its folder with --data DIR)',
         error,
       );
     }

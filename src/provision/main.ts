@@ -198,7 +198,7 @@ class Packages {
     throw new OscaError(
       'not-found',
       `there is no package for ${arch} here`,
-      `give it: --package ${name} (npm run package makes it), or put it into ${join(dataFolder, 'packages')}`,
+      `npm run package makes it where the checkout is: give it with --package ${name}, or put it into ${join(dataFolder, 'packages')}`,
     );
   }
 

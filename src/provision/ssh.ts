@@ -160,7 +160,7 @@ function refused({ user, host, port }: Login, error: Error & { level?: string; c
     return new OscaError(
       'denied',
       `${where} lets ${user} in with none of the keys and passwords given`,
-      'give --password or --key FILE; root often may not log in with a password: name another user that has sudo',
+      'give --password or --key FILE, or lend a key (ssh-add, ssh -A); root often may not log in with a password: name another user that has sudo',
     );
   if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN')
     return new OscaError('not-found', `there is no machine ${host}`, 'is the name right? an address works too');

@@ -214,7 +214,7 @@ function addTickets(ticket: Command): void {
         say(String(changed.value.ticket));
         warn(
           dim(
-            `admits ${body.uses} cell${body.uses === 1 ? '' : 's'} within ${span(body.expiresInMs)}; on a new machine: osca up --ticket TICKET`,
+            `admits ${body.uses} cell${body.uses === 1 ? '' : 's'} within ${span(body.expiresInMs)}; on a new machine: osca up --ticket TICKET (or, where its cell runs: osca join TICKET)`,
           ),
         );
       }
