@@ -97,6 +97,8 @@ export interface RunRequest {
 
 /** After the end of a run, what it wrote last may still be on its way: until nothing came for a moment. */
 const lastWordsMs = 300;
+/** And its first, of what ran so shortly that nobody saw it begin, or on a busy machine. */
+const firstWordsMs = 3_000;
 
 /** A run that was just asked for is in the view by then. */
 const unseenMs = 5_000;
@@ -137,12 +139,13 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
   let told = '';
   let isKnown = false;
   const askedMs = performance.now();
-  let reading: { key: string; done: boolean } | undefined;
+  let reading: { key: string; done: boolean; heard: boolean } | undefined;
   let quietMs: number | undefined;
-  const read = async (row: ReplicaRow, mark: { done: boolean }): Promise<void> => {
+  const read = async (row: ReplicaRow, mark: { done: boolean; heard: boolean }): Promise<void> => {
     try {
       for await (const { stream, text } of replicaLogs(deps, row, { follow: true, signal: ending.signal })) {
         waiting.push({ type: 'log', stream, text });
+        mark.heard = true;
         bell.ring();
       }
     } catch {
@@ -170,15 +173,15 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
       const key = row === undefined ? '' : `${row.cellId} ${row.replica}`;
       const hasBegun = row !== undefined && ['running', 'ready', 'exited', 'backoff'].includes(row.state);
       if (hasBegun && reading?.key !== key) {
-        reading = { key, done: false };
+        reading = { key, done: false, heard: false };
         void read(row, reading);
       }
       if (waiting.length > 0) quietMs = undefined;
       yield* waiting.splice(0);
       if (run.state !== 'open') {
         quietMs ??= performance.now();
-        if (reading === undefined || reading.done || performance.now() - quietMs >= lastWordsMs)
-          return yield endOf(view, app, run);
+        const patienceMs = reading?.heard === true || !hasRun(run) ? lastWordsMs : firstWordsMs;
+        if (reading?.done === true || performance.now() - quietMs >= patienceMs) return yield endOf(view, app, run);
       }
       await bell.wait(quietMs === undefined ? 1_000 : 100);
     }
@@ -188,6 +191,10 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
     signal.removeEventListener('abort', end);
   }
 }
+
+/** A container, or a process, of it came to its end by itself. */
+const hasRun = ({ results }: Run): boolean =>
+  Object.values(results).some(({ ok, reason }) => ok || /exit code \d/.test(reason));
 
 function endOf(view: ClusterView, app: string, { name, results }: Run): RunStep {
   const all = Object.values(results);

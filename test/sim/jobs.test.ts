@@ -1,9 +1,11 @@
 /** Jobs in World: each replica of one ends once, each time of a schedule runs once, and a change waits for its hook. */
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { ApiDeps } from '../../src/api/context.ts';
 import { runSteps } from '../../src/api/running.ts';
 import type { Run } from '../../src/core/model.ts';
 import type { ServiceSpec } from '../../src/core/spec.ts';
+import { until } from '../until.ts';
 import { appliance, simService } from './makers.ts';
 import type { World } from './world.ts';
 
@@ -311,13 +313,19 @@ describe('a run that somebody asks for', () => {
         return { value };
       },
     };
-    const deps = { host, randomId: () => 'abc123', peers: { request: async () => ({ statusCode: 404 }) } };
+    // What it wrote comes some looks after its end.
+    const request = async () => {
+      await until('some looks later', () => looks > 12, 5_000);
+      const lines = [`${JSON.stringify({ stream: 'stdout', text: 'late' })}\n`];
+      return Object.assign(Readable.from(lines), { statusCode: 200 });
+    };
+    const deps = { host, randomId: () => 'abc123', peers: { request } };
     const steps: string[] = [];
-    const request = { app: 'shop', service: 'web', command: ['true'], by: 'h1' };
+    const asked = { app: 'shop', service: 'web', command: ['true'], by: 'h1' };
     const signal = AbortSignal.timeout(20_000);
-    for await (const { type } of runSteps(deps as unknown as ApiDeps, request, { detach: false, signal }))
+    for await (const { type } of runSteps(deps as unknown as ApiDeps, asked, { detach: false, signal }))
       steps.push(type);
-    expect(steps).toEqual(['accepted', 'ended']);
+    expect(steps).toEqual(['accepted', 'log', 'ended']);
   });
 
   it('runs beside its service, once, and can be cancelled', () => {
