@@ -16,10 +16,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Arch } from '../src/provision/package.ts';
-import { archOf, makePackage } from '../src/provision/package.ts';
+import { arches, archOf, makePackage, packageName } from '../src/provision/package.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const out = join(root, 'out');
@@ -65,18 +65,28 @@ function nodeOf(arch: Arch): string {
 }
 
 const epoch = (): number => Number(execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }));
-const sums: string[] = [];
-for (const arch of given.arch.split(',') as Arch[]) {
+const wanted = given.arch.split(',');
+const odd = wanted.find((one) => !arches.some((arch) => arch === one));
+if (odd !== undefined) {
+  console.error(`'${odd}' is no architecture: ${arches.join(' and ')} are`);
+  process.exit(2);
+}
+for (const arch of wanted as Arch[]) {
   const node = nodeOf(arch);
   const isCheckout = existsSync(join(root, '.git'));
   const file = await makePackage({
     ...{ root, arch, node, version, folder: out, small: !given.fast },
     ...(isCheckout ? { epoch: epoch() } : {}),
   });
-  sums.push(`${createHash('sha256').update(readFileSync(file)).digest('hex')}  ${basename(file)}`);
   console.log(`${file}  ${(statSync(file).size / 1e6).toFixed(1)} MB`);
 }
-writeFileSync(join(out, 'SHA256SUMS'), `${sums.join('\n')}\n`);
+// Of what was made before, too.
+const made = arches.map((arch) => packageName(version, arch)).filter((name) => existsSync(join(out, name)));
+const sumOf = (name: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(out, name)))
+    .digest('hex');
+writeFileSync(join(out, 'SHA256SUMS'), made.map((name) => `${sumOf(name)}  ${name}\n`).join(''));
 writeFileSync(
   join(out, 'install.sh'),
   read('packaging/install.sh')

@@ -42,7 +42,7 @@ const table: Record<string, string[]> = {
   runtime: ['core'],
   specs: ['core'],
   api: ['core', 'type:node', 'type:specs'],
-  provision: ['core'],
+  provision: ['core', 'node/config.ts'],
   cli: ['core', 'type:api', 'type:node', 'type:provision', 'node/version.ts', 'specs/read.ts'],
   node: ['core', 'gossip', 'crdt', 'placement', 'runtime', 'specs', 'api'],
 };

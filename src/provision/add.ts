@@ -6,6 +6,7 @@ import { createReadStream, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { OscaError, reasonOf } from '../core/errors.ts';
+import { defaultPort } from '../node/config.ts';
 import { authorize, byKey, passwordsOff } from './logins.ts';
 import type { Arch } from './package.ts';
 import type { Login } from './ssh.ts';
@@ -67,7 +68,6 @@ interface Machine {
 }
 
 const joinMs = 60_000;
-const gossipPort = 4470;
 /** A ticket has an end, and a certificate a beginning: a clock that is further off may miss both. */
 const clockMs = 300_000;
 const neededKb = 400_000;
@@ -152,7 +152,7 @@ async function machineOf(ssh: Ssh): Promise<Machine> {
 
 /** Before anything is changed on it. install.sh looks at the rest. */
 function check(
-  { arch, clockMs: theirs, freeKb, systemd, pretty, status, hasData, ...machine }: Machine,
+  { arch, clockMs: theirs, freeKb, systemd, pretty, status, hasData, package: known }: Machine,
   mine: string,
 ): void {
   if (status?.appliance !== undefined && status.appliance !== mine)
@@ -161,7 +161,7 @@ function check(
       `it belongs to another appliance, ${status.appliance}`,
       'take it out of that first, on it: apt-get purge osca (and osca cell rm on another cell of that)',
     );
-  if (hasData && machine.package === '')
+  if (hasData && known === '')
     throw new OscaError(
       'conflict',
       'a cell runs or ran there without the package: /var/lib/osca is in use',
@@ -245,7 +245,7 @@ async function joined(ssh: Ssh, appliance: Appliance, say: Say, undo: (() => Pro
   throw new OscaError(
     'timeout',
     `it did not join within ${joinMs / 1_000} s (it is ${phase})`,
-    `does it reach this machine, port ${gossipPort}/tcp? a firewall on either may be in the way`,
+    `does it reach this machine, port ${defaultPort}/tcp? a firewall on either may be in the way`,
   );
 }
 
@@ -262,7 +262,7 @@ async function reach(ssh: Ssh, host: string, appliance: Appliance, say: Say): Pr
   const there = of(cells.find((cell) => cell.id === id));
   // Bridges of engines have the same address on every machine: that is one's own.
   const others = (some: typeof here, own: typeof here) => some.filter(({ ip }) => !own.some((one) => one.ip === ip));
-  const port = Number(there[0]?.port ?? gossipPort);
+  const port = Number(there[0]?.port ?? defaultPort);
   const to = [host, ...others(there, here).map(({ ip }) => ip)];
   const back = others(here, there).map((one) => quoted(`${one.ip} ${one.port}`));
   const script = `for one in ${back.join(' ')}; do timeout 3 bash -c "exec 3<>/dev/tcp/\${one% *}/\${one#* }" 2>/dev/null && exit 0; done; exit 1`;
@@ -272,7 +272,7 @@ async function reach(ssh: Ssh, host: string, appliance: Appliance, say: Say): Pr
   ]);
   if (isThere && isBack) return say('reachable', 'both ways');
   const closed = isThere ? 'this machine can not be reached from it' : `it can not be reached on port ${port}`;
-  const where = isThere ? `port ${here[0]?.port ?? gossipPort}/tcp here` : `port ${port}/tcp there`;
+  const where = isThere ? `port ${here[0]?.port ?? defaultPort}/tcp here` : `port ${port}/tcp there`;
   say('one-way', closed, `open ${where} (with ufw: ufw allow PORT/tcp)`);
 }
 

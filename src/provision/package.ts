@@ -3,7 +3,17 @@
  * can give a new machine what it runs itself.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,6 +21,8 @@ import { OscaError, reasonOf } from '../core/errors.ts';
 
 /** As Debian calls them. */
 export type Arch = 'amd64' | 'arm64';
+
+export const arches: readonly Arch[] = ['amd64', 'arm64'];
 
 export const archOf = (node: string): Arch | undefined =>
   node === 'x64' ? 'amd64' : node === 'arm64' ? 'arm64' : undefined;
@@ -77,6 +89,8 @@ export async function makePackage({
     put(join(stage, 'usr/lib/systemd/system/osca.service'), join(packaging, 'osca.service'));
     put(join(stage, 'usr/share/doc/osca/README.md'), join(root, 'README.md'));
     put(join(stage, 'usr/share/doc/osca/copyright'), join(root, 'LICENSE'));
+    // What the README points to.
+    symlinkSync('../../../lib/osca/docs', join(stage, 'usr/share/doc/osca/docs'));
     mkdirSync(join(stage, 'usr/bin'));
     symlinkSync('../lib/osca/osca', join(stage, 'usr/bin/osca'));
     for (const name of ['postinst', 'prerm', 'postrm']) put(join(stage, 'DEBIAN', name), join(packaging, name), 0o755);
@@ -97,7 +111,8 @@ export async function makePackage({
 
 function put(to: string, from: string, mode = 0o644): void {
   mkdirSync(dirname(to), { recursive: true });
-  writeFileSync(to, readFileSync(from), { mode });
+  copyFileSync(from, to);
+  chmodSync(to, mode);
 }
 
 const execute = promisify(execFile);
