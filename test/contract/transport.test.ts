@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createSealer } from '../../src/gossip/libp2p/seal.ts';
 import { packFrame, Unpacker } from '../../src/gossip/libp2p/streams.ts';
@@ -101,6 +102,42 @@ describe('the libp2p transport', () => {
       if (waitMs > 0) await new Promise((done) => setTimeout(done, waitMs));
     }
     expect(at).toBe(pieces * size);
+  });
+
+  it('lets who writes wait for who reads, each time', async () => {
+    const chunk = Buffer.alloc(100_000);
+    let written = 0;
+    const [a, b] = [
+      await node(41),
+      await node(42, (stream) => {
+        if (written > 0) return void stream.end('pong');
+        const more = (error?: Error | null): void => {
+          if (error) return;
+          written += chunk.length;
+          stream.write(chunk, more);
+        };
+        more();
+      }),
+    ];
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    know(a, b);
+    await until('connected', () => b.connected.has(a.id));
+    const stream = await a.transport.openHttp(b.id);
+    let read = 0;
+    // More than the largest window several times over, then no more.
+    stream.on('data', (bytes: Buffer) => {
+      read += bytes.length;
+      if (read > 8_000_000) stream.pause();
+    });
+    await until('it is read', () => read > 8_000_000);
+    for (let i = 0; i < 50; i++) {
+      const ping = await a.transport.openHttp(b.id);
+      ping.end();
+      await text(ping);
+    }
+    expect(written - read).toBeLessThan(8_000_000);
+    stream.destroy();
   });
 
   it('finds a member by the DHT alone', async () => {

@@ -1,7 +1,7 @@
 /** One direction of talk with one peer: a queue in front of a long-lived stream that is opened when it is first needed. */
 import type { Stream } from '@libp2p/interface';
 import { limits } from '../../core/limits.ts';
-import { packFrame } from './streams.ts';
+import { drained, packFrame } from './streams.ts';
 
 const openWithinMs = 3_000;
 /** After a failed opening, what is queued is dropped and the next try waits: probes come often enough. */
@@ -56,8 +56,7 @@ export class Link {
     }
     const life = this.#life;
     this.#draining = true;
-    stream
-      .onDrain()
+    drained(stream)
       .catch(() => {})
       .finally(() => {
         if (life !== this.#life) return;

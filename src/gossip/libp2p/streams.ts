@@ -38,6 +38,32 @@ export class Unpacker {
 export const chunkOf = (event: StreamMessageEvent): Uint8Array =>
   event.data instanceof Uint8Array ? event.data : event.data.subarray();
 
+/**
+ * Until what was sent is out of our hands. Throws when the stream closes first. (libp2p's own onDrain() of 3.3 waits the
+ * first time only: its promise is never renewed.)
+ */
+export function drained(stream: Stream): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      if (stream.writableNeedsDrain || stream.writeBufferLength > 0) return;
+      settle();
+      resolve();
+    };
+    const close = (): void => {
+      settle();
+      reject(new Error('the stream was closed'));
+    };
+    const settle = (): void => {
+      for (const name of ['drain', 'idle'] as const) stream.removeEventListener(name, look);
+      stream.removeEventListener('close', close);
+    };
+    for (const name of ['drain', 'idle'] as const) stream.addEventListener(name, look);
+    stream.addEventListener('close', close);
+    if (stream.status !== 'open' && stream.status !== 'closing') close();
+    else look();
+  });
+}
+
 /** A libp2p stream as a Duplex that node:http accepts as a socket. A connection that ends without a farewell is an error. */
 export function toDuplex(stream: Stream): Duplex {
   let ended = false;
@@ -48,23 +74,22 @@ export function toDuplex(stream: Stream): Duplex {
     if (finished) duplex.push(null);
     else duplex.destroy(Object.assign(new Error('the connection to the cell was lost'), { code: 'ECONNRESET' }));
   };
+  const send = (bytes: Buffer, done: (error?: Error) => void): void => {
+    try {
+      if (stream.send(bytes)) done();
+      else drained(stream).then(() => done(), done);
+    } catch (error) {
+      done(error as Error);
+    }
+  };
   const duplex = new Duplex({
     allowHalfOpen: true,
     read() {
       if (stream.readStatus === 'paused') stream.resume();
     },
-    write(chunk: Buffer, _encoding, done) {
-      try {
-        if (stream.send(chunk)) done();
-        else
-          stream.onDrain().then(
-            () => done(),
-            (error: Error) => done(error),
-          );
-      } catch (error) {
-        done(error as Error);
-      }
-    },
+    write: (chunk: Buffer, _encoding, done) => send(chunk, done),
+    // What gathered goes as one: each that is sent is a frame and a cipher of its own.
+    writev: (chunks, done) => send(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)), done),
     final(done) {
       stream.close().then(
         () => done(),
