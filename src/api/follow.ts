@@ -27,6 +27,7 @@ export async function* replicaLogs(deps: ApiDeps, row: ReplicaRow, query: LogQue
   if (query.tail !== undefined) search.set('tail', String(query.tail));
   if (query.sinceMs !== undefined) search.set('sinceMs', String(query.sinceMs));
   if (query.part !== undefined) search.set('container', query.part);
+  if (query.untilExit !== undefined) search.set('untilExit', String(query.untilExit));
   const answer = await deps.peers.request(row.cellId, { path: `/v1/units/logs?${search}` });
   if (answer.statusCode !== 200) {
     throw await refusalOf(answer, `${row.cell} has no log of ${row.replica} any more`);

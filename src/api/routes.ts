@@ -154,6 +154,7 @@ interface LogSearch {
   tail?: number;
   sinceMs?: number;
   container?: string;
+  untilExit?: boolean;
 }
 
 function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
@@ -189,11 +190,12 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
     },
   );
   const search = { follow: flag, tail: whole, sinceMs: { type: 'number' }, container: text };
-  const queryOf = ({ follow, tail, sinceMs, container }: LogSearch, signal: AbortSignal) => ({
+  const queryOf = ({ follow, tail, sinceMs, container, untilExit }: LogSearch, signal: AbortSignal) => ({
     ...{ follow: follow ?? false, signal },
     ...(tail === undefined ? {} : { tail }),
     ...(sinceMs === undefined ? {} : { sinceMs }),
     ...(container === undefined ? {} : { part: container }),
+    ...(untilExit === undefined ? {} : { untilExit }),
   });
   app.get<{ Querystring: LogSearch }>(
     '/v1/logs',
@@ -208,7 +210,12 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
   );
   app.get<{ Querystring: LogSearch }>(
     '/v1/units/logs',
-    { schema: { summary: 'Logs of one unit of this cell', querystring: object({ key: text, ...search }, ['key']) } },
+    {
+      schema: {
+        summary: 'Logs of one unit of this cell',
+        querystring: object({ key: text, untilExit: flag, ...search }, ['key']),
+      },
+    },
     ({ query }, reply) => {
       if (host.cell.handleOf(query.key!) === undefined)
         throw new OscaError('not-found', `${query.key} is not here`, 'osca ps shows what runs');

@@ -1,5 +1,6 @@
 /** Runs of jobs: what people read of them, and one that somebody asked for, as it goes. */
 import { OscaError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import type { ClusterView, Run } from '../core/model.ts';
 import { mountsOf } from '../core/service.ts';
 import { Bell } from './bell.ts';
@@ -95,10 +96,8 @@ export interface RunRequest {
   by: string;
 }
 
-/** After the end of a run, what it wrote last may still be on its way: until nothing came for a moment. */
-const lastWordsMs = 300;
-/** And its first, of what ran so shortly that nobody saw it begin, or on a busy machine. */
-const firstWordsMs = 3_000;
+/** After the end of a run, what it wrote may still be on its way: until nothing came for that time. */
+const lastWordsMs = 3_000;
 
 /** A run that was just asked for is in the view by then. */
 const unseenMs = 5_000;
@@ -135,18 +134,20 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
     bell.ring();
   };
   signal.addEventListener('abort', end);
+  const query = { follow: true, untilExit: true, signal: ending.signal };
   const waiting: RunStep[] = [];
+  const room = new Bell();
   let told = '';
   let isKnown = false;
   const askedMs = performance.now();
-  let reading: { key: string; done: boolean; heard: boolean } | undefined;
+  let reading: { key: string; done: boolean } | undefined;
   let quietMs: number | undefined;
-  const read = async (row: ReplicaRow, mark: { done: boolean; heard: boolean }): Promise<void> => {
+  const read = async (row: ReplicaRow, mark: { done: boolean }): Promise<void> => {
     try {
-      for await (const { stream, text } of replicaLogs(deps, row, { follow: true, signal: ending.signal })) {
+      for await (const { stream, text } of replicaLogs(deps, row, query)) {
         waiting.push({ type: 'log', stream, text });
-        mark.heard = true;
         bell.ring();
+        while (waiting.length >= limits.logLines && !ending.signal.aborted) await room.wait(1_000);
       }
     } catch {
       // Its cell went away; whoever runs it next is read.
@@ -173,15 +174,18 @@ async function* untilEnded(deps: ApiDeps, app: string, name: string, signal: Abo
       const key = row === undefined ? '' : `${row.cellId} ${row.replica}`;
       const hasBegun = row !== undefined && ['running', 'ready', 'exited', 'backoff'].includes(row.state);
       if (hasBegun && reading?.key !== key) {
-        reading = { key, done: false, heard: false };
+        reading = { key, done: false };
         void read(row, reading);
       }
       if (waiting.length > 0) quietMs = undefined;
       yield* waiting.splice(0);
+      room.ring();
+      // More came while that was sent.
+      if (waiting.length > 0) continue;
       if (run.state !== 'open') {
         quietMs ??= performance.now();
-        const patienceMs = reading?.heard === true || !hasRun(run) ? lastWordsMs : firstWordsMs;
-        if (reading?.done === true || performance.now() - quietMs >= patienceMs) return yield endOf(view, app, run);
+        const isTold = reading === undefined ? !hasRun(run) : reading.done;
+        if (isTold || performance.now() - quietMs >= lastWordsMs) return yield endOf(view, app, run);
       }
       await bell.wait(quietMs === undefined ? 1_000 : 100);
     }

@@ -4,6 +4,8 @@ import type { DriverKind } from './spec.ts';
 
 export interface LogQuery {
   follow: boolean;
+  /** What is followed is told whole, and ends with the last line of what has ended; else a later start may go on with it. */
+  untilExit?: boolean;
   /** Last lines only; all where absent. */
   tail?: number;
   sinceMs?: number;

@@ -122,15 +122,15 @@ class Lines {
 /** Values that programs get as text: a number is what is written, 1.10 and 0644 too. */
 const textual = new Set(['environment', 'args', 'labels', 'annotations']);
 
-function valueIn(node: Node, isText = false, depth = 0): unknown {
+function valueIn(node: Node, at = 0, isText = false, depth = 0): unknown {
   if (depth > limits.specDepth)
-    throw new YamlError(0, 'its aliases nest too deep', 'write out what the anchors repeat');
+    throw new YamlError(at, 'its aliases nest too deep', 'write out what the anchors repeat');
   if (node.kind === 'scalar') return isText && typeof node.value === 'number' ? node.text : node.value;
-  if (node.kind === 'list') return node.items.map((item) => valueIn(item.node, false, depth + 1));
+  if (node.kind === 'list') return node.items.map((item) => valueIn(item.node, item.at, false, depth + 1));
   const out: Record<string, unknown> = {};
-  for (const { name, node: child } of pairsOf(node)) {
+  for (const { name, at: place, node: child } of pairsOf(node)) {
     if (child.tag === '!reset') continue;
-    const value = valueIn(child, child.kind === 'scalar' ? isText : textual.has(name), depth + 1);
+    const value = valueIn(child, place, child.kind === 'scalar' ? isText : textual.has(name), depth + 1);
     if (name === '__proto__') Object.defineProperty(out, name, { value, enumerable: true, configurable: true });
     else out[name] = value;
   }

@@ -80,6 +80,15 @@ export function driverSuite(name: string, given: DriverCase): void {
       await next.stop(handle, 100);
     });
 
+    it('is followed to its exit: every line, also the last without an end', async () => {
+      const { handle } = await start(unit('f/web/1', 'seq 25000; sleep 0.4; printf last'));
+      const query = { follow: true, untilExit: true, signal: AbortSignal.timeout(20_000) };
+      const lines: string[] = [];
+      for await (const { text } of given.driver().logs(handle, query)) lines.push(text);
+      expect(lines).toEqual([...Array.from({ length: 25_000 }, (_, i) => String(i + 1)), 'last']);
+      await given.driver().stop(handle, 100);
+    });
+
     it('tells of an exit with its code, and still has the log', async () => {
       const changes: DriverChange[] = [];
       const end = given.driver().watch((change) => changes.push(change));

@@ -37,14 +37,18 @@ describe('osca run', () => {
     expect(done.stderr).toMatch(/^shop\/web\.\w{6} accepted$/m);
     expect(done.stderr).toMatch(/on (ann|ben): exit code 3/);
     expect((await ann.osca('run', 'shop/web', '--', 'true')).code).toBe(0);
+    // All of it, also of much in short, and the last line without an end.
+    const much = await ann.ok('run', 'shop/web', '--', 'sh', '-c', 'seq 30000; printf last');
+    expect(much).toBe([...Array.from({ length: 30_000 }, (_, i) => i + 1), 'last\n'].join('\n'));
     const { runs } = await found('shop/web');
     expect(runs.map(({ state, cause, reason }) => [state, cause, reason])).toEqual([
+      ['done', 'request', ''],
       ['done', 'request', ''],
       ['failed', 'request', 'exit code 3'],
     ]);
     expect(await ben.ok('runs', 'shop')).toMatch(/shop\/web\.\w{6} +failed +osca run .*exit code 3/);
     // What it wrote can be read later, from any cell; the service is what it was.
-    expect(await ann.ok('logs', runs[1]!.run)).toContain('red 2');
+    expect(await ann.ok('logs', runs[2]!.run)).toContain('red 2');
     expect(await ann.json('ps', 'shop')).toHaveLength(1);
   }, 30_000);
 

@@ -343,6 +343,11 @@ describe('as a cluster has it', () => {
     ).app.services as [ServiceSpec];
     expect(web.resources).toMatchObject({ reserveCpuMilli: 0, limitCpuMilli: 500 });
     expect(web.files).toMatchObject([{ mode: 0o400 }]);
+    const wrongMode = pod(
+      '    volumeMounts: [{name: v, mountPath: /v}]',
+      '  volumes:\n  - {name: v, configMap: {name: c, defaultMode: 0999}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n',
+    );
+    expect(refused(wrongMode)[0]).toContain('a file mode is not 999');
     expect(web.engine).toEqual({ securityOpt: ['seccomp=unconfined'] });
     expect(web.mounts).toEqual([{ kind: 'volume', target: '/e', options: ['nocopy'] }]);
     expect(refused(pod('    securityContext: {seccompProfile: {type: Localhost, localhostProfile: p}}'))[0]).toContain(

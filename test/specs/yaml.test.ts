@@ -96,6 +96,7 @@ describe('YAML', () => {
     let deep = 'a0: &a0 [x]\n';
     for (let i = 1; i < 30; i++) deep += `a${i}: &a${i} ${'['.repeat(90)}*a${i - 1}${']'.repeat(90)}\n`;
     expect(wrong(deep).message).toContain('too deep');
+    expect(wrong(deep).line).toBeGreaterThan(1);
     expect(value(`a: &a {k: 1}\nb: [${Array(5_000).fill('*a').join(', ')}]`)).toHaveProperty('b');
   });
 

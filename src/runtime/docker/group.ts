@@ -138,7 +138,10 @@ export const scratchOf = (group: readonly Standing[]): Set<string> =>
 export async function* logsOf(docker: Docker, group: readonly Standing[], query: LogQuery): AsyncGenerator<LogLine> {
   const all = query.part === undefined ? group : [chosen(group, query.part)];
   if (query.follow) {
-    yield* followed(docker, all, query);
+    const [first] = all;
+    if (first !== undefined && all.length === 1)
+      for await (const line of readLogs(docker.getContainer(first.id), query)) yield of(line, first.part);
+    else yield* followed(docker, all, query);
     return;
   }
   const lines: LogLine[] = [];

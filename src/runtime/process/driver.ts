@@ -69,7 +69,7 @@ export class ProcessDriver implements RuntimeDriver {
 
   #observe(handle: string, file: UnitFile): Observed {
     const { replica, hash } = file.unit;
-    const running = isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'));
+    const running = runsStill(handle, file);
     const base = {
       replica,
       hash,
@@ -200,7 +200,7 @@ export class ProcessDriver implements RuntimeDriver {
 
   logs(handle: string, query: LogQuery): AsyncIterable<LogLine> {
     refusePart(query, handle);
-    return readLog(handle, query);
+    return readLog(handle, query, () => runsStill(handle));
   }
 
   async exec(handle: string, query: ExecQuery): Promise<ExecSession> {
@@ -247,6 +247,9 @@ export class ProcessDriver implements RuntimeDriver {
     return () => void this.#watchers.delete(onChange);
   }
 }
+
+const runsStill = (handle: string, file = readUnit(handle)): boolean =>
+  file !== undefined && isSame(file.pid, file.pidStart) && !existsSync(join(handle, 'exit'));
 
 /** A process has no root of its own: it finds its files by their last names, in the folder that OSCA_FILES names. */
 function linkFile(handle: string, source: string, target: string): void {

@@ -145,13 +145,15 @@ function filesOf(
       report(path, `${kind} '${name}' has no key '${String(item.key)}'`, `it has: ${[...keys.keys()].join(', ')}`);
       return [];
     }
-    const mode = item.mode ?? ref.defaultMode ?? ofAll;
+    const given = item.mode ?? ref.defaultMode ?? ofAll;
+    const mode = given === undefined ? 0o644 : fileMode(given as string | number);
+    if (Number.isNaN(mode)) report(path, `a file mode is not ${String(given)}`, 'write one as 0440');
     return [
       {
         target: only === undefined ? `${target}/${String(item.path)}` : target,
         ...(only === undefined ? { folder: target } : {}),
         blob: contents.use(kind, name, String(item.key), bytes),
-        mode: mode === undefined ? 0o644 : fileMode(Number(mode)),
+        mode,
       },
     ];
   });
