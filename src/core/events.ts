@@ -95,7 +95,9 @@ export type Request =
   | { op: 'found'; seed: string }
   | { op: 'join'; ticket: string }
   /** First it hands over what it runs; `gone`, it says goodbye. */
-  | { op: 'leave'; gone: boolean };
+  | { op: 'leave'; gone: boolean }
+  /** It is about to start anew: others wait for it. */
+  | { op: 'return'; withinMs: number };
 
 export type RequestOf<Op extends Request['op']> = Request & { op: Op };
 

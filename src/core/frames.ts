@@ -116,6 +116,7 @@ function isRecord(value: unknown): boolean {
     maybe(isOrders)(value.orders) &&
     maybe(isText)(value.box) &&
     maybe(isFlag)(value.leaving) &&
+    maybe(isInt)(value.returns) &&
     maybe(isInt)(value.held)
   );
 }

@@ -32,6 +32,8 @@ export const limits = {
   apps: 2_000,
   services: 200,
   replicas: 1_000,
+  /** A cell that starts anew is not missed for so long, whatever it says: a slow board, and a version that has to be taken back. */
+  returnMs: 90_000,
   /** Connections of a cell in a large appliance: those it watches and is watched by, some for gossip, some that others chose. */
   connections: 40,
   /** In a small one everybody is connected with everybody. */

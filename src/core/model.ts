@@ -196,6 +196,8 @@ export interface MemberRecord {
   box?: string;
   /** It hands over what it runs, and goes then. */
   leaving?: true;
+  /** It starts anew, and is back within so many ms: what it runs goes on meanwhile. */
+  returns?: number;
   /** It fell so often of late that it gets no replicas for a while. */
   held?: number;
   left: boolean;

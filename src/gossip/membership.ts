@@ -62,6 +62,8 @@ export class Membership {
   /** Held down by others, at this incarnation, before I knew of it. */
   readonly #rumoured = new Map<CellId, number>();
   readonly #mine = new Map<CellId, number>();
+  /** Of those that start anew: until when they are not missed. */
+  readonly #returning = new Map<CellId, number>();
   /** Who said of late that I don't answer. */
   readonly #accusers = new Map<CellId, number>();
   readonly #asks = new Map<string, CellId[]>();
@@ -174,6 +176,8 @@ export class Membership {
     const revived = known === undefined || inc > known.inc || (known.state === 'left') !== record.left;
     const dead = known === undefined && this.#rumoured.get(id) === inc;
     this.#rumoured.delete(id);
+    if (record.returns === undefined) this.#returning.delete(id);
+    else this.#returning.set(id, now + Math.min(record.returns, limits.returnMs));
     const state = record.left ? 'left' : dead ? 'down' : revived ? 'alive' : known.state;
     this.#put({
       ...{ id, record, sealed: text, inc, seq, state },
@@ -194,6 +198,7 @@ export class Membership {
     this.#detector.forget(id);
     this.#alerts.clear(id);
     this.#mine.delete(id);
+    this.#returning.delete(id);
     this.#deps.voice.forget(id);
     this.#reshaped();
     this.version++;
@@ -285,9 +290,16 @@ export class Membership {
           this.#send(helper, { t: 'ask', q: verdict.probe, who: verdict.subject });
         }
       } else if (verdict.kind === 'back') this.#back(member, now);
+      else if (this.#returnsBy(member.id) > now)
+        this.#mine.set(member.id, this.#returnsBy(member.id) - this.#options.alertEveryMs);
       else if (verdict.hearsay) this.#setState(member, 'down', now);
       else this.#raiseAlert(member, now);
     }
+  }
+
+  /** Until then its silence is what it said it would be (graceful restart: RFC 4724, section 4). */
+  #returnsBy(id: CellId): number {
+    return this.#returning.get(id) ?? Number.NEGATIVE_INFINITY;
   }
 
   #back(member: Member, now: number): void {

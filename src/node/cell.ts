@@ -92,6 +92,8 @@ export class Cell {
   #clockOffsetMs = 0;
   #leaving = false;
   #left = false;
+  /** Ms, while I am about to start anew. */
+  #returns: number | undefined;
   #spoken = '';
   #settledMs = Number.NEGATIVE_INFINITY;
   #settleSet = false;
@@ -181,6 +183,9 @@ export class Cell {
       leave: (gone) => {
         this.#leaving = true;
         this.#left ||= gone;
+      },
+      return: (withinMs) => {
+        this.#returns = withinMs;
       },
     });
   }
@@ -342,6 +347,7 @@ export class Cell {
       ...{ master: this.#masters.epoch, left: this.#left, box: this.#box },
       ...(this.#scheduling.orders.length > 0 ? { orders: this.#scheduling.orders } : {}),
       ...(this.#leaving ? { leaving: true as const } : {}),
+      ...(this.#returns === undefined ? {} : { returns: this.#returns }),
       ...(this.#held > 0 ? { held: this.#held } : {}),
     };
   }
@@ -375,7 +381,7 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#machine.version} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#held} ${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
+    const machine = `${this.#machine.version} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#returns} ${this.#held} ${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
     return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
   }
 

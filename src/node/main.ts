@@ -59,6 +59,8 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
       void daemon.handOver().then(stop);
     });
     process.once('SIGINT', stop);
+    // It is started again at once.
+    process.once('SIGUSR2', () => void daemon.rest().then(() => process.exit(0)));
     if (config.lifeline)
       process.stdin
         .resume()

@@ -25,6 +25,7 @@ export interface RequestsDeps {
   wallMs(now: number): number;
   addrs(): string[];
   leave(gone: boolean): void;
+  return(withinMs: number): void;
 }
 
 const nameShape = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -56,6 +57,11 @@ export class Requests {
     if (request.op === 'join') return this.#join(id, request, now);
     if (request.op === 'leave') {
       this.#deps.leave(request.gone);
+      this.#reply(id, { ok: true, value: {} });
+      return undefined;
+    }
+    if (request.op === 'return') {
+      this.#deps.return(request.withinMs);
       this.#reply(id, { ok: true, value: {} });
       return undefined;
     }

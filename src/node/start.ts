@@ -9,6 +9,7 @@ import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect } from '../core/events.ts';
 import type { Sealer } from '../core/frames.ts';
+import { limits } from '../core/limits.ts';
 import type { AppState, CellId } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import { Random } from '../core/random.ts';
@@ -43,6 +44,8 @@ export interface Daemon {
   url: string;
   /** Resolves when others run what this cell ran, or after a while. */
   handOver(): Promise<void>;
+  /** Says that it is back at once, and stops: others wait for it. */
+  rest(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -222,8 +225,15 @@ async function assemble(
   }, loadEveryMs);
   closing.push(() => clearInterval(pulse));
   foundLater(config, host, closing);
-  closing.push(() => farewell(host));
-  return { host, url: api.url, handOver: async () => await handOver(host), stop };
+  let isResting = false;
+  closing.push(() => (isResting ? undefined : farewell(host)));
+  const rest = async (): Promise<void> => {
+    isResting = true;
+    await host.ask({ op: 'return', withinMs: limits.returnMs }).catch(() => {});
+    await new Promise((done) => setTimeout(done, wordMs));
+    await stop();
+  };
+  return { host, url: api.url, handOver: async () => await handOver(host), rest, stop };
 }
 
 /** Throws bad-ticket where it can't be read, or is for another appliance than this cell's. */
@@ -314,10 +324,13 @@ async function handOver(host: Host): Promise<void> {
   while (mine() > 0 && performance.now() < deadline) await new Promise((done) => setTimeout(done, 50));
 }
 
+/** The last word is out by then. */
+const wordMs = 50;
+
 /** Says goodbye, so that others take over at once; what still runs here runs on. */
 async function farewell(host: Host): Promise<void> {
   await host.ask({ op: 'leave', gone: true }).catch(() => {});
-  await new Promise((done) => setTimeout(done, 50));
+  await new Promise((done) => setTimeout(done, wordMs));
 }
 
 function specsFolder(config: Config, store: Store, host: Host, deployer: Deployer): SpecsFolder {

@@ -214,6 +214,38 @@ describe('an appliance in World', () => {
     expect(world.until(() => ['h1', 'h2', 'h4'].every(knows), 1_000, 'all know')).toBeLessThan(100);
   });
 
+  it('a cell that starts anew, and says so first, is waited for; not for ever', () => {
+    const world = appliance(4, { seed: 'return' });
+    world.get('h1', deploy('shop', 8));
+    world.until(() => world.running().length === 8, 10_000, 'all run');
+    world.run(1_000);
+    const before = world.running();
+    const stateOf = (): string | undefined => world.view('h1').members.find(({ name }) => name === 'h3')?.state;
+    const goes = (): void => {
+      world.get('h3', { op: 'return', withinMs: 90_000 });
+      world.run(50);
+      world.crash('h3');
+    };
+    goes();
+    for (let i = 0; i < 20; i++) {
+      world.run(1_000);
+      expect([stateOf(), world.running()]).toEqual(['alive', before]);
+    }
+    world.start('h3');
+    world.run(10_000);
+    expect([stateOf(), world.running()]).toEqual(['alive', before]);
+    // It is missed again as others are.
+    world.powerOff('h3');
+    world.until(() => stateOf() === 'down', 5_000, 'h3 is down');
+    world.powerOn('h3');
+    world.until(() => stateOf() === 'alive', 10_000, 'h3 is back');
+    world.until(() => world.running().length === 8, 20_000, 'all run');
+    goes();
+    expect(world.until(() => stateOf() === 'down', 100_000, 'h3 is down')).toBeGreaterThan(85_000);
+    world.until(() => world.running().filter((one) => !one.endsWith('@h3')).length === 8, 10_000, 'others took over');
+    expect(world.violations).toEqual([]);
+  });
+
   it('a cell that falls again and again is held back, says so, and gets its share again later', () => {
     const world = appliance(3, { seed: 'flap' });
     world.get('h1', deploy('shop', 6));
