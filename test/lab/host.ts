@@ -124,6 +124,12 @@ export class LabHost {
     return this.#spawn('nsenter', ['-t', String(this.#box), '-n', '-m', '-u', '-p', command, ...args], log, env);
   }
 
+  /** Runs a command on the host until it is ended. */
+  begin(command: string, ...args: string[]): { end(): void } {
+    const child = this.#inside(command, args, `${command}.log`);
+    return { end: () => void trySh('kill', String(childOf(child))) };
+  }
+
   /** Runs a command on the host to its end. */
   async sh(...command: string[]): Promise<Ran> {
     return await run('nsenter', ['-t', String(this.#box), '-n', '-m', '-u', '-p', ...command]);

@@ -1,12 +1,12 @@
 /** Fresh Debian machines with systemd and sshd become cells: by the package, by install.sh, by `osca cell add`; what fails is undone. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AddStep } from '../../src/provision/add.ts';
 import { until } from '../until.ts';
 import type { LabHost } from './host.ts';
 import { root } from './host.ts';
-import { Lab } from './lab.ts';
+import { Lab, makeFolder } from './lab.ts';
 import { debOf, Machine, passwords } from './machine.ts';
 import type { Ran } from './shell.ts';
 import { run, sh } from './shell.ts';
@@ -94,6 +94,21 @@ describe('the package', () => {
     await until('it has ended', async () => (await m1.sh('pgrep', '-x', 'sleep')).code !== 0);
   });
 
+  it('is started again where it lives and does nothing', async () => {
+    m1.write('etc/systemd/system/osca.service.d/lab.conf', '[Service]\nWatchdogSec=3\n');
+    const shown = async (what: string): Promise<string> =>
+      (await m1.ok('systemctl', 'show', '-p', what, '--value', 'osca')).trim();
+    await m1.ok('sh', '-c', 'systemctl daemon-reload; systemctl restart osca');
+    const [pid, first] = [await shown('MainPID'), await shown('WatchdogTimestampMonotonic')];
+    await until('it says that it lives', async () => (await shown('WatchdogTimestampMonotonic')) !== first, 10_000);
+    expect(await shown('MainPID')).toBe(pid);
+    await m1.ok('kill', '-STOP', pid);
+    await until('another runs', async () => ![pid, '0'].includes(await shown('MainPID')), 30_000);
+    await until('it is up again', async () => (await m1.sh('osca', 'status')).code === 0, 20_000);
+    rmSync(join(m1.root, 'etc/systemd/system/osca.service.d'), { recursive: true });
+    await m1.ok('systemctl', 'daemon-reload');
+  });
+
   it('comes back with its machine', async () => {
     await m1.powerOff();
     await m1.boot();
@@ -104,6 +119,26 @@ describe('the package', () => {
     await m1.ok('apt-get', 'purge', '-y', 'osca');
     expect(existsSync(join(m1.root, 'usr/lib/osca'))).toBe(false);
     expect(existsSync(join(m1.root, 'etc/default/osca'))).toBe(false);
+    await isClean(m1);
+  });
+
+  it('is fetched from where somebody put it, whole or not at all', async () => {
+    const site = makeFolder(join(lab.folder, 'site'));
+    for (const name of [basename(deb), 'install.sh', 'SHA256SUMS'])
+      copyFileSync(join(root, 'out', name), join(site, name));
+    const server = host.begin('busybox', 'httpd', '-f', '-p', '8000', '-h', site);
+    const url = `http://${host.address}:8000`;
+    await until('it serves', async () => (await m1.sh('curl', '-fs', `${url}/SHA256SUMS`)).code === 0);
+    const install = async (): Promise<Ran> =>
+      await m1.sh('sh', '-c', `curl -fsS ${url}/install.sh | sh -s -- --url ${url} --no-engine`);
+    appendFileSync(join(site, basename(deb)), 'x');
+    expect((await install()).stderr).toContain('is not what its checksum says');
+    await isClean(m1);
+    copyFileSync(deb, join(site, basename(deb)));
+    const done = await install();
+    expect(done.stdout, done.stderr).toContain('4/4 the cell is up');
+    server.end();
+    await m1.ok('apt-get', 'purge', '-y', 'osca');
     await isClean(m1);
   });
 
@@ -197,6 +232,17 @@ describe('osca cell add', () => {
     expect(new Set((await host.replicas()).map(({ cell }) => cell)), await host.ok('why', 'app/web')).toEqual(
       new Set(['h1', 'm1', 'm2']),
     );
+    // A restart moves nothing: the same run, and nobody was missed.
+    const rowsOf = async (): Promise<string[]> =>
+      (await host.replicas()).map(({ replica, cell }) => `${replica} ${cell}`);
+    const [before, processes] = [await rowsOf(), await m2.ok('pgrep', '-x', 'sleep')];
+    await m2.ok('systemctl', 'restart', 'osca');
+    await until('it is a member again', async () =>
+      (await m2.sh('osca', 'status', '--json')).stdout.includes('"member"'),
+    );
+    expect([await rowsOf(), await m2.ok('pgrep', '-x', 'sleep')]).toEqual([before, processes]);
+    const words = (await host.events()).map(({ message }) => message);
+    expect(words.filter((one) => /m2 (is down|left)/.test(one))).toEqual([]);
     await m2.ok('systemctl', 'stop', 'osca');
     expect((await m2.sh('pgrep', '-x', 'sleep')).code).not.toBe(0);
     await until('all run elsewhere', async () => {
