@@ -1,6 +1,7 @@
 /**
- * npm run package [-- --arch amd64,arm64] [--fast] [--url URL]: the packages of this checkout in out/, their checksums, and install.sh. What is in
- * out/ can be put on any web server; --url says where, so that install.sh finds the packages.
+ * npm run package [-- --arch amd64,arm64] [--fast] [--url URL] [--as VERSION] [--out DIR]: the packages of this checkout in out/, their checksums, and install.sh. What is in
+ * out/ can be put on any web server; --url says where, so that install.sh finds the packages. --as makes one that says it is another version, to
+ * try an upgrade.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -22,17 +23,19 @@ import type { Arch } from '../src/provision/package.ts';
 import { arches, archOf, makePackage, packageName } from '../src/provision/package.ts';
 
 const root = new URL('..', import.meta.url).pathname;
-const out = join(root, 'out');
 const { values: given } = parseArgs({
   options: {
     arch: { type: 'string', default: 'amd64,arm64' },
     fast: { type: 'boolean', default: false },
     url: { type: 'string', default: '' },
+    as: { type: 'string' },
+    out: { type: 'string', default: join(root, 'out') },
   },
 });
+const { out } = given;
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-const { version } = JSON.parse(read('package.json')) as { version: string };
+const version = given.as ?? (JSON.parse(read('package.json')) as { version: string }).version;
 
 /** Node of another architecture comes as its npm package, held against the lock file. */
 function nodeOf(arch: Arch): string {
@@ -42,7 +45,7 @@ function nodeOf(arch: Arch): string {
     packages: Record<string, { version: string; integrity: string }>;
   };
   const locked = packages[`node_modules/${name}`]!;
-  const kept = join(out, '.cache', `${name}-${locked.version}`);
+  const kept = join(root, 'out/.cache', `${name}-${locked.version}`);
   if (existsSync(kept)) return kept;
   console.log(`  fetching ${name} ${locked.version}`);
   const folder = mkdtempSync(join(tmpdir(), 'osca-node-'));
@@ -55,7 +58,7 @@ function nodeOf(arch: Arch): string {
     const sum = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
     if (sum !== locked.integrity) throw new Error(`${name} is not what the lock file says: ${sum}`);
     execFileSync('tar', ['-C', folder, '-xzf', archive, 'package/bin/node']);
-    mkdirSync(join(out, '.cache'), { recursive: true });
+    mkdirSync(join(root, 'out/.cache'), { recursive: true });
     execFileSync('cp', [join(folder, 'package/bin/node'), `${kept}.part`]);
     renameSync(`${kept}.part`, kept);
   } finally {
@@ -71,15 +74,21 @@ if (odd !== undefined) {
   console.error(`'${odd}' is no architecture: ${arches.join(' and ')} are`);
   process.exit(2);
 }
+const dist = given.as === undefined ? join(root, 'dist') : join(out, '.dist');
+if (given.as !== undefined)
+  execFileSync(process.execPath, [join(root, 'scripts/build.ts'), '--as', version, '--out', dist], {
+    stdio: 'inherit',
+  });
 for (const arch of wanted as Arch[]) {
   const node = nodeOf(arch);
   const isCheckout = existsSync(join(root, '.git'));
   const file = await makePackage({
-    ...{ root, arch, node, version, folder: out, small: !given.fast },
+    ...{ root, dist, arch, node, version, folder: out, small: !given.fast },
     ...(isCheckout ? { epoch: epoch() } : {}),
   });
   console.log(`${file}  ${(statSync(file).size / 1e6).toFixed(1)} MB`);
 }
+if (given.as !== undefined) rmSync(dist, { recursive: true, force: true });
 // Of what was made before, too.
 const made = arches.map((arch) => packageName(version, arch)).filter((name) => existsSync(join(out, name)));
 const sumOf = (name: string): string =>

@@ -7,11 +7,13 @@ import type { DriverKind, Schedule } from '../core/spec.ts';
 import type { Deployer } from '../node/deployer.ts';
 import type { Host } from '../node/host.ts';
 import type { Peers } from '../node/peers.ts';
+import type { Packages } from '../release/files/packages.ts';
 
 export interface ApiDeps {
   host: Host;
   deployer: Deployer;
   peers: Peers;
+  packages: Packages;
   drivers: ReadonlyMap<DriverKind, RuntimeDriver>;
   store: { events(): LogEvent[] };
   /** The first time of a schedule after another, in ms since 1970. */

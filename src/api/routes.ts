@@ -12,6 +12,7 @@ import { appRow, cellRows, replicaRows, revisionRows } from './rows.ts';
 import { addRunRoutes } from './run-routes.ts';
 import { flag, object, text, whole } from './schemas.ts';
 import { ndjson } from './streams.ts';
+import { addUpgradeRoutes } from './upgrade-routes.ts';
 
 const file = {
   file: text,
@@ -38,6 +39,7 @@ export function addRoutes(app: FastifyInstance, deps: ApiDeps): void {
   addAppRoutes(app, deps);
   addRunRoutes(app, deps);
   addCellRoutes(app, deps);
+  addUpgradeRoutes(app, deps);
   addStreamRoutes(app, deps);
 }
 

@@ -1,6 +1,6 @@
 /** The CLI's only way to the world: the API on the Unix socket of a data folder. */
 
-import { existsSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -30,6 +30,22 @@ export class Client {
   async call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await this.#send(method, path, body);
     return JSON.parse(await textOf(answer)) as T;
+  }
+
+  /** Sends a file as bytes. */
+  async upload<T>(path: string, file: string): Promise<T> {
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = { 'content-type': 'application/octet-stream', 'content-length': statSync(file).size };
+      const asked = request({ ...this.#where(), method: 'POST', path, headers, agent: false });
+      asked.once('response', resolve);
+      asked.once('error', (error) => reject(this.#away(error)));
+      createReadStream(file)
+        .once('error', (error) => asked.destroy(error))
+        .pipe(asked);
+    });
+    const said = await textOf(answer);
+    if ((answer.statusCode ?? 500) >= 400) throw refusalOf(answer.statusCode ?? 500, said);
+    return JSON.parse(said) as T;
   }
 
   /** Lines of JSON, as they come. */

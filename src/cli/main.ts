@@ -12,6 +12,7 @@ import { addLogCommands } from './commands/logs.ts';
 import { addConvertCommand, addPlanCommand } from './commands/plan.ts';
 import { addRevisionCommands } from './commands/revisions.ts';
 import { addRunCommands } from './commands/runs.ts';
+import { addUpgradeCommand } from './commands/upgrade.ts';
 import { warn } from './render.ts';
 import { exitCodeOf } from './shared.ts';
 
@@ -40,6 +41,7 @@ export function program(): Command {
   addLogCommands(osca);
   addExec(osca);
   addCellCommands(osca);
+  addUpgradeCommand(osca);
   addCompletion(osca);
   for (const command of osca.commands) for (const one of [command, ...command.commands]) one.exitOverride();
   return osca;

@@ -3,7 +3,7 @@
  * are plain values: a run is a list of them, and the same list gives the same run.
  */
 
-import type { ApplianceSettings, CellFacts, CellId, Load, LogEvent } from './model.ts';
+import type { ApplianceSettings, CellFacts, CellId, Load, LogEvent, PackageSum, Release, Upgrade } from './model.ts';
 import type { AppSpec, Check, FileSource, ServiceSpec } from './spec.ts';
 
 /** Which question about a replica (runtime/pulse.ts). */
@@ -96,6 +96,8 @@ export type Request =
   | { op: 'join'; ticket: string }
   /** First it hands over what it runs; `gone`, it says goodbye. */
   | { op: 'leave'; gone: boolean }
+  /** All cells are to run this version. */
+  | { op: 'upgrade'; version: string; packages: Record<string, PackageSum> }
   /** It is about to start anew: others wait for it. */
   | { op: 'return'; withinMs: number };
 
@@ -120,6 +122,7 @@ export type Event =
       clientId: number;
       ticket?: string;
       startsAgoMs?: readonly number[];
+      upgrade?: Upgrade;
     }
   | { type: 'timer'; name: TimerName; epoch: number }
   /** A frame from an authenticated peer; `sealed` frames came by gossip or were passed on. */
@@ -144,6 +147,8 @@ export type Event =
   | { type: 'persisted'; token: number }
   /** It will be tried again; whoever waits for it is told. */
   | { type: 'persist.failed'; reason: string }
+  /** How it fares with the release that it was told to take; absent: it has it. */
+  | { type: 'upgrade'; upgrade?: Upgrade }
   | { type: 'request'; id: number; request: Request };
 
 export type Effect =
@@ -179,6 +184,8 @@ export type Effect =
       check: Check;
       timeoutMs: number;
     }
+  /** It is this cell's turn: get it, and start anew with it. Told of by `upgrade` events. */
+  | { type: 'upgrade'; release: Release }
   | { type: 'reply'; id: number; reply: Reply }
   | { type: 'event'; event: Omit<LogEvent, 'seq' | 'atMs'> }
   /** Something that the API shows has changed. */

@@ -104,7 +104,7 @@ function isRecord(value: unknown): boolean {
   const known = ['version', 'os', 'arch', 'engine', 'hostname'].every((key) => isText(facts[key]));
   const sized =
     isInt(facts.cpuMilli) && isInt(facts.memoryBytes) && isInt(load.cpuPercent) && isInt(load.memoryUsedBytes);
-  const devices = maybe(isInt)(facts.gpus) && maybe(isTexts)(facts.devices);
+  const devices = maybe(isFlag)(facts.upgrades) && maybe(isInt)(facts.gpus) && maybe(isTexts)(facts.devices);
   const lists = devices && Array.isArray(units) && units.every(isUnit) && Array.isArray(vetoes) && vetoes.every(isVeto);
   return (
     named &&
@@ -114,12 +114,17 @@ function isRecord(value: unknown): boolean {
     isInt(value.master) &&
     isFlag(value.left) &&
     maybe(isOrders)(value.orders) &&
+    maybe(isUpgrade)(value.upgrade) &&
     maybe(isText)(value.box) &&
     maybe(isFlag)(value.leaving) &&
     maybe(isInt)(value.returns) &&
     maybe(isInt)(value.held)
   );
 }
+
+const isUpgrade = (value: unknown): boolean =>
+  isObject(value) && isText(value.release) && upgradeStates.has(value.state as string) && maybe(isText)(value.reason);
+const upgradeStates: ReadonlySet<string> = new Set(['fetching', 'trying', 'failed']);
 
 function isOrders(value: unknown): boolean {
   if (!Array.isArray(value) || value.length > limits.orders) return false;

@@ -56,6 +56,8 @@ export const limits = {
   specAliased: 100_000,
   /** How deep it nests, aliases expanded: the parser itself stops at 100. */
   specDepth: 300,
+  /** A package of a release: four times what one is. */
+  packageBytes: 134_217_728,
   /** Events kept for `osca events`. */
   events: 1_000,
   /** A name (app, service, cell): a DNS label. */

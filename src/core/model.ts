@@ -119,6 +119,34 @@ export interface ApplianceSettings {
 
 export const settingsDefaults: ApplianceSettings = { mastersThreshold: 2, mastersMaximum: 3, maxMoves: 4 };
 
+/** A version that all cells are to run, signed by the cell that was told so. */
+export interface Release {
+  /** Hash of what is signed. */
+  id: string;
+  version: string;
+  /** By architecture, as Debian calls it. */
+  packages: Readonly<Record<string, PackageSum>>;
+  atMs: number;
+  by: CellId;
+  sig: string;
+  /** `done`: all that were up have it; `halted`: one could not, and no other tries. */
+  outcome?: { state: 'done' | 'halted'; reason: string; atMs: number };
+}
+
+export interface PackageSum {
+  /** SHA-256, hex. */
+  sha256: string;
+  bytes: number;
+}
+
+/** Where a cell stands with a release that it was told to take; nothing where it has it. */
+export interface Upgrade {
+  /** Its id. */
+  release: string;
+  state: 'fetching' | 'trying' | 'failed';
+  reason?: string;
+}
+
 /** An entry of the trust log (gossip/trust.ts) as JSON; `key` gives its place, the same on every cell. */
 export interface TrustItem {
   key: string;
@@ -135,6 +163,8 @@ export interface CellFacts {
   /** 'Docker 26.1.5', 'Podman 4.3.1', or '' without an engine. */
   engine: string;
   hostname: string;
+  /** It can take another version by itself. */
+  upgrades?: true;
   gpus?: number;
   /** Of the devices that services name, those that are there. */
   devices?: string[];
@@ -171,10 +201,10 @@ export interface Veto {
 
 /** What the owner of a duty tells the others (placement/duties.ts). */
 export interface Order {
-  /** 'rollout/APP@DIGEST' */
+  /** 'rollout/APP@DIGEST', 'upgrade/RELEASE' */
   duty: string;
   epoch: number;
-  /** 'SERVICE/INDEX' of the replicas that may change now. */
+  /** 'SERVICE/INDEX' of the replicas that may change now; of an upgrade the id of the cell. */
   go: string[];
 }
 
@@ -192,6 +222,7 @@ export interface MemberRecord {
   master: number;
   /** Of the duties that it owns. */
   orders?: Order[];
+  upgrade?: Upgrade;
   /** What is sealed for it alone is sealed with this (core/vault.ts). */
   box?: string;
   /** It hands over what it runs, and goes then. */
@@ -285,6 +316,8 @@ export interface ClusterView {
   /** The orders that are obeyed here, and who gave them. */
   duties: (Order & { by: CellId })[];
   settings: ApplianceSettings;
+  /** The newest. */
+  release?: Release;
   /** Of the cells that decide (all, up to fifteen), those seen here, this one too: `needed` of them may run strict services. */
   quorum: { cells: number; seen: number; needed: number };
   pending: PendingCell[];

@@ -13,7 +13,7 @@ import * as Y from 'yjs';
 import { fromBase64, toBase64 } from '../core/base64.ts';
 import { compare, contentHash, hash32 } from '../core/hash.ts';
 import { limits } from '../core/limits.ts';
-import type { ApplianceSettings, AppState, CellId, CellSettings, TrustItem } from '../core/model.ts';
+import type { ApplianceSettings, AppState, CellId, CellSettings, Release, TrustItem } from '../core/model.ts';
 import { settingsDefaults } from '../core/model.ts';
 import { AppKeys } from './app-keys.ts';
 import { Blobs } from './blobs.ts';
@@ -312,11 +312,38 @@ export class WantedDocument {
     return settings;
   }
 
+  /** What all cells are to run; nothing where nobody said so, or it can't be read. */
+  release(): Release | undefined {
+    const value: unknown = this.#settingsMap.get('release');
+    if (!isRelease(value)) return undefined;
+    const ended: unknown = this.#settingsMap.get('release.outcome');
+    const { id, ...outcome } = (ended ?? { id: '' }) as Concluded & { id: string };
+    return id === value.id ? { ...value, outcome } : value;
+  }
+
+  setRelease(release: Omit<Release, 'outcome'>): void {
+    this.#settingsMap.set('release', release as unknown as Json);
+  }
+
+  concludeRelease(id: string, outcome: Concluded): void {
+    if (this.release()?.id === id) this.#settingsMap.set('release.outcome', { id, ...outcome });
+  }
+
   set(settings: Partial<ApplianceSettings>): void {
     for (const [name, value] of Object.entries(settings)) {
       if (this.settings()[name as keyof ApplianceSettings] !== value) this.#settingsMap.set(name, value);
     }
   }
+}
+
+type Concluded = NonNullable<Release['outcome']>;
+
+function isRelease(value: unknown): value is Release {
+  if (value === null || typeof value !== 'object') return false;
+  const { id, version, packages, atMs, by, sig } = value as Release;
+  const isText = [id, version, by, sig].every((one) => typeof one === 'string') && Number.isFinite(atMs);
+  const sums = packages !== null && typeof packages === 'object' ? Object.values(packages) : [undefined];
+  return isText && sums.every((sum) => typeof sum?.sha256 === 'string' && Number.isSafeInteger(sum.bytes));
 }
 
 /** A longer list of voters, or that one counts now. */

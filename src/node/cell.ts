@@ -17,7 +17,6 @@ import { documentDefaults, WantedDocument } from '../crdt/document.ts';
 import { Replication } from '../crdt/replication.ts';
 import { Admission } from '../gossip/admission.ts';
 import { AntiEntropy } from '../gossip/antientropy.ts';
-import { Flapping } from '../gossip/flapping.ts';
 import type { MembershipOptions } from '../gossip/membership.ts';
 import { Membership, membershipDefaults } from '../gossip/membership.ts';
 import { decodeTicket } from '../gossip/trust.ts';
@@ -34,6 +33,8 @@ import { Quorum } from './quorum.ts';
 import { Requests } from './requests.ts';
 import { Scheduling } from './scheduling.ts';
 import { Secrets } from './secrets.ts';
+import { Standing } from './standing.ts';
+import { Upgrades } from './upgrades.ts';
 
 export interface CellDeps {
   sealer: Sealer;
@@ -81,19 +82,14 @@ export class Cell {
   readonly #quorum: Quorum;
   readonly #secrets: Secrets;
   readonly #box: string;
-  readonly #flapping = new Flapping();
-  /** Falls, while I am held back for them. */
-  #held = 0;
+  readonly #standing: Standing;
+  readonly #upgrades: Upgrades;
   readonly #epochs: Record<TimerName, number> = { tick: 0, settle: 0 };
   readonly #document: WantedDocument;
   readonly #replication: Replication;
   readonly #antiEntropy: AntiEntropy;
   readonly #machine: Machine;
   #clockOffsetMs = 0;
-  #leaving = false;
-  #left = false;
-  /** Ms, while I am about to start anew. */
-  #returns: number | undefined;
   #spoken = '';
   #settledMs = Number.NEGATIVE_INFINITY;
   #settleSet = false;
@@ -111,6 +107,7 @@ export class Cell {
     this.#voice = new Voice(sealer);
     const out = { push: (effect: Effect) => void this.#out.push(effect) };
     const self = sealer.id;
+    this.#standing = new Standing(out);
     this.#membership = new Membership(
       {
         self,
@@ -118,7 +115,7 @@ export class Cell {
         out,
         random: random.fork('membership'),
         isAdmitted: (id) => this.#admission.isAdmitted(id),
-        onFell: (now) => this.#flapping.fell(now),
+        onFell: (now) => this.#standing.fell(now),
       },
       options.membership,
     );
@@ -153,16 +150,20 @@ export class Cell {
     this.#members = new Members(known);
     this.#quorum = new Quorum(known);
     this.#leases = new Leases(self, out, () => this.#quorum.electorate());
-    this.#scheduling = new Scheduling({
+    const duties = {
       ...known,
-      ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases, out },
       masters: () => mastersOf(this.#live()),
+      write: (edit: () => void) => this.#replication.note(edit),
+      wallMs: (now: number) => now + this.#clockOffsetMs,
+    };
+    this.#upgrades = new Upgrades({ ...duties, sealer, out, version: () => this.#machine.facts.version });
+    this.#scheduling = new Scheduling({
+      ...{ ...duties, out, upgrades: this.#upgrades },
+      ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases },
       isMajority: () => {
         const { seen, needed } = this.#quorum.seen();
         return seen >= needed;
       },
-      write: (edit) => this.#replication.note(edit),
-      wallMs: (now) => now + this.#clockOffsetMs,
     });
     this.#hearing = new Hearing({
       ...{ ...known, voice: this.#voice, antiEntropy: this.#antiEntropy },
@@ -180,13 +181,8 @@ export class Cell {
       write: (edit, request, now) => this.#replication.write(edit, request, now),
       wallMs: (now) => Math.round(now + this.#clockOffsetMs),
       addrs: () => [...this.#machine.addrs],
-      leave: (gone) => {
-        this.#leaving = true;
-        this.#left ||= gone;
-      },
-      return: (withinMs) => {
-        this.#returns = withinMs;
-      },
+      leave: (gone) => this.#standing.leave(gone),
+      return: (withinMs) => this.#standing.return(withinMs),
     });
   }
 
@@ -244,6 +240,8 @@ export class Cell {
         return this.#replication.onPersistFailed(event.reason);
       case 'persisted':
         return this.#replication.onPersisted(event.token);
+      case 'upgrade':
+        return this.#upgrades.stands(event.upgrade);
       case 'request':
         return this.#requests.handle(event.id, event.request, now);
     }
@@ -252,8 +250,9 @@ export class Cell {
   #boot(event: Event & { type: 'boot' }, now: number): void {
     this.#voice.raise(event.incarnation);
     this.#scheduling.listenUntil(now + this.#options.listenMs);
-    this.#flapping.boot(event.startsAgoMs ?? [], now);
+    this.#standing.boot(event.startsAgoMs ?? [], now);
     this.#leases.boot(event.incarnation, now);
+    this.#upgrades.stands(event.upgrade);
     this.#document.reset(event.clientId);
     this.#replication.boot(event.updates);
     this.#news.look(this.#document.apps());
@@ -292,24 +291,12 @@ export class Cell {
     this.#membership.tick(now, this.#options.tickMs);
     this.#antiEntropy.tick(now);
     this.#replication.tick(now);
-    this.#hold(now);
+    this.#standing.tick(now);
     this.#leases.tick(now);
     this.#scheduling.light(now);
     const { mastersThreshold: threshold, mastersMaximum: maximum } = this.#document.settings();
     this.#masters.consider(this.#admission.appliance, this.#live(), { threshold, maximum }, now);
     this.#admitVoters(now);
-  }
-
-  #hold(now: number): void {
-    const { falls, heldMs } = this.#flapping.state(now);
-    const held = heldMs > 0 ? falls : 0;
-    if (held === this.#held) return;
-    this.#held = held;
-    const message =
-      held > 0
-        ? `this cell fell ${falls} times of late: it takes no replicas for ${Math.ceil(heldMs / 1_000)} s`
-        : 'this cell takes replicas again';
-    this.#out.push({ type: 'event', event: { level: held > 0 ? 'warn' : 'info', kind: 'cell.held', message } });
   }
 
   #admitVoters(now: number): void {
@@ -344,11 +331,8 @@ export class Cell {
     return {
       ...this.#machine.told(),
       ...{ units: this.#supervisor.statuses(), vetoes: this.#supervisor.vetoes() },
-      ...{ master: this.#masters.epoch, left: this.#left, box: this.#box },
+      ...{ ...this.#standing.told(), ...this.#upgrades.told(), master: this.#masters.epoch, box: this.#box },
       ...(this.#scheduling.orders.length > 0 ? { orders: this.#scheduling.orders } : {}),
-      ...(this.#leaving ? { leaving: true as const } : {}),
-      ...(this.#returns === undefined ? {} : { returns: this.#returns }),
-      ...(this.#held > 0 ? { held: this.#held } : {}),
     };
   }
 
@@ -370,6 +354,7 @@ export class Cell {
     this.#settledMs = now;
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
     this.#scheduling.place(now);
+    this.#upgrades.take();
     if (this.#admission.isAdmitted(this.id)) this.#speak(now);
     this.#shownFor = this.#state();
     this.#view = undefined;
@@ -381,8 +366,9 @@ export class Cell {
 
   #state(): string {
     const { version } = this.#supervisor;
-    const machine = `${this.#machine.version} ${this.#masters.epoch} ${this.#leaving} ${this.#left} ${this.#returns} ${this.#held} ${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
-    return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${machine}`;
+    const own = `${this.#machine.version} ${this.#masters.epoch} ${this.#standing.version} ${this.#upgrades.version}`;
+    const placed = `${this.#scheduling.mature} ${this.#scheduling.version} ${this.#leases.version}`;
+    return `${this.#membership.version} ${this.#document.version} ${this.#admission.version} ${version} ${own} ${placed}`;
   }
 
   #isStale(): boolean {
@@ -412,7 +398,9 @@ export class Cell {
   // -- what others read --------------------------------------------------------------------------------------------
 
   view(nowMs?: number): ClusterView {
+    const release = this.#document.release();
     this.#view ??= {
+      ...(release === undefined ? {} : { release }),
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
       ...{
         members: [...this.#members.heard(), ...this.#members.absent()],

@@ -7,7 +7,7 @@ import { uptime } from 'node:os';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect, Event, Observed, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
-import type { CellId, ClusterView, LogEvent } from '../core/model.ts';
+import type { CellId, ClusterView, LogEvent, Release } from '../core/model.ts';
 import type { DriverChange, Life, RuntimeDriver } from '../core/ports.ts';
 import type { Check, DriverKind } from '../core/spec.ts';
 import type { Cell } from './cell.ts';
@@ -54,6 +54,8 @@ export interface HostDeps {
   ): Promise<{ ok: boolean; output: string }>;
   /** This cell now belongs to an appliance: remember it and open its protocols. */
   onAppliance(effect: Effect & { type: 'appliance' }): void;
+  /** It is this cell's turn to take it; told of by `upgrade` events. */
+  onUpgrade(release: Release): void;
   /** The cell threw: our bug. */
   onBug(error: unknown): void;
   log: { info(text: string): void; warn(text: string): void; error(text: string): void };
@@ -207,6 +209,8 @@ export class Host {
         return void this.#stop(effect);
       case 'unit.probe':
         return void this.#probe(effect);
+      case 'upgrade':
+        return this.#deps.onUpgrade(effect.release);
       case 'reply':
         this.#replies.get(effect.id)?.(effect.reply);
         return void this.#replies.delete(effect.id);

@@ -4,7 +4,7 @@ import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Config } from './config.ts';
 import { makeConfig } from './config.ts';
 import { tellServiceManager } from './notify.ts';
-import type { DaemonLog } from './start.ts';
+import type { Daemon, DaemonLog } from './start.ts';
 import { startDaemon } from './start.ts';
 
 export interface DaemonOptions extends Partial<Config> {
@@ -26,6 +26,14 @@ function makeLog(quiet: boolean): DaemonLog {
   return { info: line(''), warn: line('warning: '), error: line('error: ') };
 }
 
+/** The launcher takes this process's place, and chooses which version runs. */
+function startAnew({ installed }: Config): never {
+  const { OSCA_CHOSEN: _, NODE_COMPILE_CACHE: __, ...env } = process.env;
+  const launcher = installed!.launcher;
+  process.execve!(launcher, [launcher, ...process.argv.slice(2)], env);
+  throw new Error('unreachable');
+}
+
 /** Runs until a signal; exits the process. */
 export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<void> {
   const log = makeLog(quiet ?? false);
@@ -42,7 +50,10 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
   );
   try {
     const config = makeConfig(given);
-    const daemon = await startDaemon(config, log);
+    const daemon: Daemon = await startDaemon(config, log, async () => {
+      await daemon.rest();
+      startAnew(config);
+    });
     log.info(`cell ${config.name} is up; API ${daemon.url}; data ${config.dataDir}`);
     tellServiceManager(`cell ${config.name}; API ${daemon.url}`);
     if (process.send !== undefined) process.send({ ready: true, url: daemon.url });

@@ -9,6 +9,7 @@ import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
 import type { Membership } from '../gossip/membership.ts';
 import { decodeTicket, encodeTicket, signLink } from '../gossip/trust.ts';
+import { signRelease, versionShape } from '../release/release.ts';
 import type { Refusal } from './app-requests.ts';
 import { AppRequests, isAppRequest, notFound } from './app-requests.ts';
 import type { Secrets } from './secrets.ts';
@@ -80,6 +81,8 @@ export class Requests {
         return this.#removeCell(id, request, now);
       case 'settings.set':
         return this.#set(id, request, now);
+      case 'upgrade':
+        return this.#upgrade(id, request, now);
       case 'cell.approve':
         return this.#approve(id, request, now);
       case 'ticket.create':
@@ -136,6 +139,31 @@ export class Requests {
       return refuse(message, 'the maximum is the threshold or more: osca settings --masters-maximum N');
     }
     return this.#edit(id, now, { ...next }, (doc) => doc.set(settings));
+  }
+
+  #upgrade(id: number, { version, packages }: RequestOf<'upgrade'>, now: number): Refusal | undefined {
+    const { admission, membership, sealer } = this.#deps;
+    const refuse = (message: string, hint: string): Refusal => ({ code: 'bad-request', message, hint });
+    if (!versionShape.test(version))
+      return refuse(`'${version}' is no version`, 'a package says it: dpkg-deb -f FILE Version');
+    const able = membership
+      .members()
+      .filter(({ record, state }) => state === 'alive' && record.facts.upgrades === true);
+    if (able.length === 0)
+      return refuse(
+        'no cell takes another version by itself',
+        'those that run from a checkout are upgraded there: git pull',
+      );
+    const lacking = able.find(({ record }) => packages[record.facts.arch] === undefined);
+    if (lacking !== undefined) {
+      const { name, facts } = lacking.record;
+      return refuse(
+        `there is no package for ${facts.arch}, which ${name} needs`,
+        'name the packages of all architectures',
+      );
+    }
+    const release = signRelease(sealer, admission.appliance, { version, packages, atMs: this.#deps.wallMs(now) });
+    return this.#edit(id, now, { release: release.id, version }, (doc) => doc.setRelease(release), 2);
   }
 
   /** Whoever comes in the place of another gets its name and labels, and so what is bound to them. */

@@ -22,6 +22,7 @@ import { Jobs } from './jobs.ts';
 import type { Members } from './members.ts';
 import { sureFrom, toldBy } from './members.ts';
 import { Rollouts } from './rollouts.ts';
+import type { Upgrades } from './upgrades.ts';
 
 export interface SchedulingDeps {
   self: CellId;
@@ -31,6 +32,7 @@ export interface SchedulingDeps {
   supervisor: Supervisor;
   members: Members;
   leases: Leases;
+  upgrades: Upgrades;
   masters(): readonly CellId[];
   isMajority(): boolean;
   /** Writes into the document, without anybody waiting for it. */
@@ -68,7 +70,6 @@ export class Scheduling {
   waits: ReadonlyMap<string, string> = new Map();
   readonly #rollouts: Rollouts;
   readonly #jobs: Jobs;
-
   constructor(deps: SchedulingDeps) {
     this.#deps = deps;
     this.#rollouts = new Rollouts(deps);
@@ -77,7 +78,7 @@ export class Scheduling {
 
   /** Of the duties that this cell owns. */
   get orders(): Order[] {
-    return this.#rollouts.orders;
+    return [...this.#rollouts.orders, ...this.#deps.upgrades.orders];
   }
 
   /** Grows when something is to be said or done only because time went by. */
@@ -106,7 +107,8 @@ export class Scheduling {
       this.#isFresh = false;
       this.#version++;
     }
-    if (now >= Math.min(this.#rollouts.dueMs, this.#jobs.dueMs, this.#sureMs)) this.#version++;
+    if (now >= Math.min(this.#rollouts.dueMs, this.#jobs.dueMs, this.#deps.upgrades.dueMs, this.#sureMs))
+      this.#version++;
   }
 
   place(now: number): void {
@@ -140,6 +142,7 @@ export class Scheduling {
     }
     const { maxMoves } = document.settings();
     const turns = this.#rollouts.command({ apps: this.apps, assignments: this.assignments, members, told }, now);
+    this.#deps.upgrades.command(members, now);
     const kept = keptOf(this.apps);
     const forms = this.#formsOf(services, assigned);
     const picture = { self, wanted, forms, assigned, told, turns, strict, isFresh: this.#isFresh, kept, maxMoves };
@@ -197,6 +200,7 @@ export class Scheduling {
   write(): void {
     this.#rollouts.write();
     this.#jobs.write();
+    this.#deps.upgrades.write();
   }
 
   /** Asks for leases of the strict replicas that belong here or are here still; replica -> may it run here. */

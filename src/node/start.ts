@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import type { ApiServer } from '../api/server.ts';
 import { startApi } from '../api/server.ts';
@@ -19,9 +20,12 @@ import { createVault } from '../crdt/vault/vault.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
 import { Transport } from '../gossip/libp2p/transport.ts';
 import { applianceId, decodeTicket } from '../gossip/trust.ts';
+import { Packages } from '../release/files/packages.ts';
+import { Upgrader } from '../release/files/upgrader.ts';
+import { Versions } from '../release/files/versions.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
-import { gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
+import { debianArch, gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
 import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
 import { probe } from '../runtime/probe/probe.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
@@ -65,7 +69,7 @@ function onBug(error: unknown): void {
 }
 
 /** Throws OscaError where the folder, the ports or the network can't be used. */
-export async function startDaemon(config: Config, log: DaemonLog): Promise<Daemon> {
+export async function startDaemon(config: Config, log: DaemonLog, restart: () => Promise<void>): Promise<Daemon> {
   prepareFolder(config.dataDir);
   const store = Store.open(config.dataDir);
   const closing: (() => unknown)[] = [() => store.close()];
@@ -73,7 +77,7 @@ export async function startDaemon(config: Config, log: DaemonLog): Promise<Daemo
     for (const close of closing.splice(0).reverse()) await close();
   };
   try {
-    return await assemble(config, log, store, closing, stop);
+    return await assemble(config, log, store, closing, { stop, restart });
   } catch (error) {
     await stop();
     throw error;
@@ -85,7 +89,7 @@ async function assemble(
   log: DaemonLog,
   store: Store,
   closing: (() => unknown)[],
-  stop: () => Promise<void>,
+  { stop, restart }: { stop(): Promise<void>; restart(): Promise<void> },
 ): Promise<Daemon> {
   const seed = cellSeed(config.dataDir);
   const sealer = createSealer(seed);
@@ -98,8 +102,20 @@ async function assemble(
   let api: ApiServer | undefined;
   let reopening = Promise.resolve();
   const fuses = new Fuses({ folder: join(config.dataDir, 'fuses'), engine: engineSocket(config) });
-  const host = new Host({ cell, store, drivers, fuses, log, probe, onAppliance: (effect) => belong(effect), onBug });
+  const host = new Host({
+    cell,
+    store,
+    drivers,
+    fuses,
+    log,
+    probe,
+    onAppliance: (effect) => belong(effect),
+    onUpgrade: (release) => void upgrader?.take(release),
+    onBug,
+  });
   const peers = new Peers(host, () => transport);
+  const packages = new Packages(join(config.dataDir, 'packages'));
+  const upgrader = makeUpgrader(config, { host, peers, packages, restart });
 
   const belong = ({ founder, seed: founding, ticket }: Effect & { type: 'appliance' }): void => {
     store.set('founder', founder);
@@ -129,7 +145,7 @@ async function assemble(
     await tellFacts();
   };
 
-  const base = await machineFacts(version);
+  const base = { ...(await machineFacts(version)), ...(upgrader === undefined ? {} : { upgrades: true as const }) };
   const files = new UnitFiles(
     memoryFolder(config.dataDir),
     (app, blob) => cell.reveal(app, blob),
@@ -165,6 +181,7 @@ async function assemble(
   await tellFacts();
   const founder = store.get('founder');
   const ticket = founder === undefined ? config.ticket : store.get('ticket');
+  const upgrade = upgrader?.atStart();
   host.give({
     ...{
       type: 'boot',
@@ -175,6 +192,7 @@ async function assemble(
     },
     ...(founder === undefined ? {} : { founder }),
     ...(ticket === undefined ? {} : { ticket }),
+    ...(upgrade === undefined ? {} : { upgrade }),
   });
   closing.push(() => host.stop());
   if (founder === undefined && config.ticket === undefined && config.found)
@@ -191,6 +209,7 @@ async function assemble(
       host,
       deployer,
       peers,
+      packages,
       drivers,
       store,
       nextTime,
@@ -225,6 +244,8 @@ async function assemble(
   }, loadEveryMs);
   closing.push(() => clearInterval(pulse));
   foundLater(config, host, closing);
+  void upgrader?.judge();
+  closing.push(() => upgrader?.stop());
   let isResting = false;
   closing.push(() => (isResting ? undefined : farewell(host)));
   const rest = async (): Promise<void> => {
@@ -234,6 +255,22 @@ async function assemble(
     await stop();
   };
   return { host, url: api.url, handOver: async () => await handOver(host), rest, stop };
+}
+
+/** Undefined where the daemon can't put another version in its own place: it runs from a checkout, or not on Debian's kin. */
+function makeUpgrader(
+  { installed }: Config,
+  { host, peers, packages, restart }: { host: Host; peers: Peers; packages: Packages; restart(): Promise<void> },
+): Upgrader | undefined {
+  if (installed === undefined || !existsSync('/usr/bin/dpkg-deb')) return undefined;
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  return new Upgrader({
+    ...{ packages, versions: new Versions(installed.versions, root), arch: debianArch(), restart },
+    view: () => host.view(),
+    request: (cell, path) => peers.request(cell, { path }),
+    tell: (upgrade) => host.give({ type: 'upgrade', ...(upgrade === undefined ? {} : { upgrade }) }),
+    log: (event) => host.tell(event),
+  });
 }
 
 /** Throws bad-ticket where it can't be read, or is for another appliance than this cell's. */

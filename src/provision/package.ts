@@ -31,6 +31,8 @@ export interface PackageRequest {
   /** A checkout, or /usr/lib/osca. */
   root: string;
   arch: Arch;
+  /** The bundles, where they are not in its dist. */
+  dist?: string;
   /** The Node binary of that architecture. */
   node: string;
   version: string;
@@ -68,6 +70,7 @@ const copies = [
 /** Path of the package. Throws OscaError where a part or dpkg-deb is missing. */
 export async function makePackage({
   root,
+  dist = join(root, 'dist'),
   arch,
   node,
   version,
@@ -79,7 +82,7 @@ export async function makePackage({
   try {
     const lib = join(stage, 'usr/lib/osca');
     for (const one of copies) {
-      const from = join(root, one);
+      const from = one.startsWith('dist/') ? join(dist, one.slice(5)) : join(root, one);
       if (!existsSync(from)) throw new OscaError('internal', `${from} is missing`, 'build it first: ./osca --version');
       cpSync(from, join(lib, one), { recursive: true });
     }

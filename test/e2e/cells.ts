@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { loopback, loopbackElsewhere } from '../loopback.ts';
 import { until } from '../until.ts';
 
-const root = new URL('../..', import.meta.url).pathname;
+export const root = new URL('../..', import.meta.url).pathname;
 const osca = join(root, 'osca');
 
 export interface Ran {
@@ -72,11 +72,11 @@ export class TestCell {
   }
 }
 
-export async function run(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
-  const child = spawn(osca, args, {
-    stdio: 'pipe',
-    env: { ...process.env, ...env },
-  });
+export const run = async (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> =>
+  await runIt(osca, args, { ...process.env, ...env });
+
+export async function runIt(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<Ran> {
+  const child = spawn(command, args, { stdio: 'pipe', env });
   const out = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (out.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (out.stderr += chunk.toString()));

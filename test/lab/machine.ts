@@ -128,6 +128,7 @@ export class Machine {
 
   write(to: string, text: string, mode = 0o644): void {
     const path = join(this.root, to);
+    mkdirSync(join(path, '..'), { recursive: true });
     rmSync(path, { force: true });
     writeFileSync(path, text, { mode });
   }

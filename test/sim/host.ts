@@ -3,6 +3,7 @@
 import type { Observed, UnitSpec } from '../../src/core/events.ts';
 import type { Sealer, Signer } from '../../src/core/frames.ts';
 import { hash32 } from '../../src/core/hash.ts';
+import type { Upgrade } from '../../src/core/model.ts';
 import type { Vault } from '../../src/core/vault.ts';
 import type { Cell } from '../../src/node/cell.ts';
 
@@ -15,6 +16,9 @@ export interface Disk {
   former: Uint8Array[];
   /** When its daemon was started. */
   starts: number[];
+  /** Of its daemon, and where it stands with the next. */
+  version?: string;
+  upgrade?: Upgrade;
   /** When what was written last is on it. */
   writtenMs: number;
 }

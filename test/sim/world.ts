@@ -5,7 +5,7 @@
  */
 import type { Effect, Event, Reply, Request } from '../../src/core/events.ts';
 import { hash32 } from '../../src/core/hash.ts';
-import type { ClusterView, LogEvent } from '../../src/core/model.ts';
+import type { ClusterView, LogEvent, Release } from '../../src/core/model.ts';
 import { Random } from '../../src/core/random.ts';
 import type { CellOptions } from '../../src/node/cell.ts';
 import { Cell, cellDefaults } from '../../src/node/cell.ts';
@@ -24,6 +24,8 @@ export interface WorldOptions {
   hears?: number;
   startMs?: [number, number];
   fsyncMs?: [number, number];
+  /** It is this host's turn to take a release. */
+  onUpgrade?: (world: World, host: SimHost, release: Release) => void;
 }
 
 type Happening = { kind: 'event'; host: string; life: number; event: Event } | { kind: 'act'; run: () => void };
@@ -90,7 +92,15 @@ export class World {
     const remembered = disk.founder === undefined ? {} : { founder: disk.founder };
     const startsAgoMs = disk.starts.map((atMs) => this.nowMs - atMs);
     disk.starts.push(this.nowMs);
-    const boot = { startsAgoMs, incarnation: disk.incarnation, updates: [...disk.updates], clientId, ...remembered };
+    const note = disk.upgrade === undefined ? {} : { upgrade: disk.upgrade };
+    const boot = {
+      ...note,
+      startsAgoMs,
+      incarnation: disk.incarnation,
+      updates: [...disk.updates],
+      clientId,
+      ...remembered,
+    };
     this.give(name, { type: 'boot', ...boot, ...(ticket === undefined ? {} : { ticket }) });
     this.#list(host, host.life);
     this.give(name, { type: 'units.observed', driver: 'process', units: [] });
@@ -108,8 +118,14 @@ export class World {
     this.after(listEveryMs, () => this.#list(host, life));
   }
 
-  #tellFacts({ name, engine, saysCpuMilli: cpuMilli }: SimHost): void {
-    const machine = { version: 'sim', os: 'linux', arch: 'amd64', hostname: name };
+  #tellFacts({ name, engine, saysCpuMilli: cpuMilli, disk }: SimHost): void {
+    const machine = {
+      version: disk.version ?? '1.0.0',
+      upgrades: true as const,
+      os: 'linux',
+      arch: 'amd64',
+      hostname: name,
+    };
     const facts = { ...machine, cpuMilli, memoryBytes: 4 * 2 ** 30, engine };
     this.give(name, { type: 'facts', name, facts, addrs: [`/sim/${name}`] });
   }
@@ -377,6 +393,8 @@ export class World {
       case 'changed':
         this.changes++;
         return;
+      case 'upgrade':
+        return this.#options.onUpgrade?.(this, host, effect.release);
       case 'expel':
       case 'reach':
         return;

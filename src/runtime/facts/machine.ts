@@ -15,13 +15,16 @@ export async function machineFacts(version: string): Promise<Omit<CellFacts, 'en
   const facts = {
     version,
     os: 'linux',
-    arch: arches[arch()] ?? arch(),
+    arch: debianArch(),
     cpuMilli,
     memoryBytes: memoryLimit(),
     hostname: hostname(),
   };
   return facts;
 }
+
+/** As Debian calls it. */
+export const debianArch = (): string => arches[arch()] ?? arch();
 
 /** Of the devices that services name, those that are there now: a stick may come and go. */
 export function presentDevices(apps: readonly AppState[]): string[] {
