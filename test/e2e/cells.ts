@@ -17,21 +17,22 @@ export interface Ran {
 }
 
 export class TestCell {
-  readonly launcher = osca;
+  readonly launcher: string;
   readonly folder: string;
   readonly name: string;
   child: ChildProcess | undefined;
 
-  constructor(name: string, folder = mkdtempSync(join(tmpdir(), `osca-e2e-${name}-`))) {
+  constructor(name: string, launcher = osca) {
     this.name = name;
-    this.folder = folder;
+    this.launcher = launcher;
+    this.folder = mkdtempSync(join(tmpdir(), `osca-e2e-${name}-`));
   }
 
   /** Starts the daemon; resolves when it answers. */
   async up(...more: string[]): Promise<this> {
     const args = ['--data', this.folder, 'up', '--name', this.name];
     const local = [...(more.includes('--listen') ? loopbackElsewhere : loopback), '--lifeline'];
-    const child = spawn(osca, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const child = spawn(this.launcher, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
     this.child = child;
     await until(`${this.name} answers`, async () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
@@ -41,7 +42,7 @@ export class TestCell {
   }
 
   async osca(...args: string[]): Promise<Ran> {
-    return await run(['--data', this.folder, ...args]);
+    return await runIt(this.launcher, ['--data', this.folder, ...args], process.env);
   }
 
   async ok(...args: string[]): Promise<string> {
