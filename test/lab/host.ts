@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import Docker from 'dockerode';
 import type { CellRow, ReplicaRow } from '../../src/api/rows.ts';
 import type { LogEvent } from '../../src/core/model.ts';
@@ -126,7 +126,7 @@ export class LabHost {
 
   /** Runs a command on the host until it is ended. */
   begin(command: string, ...args: string[]): { end(): void } {
-    const child = this.#inside(command, args, `${command}.log`);
+    const child = this.#inside(command, args, `${basename(command)}.log`);
     return { end: () => void trySh('kill', String(childOf(child))) };
   }
 
