@@ -6,7 +6,7 @@ import { limits } from '../core/limits.ts';
 import type { ClusterView, MemberView, PackageSum, Release } from '../core/model.ts';
 import type { PackageFacts } from '../release/files/packages.ts';
 import type { ApiDeps } from './context.ts';
-import { object } from './schemas.ts';
+import { object, whole } from './schemas.ts';
 
 export interface UpgradeRow {
   cell: string;
@@ -22,8 +22,12 @@ export interface UpgradeStatus {
   cells: UpgradeRow[];
 }
 
+/** Longer than leases, probes and the first pulse take to fail. */
+const defaultWellMs = 30_000;
+
 interface Wanted {
   packages: PackageFacts[];
+  wellMs?: number;
 }
 
 export function addUpgradeRoutes(app: FastifyInstance, deps: ApiDeps): void {
@@ -38,7 +42,16 @@ export function addUpgradeRoutes(app: FastifyInstance, deps: ApiDeps): void {
         consumes: ['application/octet-stream'],
       },
     },
-    async ({ body }) => await packages.put(body as Readable),
+    async ({ body, headers }) => {
+      const bytes = body as Readable;
+      try {
+        packages.checkRoom(Number(headers['content-length'] ?? 0));
+        return await packages.put(bytes);
+      } finally {
+        // Who still sends would not hear the answer.
+        if (!bytes.destroyed) for await (const _ of bytes);
+      }
+    },
   );
   app.get<{ Params: { sha256: string } }>(
     '/v1/packages/:sha256',
@@ -55,7 +68,9 @@ export function addUpgradeRoutes(app: FastifyInstance, deps: ApiDeps): void {
     {
       schema: {
         summary: 'All cells are to run the version of these packages, which are kept here',
-        body: object({ packages: { type: 'array', items: { type: 'object' }, minItems: 1 } }, ['packages']),
+        body: object({ packages: { type: 'array', items: { type: 'object' }, minItems: 1 }, wellMs: whole }, [
+          'packages',
+        ]),
       },
     },
     async ({ body }) => {
@@ -63,7 +78,7 @@ export function addUpgradeRoutes(app: FastifyInstance, deps: ApiDeps): void {
       const sums = Object.fromEntries(
         body.packages.map(({ arch, sha256, bytes }): [string, PackageSum] => [arch, { sha256, bytes }]),
       );
-      const answer = await host.ask({ op: 'upgrade', version, packages: sums });
+      const answer = await host.ask({ op: 'upgrade', version, packages: sums, wellMs: body.wellMs ?? defaultWellMs });
       packages.keep(Object.values(sums).map(({ sha256 }) => sha256));
       return answer;
     },

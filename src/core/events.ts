@@ -97,7 +97,7 @@ export type Request =
   /** First it hands over what it runs; `gone`, it says goodbye. */
   | { op: 'leave'; gone: boolean }
   /** All cells are to run this version. */
-  | { op: 'upgrade'; version: string; packages: Record<string, PackageSum> }
+  | { op: 'upgrade'; version: string; packages: Record<string, PackageSum>; wellMs: number }
   /** It is about to start anew: others wait for it. */
   | { op: 'return'; withinMs: number };
 

@@ -126,6 +126,8 @@ export interface Release {
   version: string;
   /** By architecture, as Debian calls it. */
   packages: Readonly<Record<string, PackageSum>>;
+  /** So long a cell must be well with it before it keeps it. */
+  wellMs: number;
   atMs: number;
   by: CellId;
   sig: string;

@@ -340,8 +340,9 @@ type Concluded = NonNullable<Release['outcome']>;
 
 function isRelease(value: unknown): value is Release {
   if (value === null || typeof value !== 'object') return false;
-  const { id, version, packages, atMs, by, sig } = value as Release;
-  const isText = [id, version, by, sig].every((one) => typeof one === 'string') && Number.isFinite(atMs);
+  const { id, version, packages, wellMs, atMs, by, sig } = value as Release;
+  const isText =
+    [id, version, by, sig].every((one) => typeof one === 'string') && [atMs, wellMs].every(Number.isFinite);
   const sums = packages !== null && typeof packages === 'object' ? Object.values(packages) : [undefined];
   return isText && sums.every((sum) => typeof sum?.sha256 === 'string' && Number.isSafeInteger(sum.bytes));
 }

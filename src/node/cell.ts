@@ -153,6 +153,10 @@ export class Cell {
     const duties = {
       ...known,
       masters: () => mastersOf(this.#live()),
+      isMajority: () => {
+        const { seen, needed } = this.#quorum.seen();
+        return seen >= needed;
+      },
       write: (edit: () => void) => this.#replication.note(edit),
       wallMs: (now: number) => now + this.#clockOffsetMs,
     };
@@ -160,10 +164,6 @@ export class Cell {
     this.#scheduling = new Scheduling({
       ...{ ...duties, out, upgrades: this.#upgrades },
       ...{ supervisor: this.#supervisor, members: this.#members, leases: this.#leases },
-      isMajority: () => {
-        const { seen, needed } = this.#quorum.seen();
-        return seen >= needed;
-      },
     });
     this.#hearing = new Hearing({
       ...{ ...known, voice: this.#voice, antiEntropy: this.#antiEntropy },

@@ -21,8 +21,8 @@ export interface Config {
   listenMs: number;
   /** Everything that this daemon starts ends with it, and it ends when its standard input closes. */
   lifeline: boolean;
-  /** Where it was installed: the launcher that starts it, and the folder of versions that the appliance agreed on. */
-  installed: { launcher: string; versions: string } | undefined;
+  /** The folder of versions that the appliance agreed on; undefined where this daemon can't take one: a checkout, or nobody would start it again. */
+  versions: string | undefined;
 }
 
 export const defaultPort = 4470;
@@ -51,7 +51,7 @@ export function makeConfig(given: Partial<Config>): Config {
     ...{ dataDir, name: cellName(given.name), listen: given.listen ?? [`/ip4/0.0.0.0/tcp/${defaultPort}`] },
     ...{ apiPort: given.apiPort ?? defaultApiPort, mdns: given.mdns ?? true, engine: given.engine },
     ...{ ticket: given.ticket ?? bakedTicket(dataDir), found: given.found ?? false, listenMs: given.listenMs ?? 3_000 },
-    ...{ lifeline: given.lifeline ?? false, installed: given.installed ?? installation() },
+    ...{ lifeline: given.lifeline ?? false, versions: given.versions ?? versionsFolder() },
   };
   if (Buffer.byteLength(join(dataDir, 'osca.sock')) > 107) {
     throw new OscaError(
@@ -71,10 +71,9 @@ export function makeConfig(given: Partial<Config>): Config {
   return Object.freeze(config);
 }
 
-/** As the launcher says. */
-function installation(env: NodeJS.ProcessEnv = process.env): Config['installed'] {
-  const { OSCA_LAUNCHER: launcher, OSCA_VERSIONS: versions = '/var/lib/osca/versions' } = env;
-  return launcher === undefined ? undefined : { launcher, versions };
+function versionsFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const { OSCA_INSTALLED: installed, OSCA_SUPERVISED: supervised, OSCA_VERSIONS: versions } = env;
+  return installed === undefined || supervised === undefined ? undefined : (versions ?? '/var/lib/osca/versions');
 }
 
 /** A ticket from the environment, or from a file that an image brought along. */

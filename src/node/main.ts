@@ -26,12 +26,11 @@ function makeLog(quiet: boolean): DaemonLog {
   return { info: line(''), warn: line('warning: '), error: line('error: ') };
 }
 
-/** The launcher takes this process's place, and chooses which version runs. */
-function startAnew({ installed }: Config): never {
-  const { OSCA_CHOSEN: _, NODE_COMPILE_CACHE: __, ...env } = process.env;
-  const launcher = installed!.launcher;
-  process.execve!(launcher, [launcher, ...process.argv.slice(2)], env);
-  throw new Error('unreachable');
+/** Ends, for whoever starts it again: others wait for it. */
+async function startAgain(daemon: Daemon): Promise<void> {
+  setTimeout(() => process.exit(0), 5_000).unref();
+  await daemon.rest();
+  process.exit(0);
 }
 
 /** Runs until a signal; exits the process. */
@@ -50,10 +49,10 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
   );
   try {
     const config = makeConfig(given);
-    const daemon: Daemon = await startDaemon(config, log, async () => {
-      await daemon.rest();
-      startAnew(config);
-    });
+    // Until it is up, nobody can ask it to start anew.
+    const { promise: up, resolve: isUp } = Promise.withResolvers<Daemon>();
+    const daemon = await startDaemon(config, log, async () => await startAgain(await up));
+    isUp(daemon);
     log.info(`cell ${config.name} is up; API ${daemon.url}; data ${config.dataDir}`);
     tellServiceManager(`cell ${config.name}; API ${daemon.url}`);
     if (process.send !== undefined) process.send({ ready: true, url: daemon.url });
@@ -71,7 +70,7 @@ export async function runDaemon({ quiet, ...given }: DaemonOptions): Promise<voi
     });
     process.once('SIGINT', stop);
     // It is started again at once.
-    process.once('SIGUSR2', () => void daemon.rest().then(() => process.exit(0)));
+    process.once('SIGUSR2', () => void startAgain(daemon));
     if (config.lifeline)
       process.stdin
         .resume()

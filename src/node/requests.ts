@@ -141,7 +141,7 @@ export class Requests {
     return this.#edit(id, now, { ...next }, (doc) => doc.set(settings));
   }
 
-  #upgrade(id: number, { version, packages }: RequestOf<'upgrade'>, now: number): Refusal | undefined {
+  #upgrade(id: number, { version, packages, wellMs }: RequestOf<'upgrade'>, now: number): Refusal | undefined {
     const { admission, membership, sealer } = this.#deps;
     const refuse = (message: string, hint: string): Refusal => ({ code: 'bad-request', message, hint });
     if (!versionShape.test(version))
@@ -162,7 +162,12 @@ export class Requests {
         'name the packages of all architectures',
       );
     }
-    const release = signRelease(sealer, admission.appliance, { version, packages, atMs: this.#deps.wallMs(now) });
+    const release = signRelease(sealer, admission.appliance, {
+      version,
+      packages,
+      wellMs,
+      atMs: this.#deps.wallMs(now),
+    });
     return this.#edit(id, now, { release: release.id, version }, (doc) => doc.setRelease(release), 2);
   }
 

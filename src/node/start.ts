@@ -60,6 +60,7 @@ export interface DaemonLog {
 }
 
 const loadEveryMs = 5_000;
+const slowEngineMs = 5_000;
 
 function onBug(error: unknown): void {
   process.stderr.write(
@@ -114,7 +115,7 @@ async function assemble(
     onBug,
   });
   const peers = new Peers(host, () => transport);
-  const packages = new Packages(join(config.dataDir, 'packages'));
+  const packages = new Packages(join(config.dataDir, 'releases'));
   const upgrader = makeUpgrader(config, { host, peers, packages, restart });
 
   const belong = ({ founder, seed: founding, ticket }: Effect & { type: 'appliance' }): void => {
@@ -222,8 +223,13 @@ async function assemble(
   );
   closing.push(() => api?.stop());
   closing.push(() => transport?.stop());
+  // What runs here is told with the first word; an engine that is slow to say it is not waited for long.
+  const attached = Promise.all([...drivers.values()].map((driver) => host.attach(driver, tellFacts)));
+  closing.push(async () => {
+    for (const detach of await Promise.race([attached, []])) detach();
+  });
+  await Promise.race([attached, new Promise((done) => setTimeout(done, slowEngineMs))]);
   await open();
-  for (const driver of drivers.values()) closing.push(await host.attach(driver, tellFacts));
 
   // A device that a new app names is looked for at once.
   const offDevices = host.onChange(() => {
@@ -250,6 +256,7 @@ async function assemble(
   closing.push(() => (isResting ? undefined : farewell(host)));
   const rest = async (): Promise<void> => {
     isResting = true;
+    store.set('returns', 'yes');
     await host.ask({ op: 'return', withinMs: limits.returnMs }).catch(() => {});
     await new Promise((done) => setTimeout(done, wordMs));
     await stop();
@@ -257,15 +264,15 @@ async function assemble(
   return { host, url: api.url, handOver: async () => await handOver(host), rest, stop };
 }
 
-/** Undefined where the daemon can't put another version in its own place: it runs from a checkout, or not on Debian's kin. */
+/** Undefined where the daemon can't be followed by another version of itself. */
 function makeUpgrader(
-  { installed }: Config,
+  { versions }: Config,
   { host, peers, packages, restart }: { host: Host; peers: Peers; packages: Packages; restart(): Promise<void> },
 ): Upgrader | undefined {
-  if (installed === undefined || !existsSync('/usr/bin/dpkg-deb')) return undefined;
+  if (versions === undefined || !existsSync('/usr/bin/dpkg-deb')) return undefined;
   const root = fileURLToPath(new URL('..', import.meta.url));
   return new Upgrader({
-    ...{ packages, versions: new Versions(installed.versions, root), arch: debianArch(), restart },
+    ...{ packages, versions: new Versions(versions, root), arch: debianArch(), restart },
     view: () => host.view(),
     request: (cell, path) => peers.request(cell, { path }),
     tell: (upgrade) => host.give({ type: 'upgrade', ...(upgrade === undefined ? {} : { upgrade }) }),
@@ -336,10 +343,12 @@ function foundLater(config: Config, host: Host, closing: (() => unknown)[]): voi
   closing.push(() => clearInterval(look));
 }
 
-/** How long ago this cell started before, of the last few times; this start is noted for the next. */
+/** How long ago this cell started before, of the last few times; this start is noted for the next, where it was not said before. */
 function earlierStarts(store: Store): number[] {
   const starts = (JSON.parse(store.get('starts') ?? '[]') as number[]).filter(Number.isFinite).slice(-15);
-  store.set('starts', JSON.stringify([...starts, Date.now()]));
+  const isAnnounced = store.get('returns') === 'yes';
+  if (isAnnounced) store.set('returns', '');
+  else store.set('starts', JSON.stringify([...starts, Date.now()]));
   return starts.map((atMs) => Date.now() - atMs);
 }
 

@@ -12,6 +12,7 @@ export interface UpgradesDeps {
   self: CellId;
   document: WantedDocument;
   masters(): readonly CellId[];
+  isMajority(): boolean;
   write(edit: () => void): void;
   wallMs(now: number): number;
   admission: Admission;
@@ -48,7 +49,11 @@ export class Upgrades {
     if (release === undefined) return;
     const duty = `upgrade/${release.id}`;
     const last = newest(members).get(duty);
-    if (ownerOf(duty, this.#deps.masters()) === self) this.#lead(release, members, now);
+    // A minority orders nothing, and concludes nothing; who runs an older version knows no such duty.
+    const able = new Set(members.filter(({ facts }) => facts.upgrades === true).map(({ id }) => id));
+    const masters = this.#deps.masters();
+    const owners = masters.some((id) => able.has(id)) ? masters.filter((id) => able.has(id)) : masters;
+    if (ownerOf(duty, owners) === self && this.#deps.isMajority()) this.#lead(release, members, now);
     // It stands until a successor has spoken: an epoch that was forgotten would be used again.
     else if (last?.by === self) this.orders = [{ duty, epoch: last.epoch, go: last.go }];
     const said = obeyed(members.map((member) => (member.self ? { ...member, orders: this.orders } : member)));

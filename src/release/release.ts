@@ -6,14 +6,15 @@ import type { PackageSum, Release } from '../core/model.ts';
 interface Named {
   version: string;
   packages: Readonly<Record<string, PackageSum>>;
+  wellMs: number;
   atMs: number;
 }
 
-const textOf = (appliance: string, { version, packages, atMs, by }: Named & { by: string }): string =>
-  canonical({ appliance, version, packages, atMs, by });
+const textOf = (appliance: string, { version, packages, wellMs, atMs, by }: Named & { by: string }): string =>
+  canonical({ appliance, version, packages, wellMs, atMs, by });
 
-export function signRelease(signer: Signer, appliance: string, { version, packages, atMs }: Named): Release {
-  const whole = { version, packages, atMs, by: signer.id };
+export function signRelease(signer: Signer, appliance: string, { version, packages, wellMs, atMs }: Named): Release {
+  const whole = { version, packages, wellMs, atMs, by: signer.id };
   const text = textOf(appliance, whole);
   return { id: contentHash(text), ...whole, sig: signer.sign(text) };
 }

@@ -36,15 +36,15 @@ export class Turns {
     const none = { go: [], dueMs: Number.POSITIVE_INFINITY };
     const { outcome } = release;
     if (outcome?.state === 'halted') return none;
-    const failed = members.find((member) => hasFailed(member, release));
-    if (outcome === undefined && failed !== undefined)
+    const failed = outcome === undefined ? members.find((member) => hasFailed(member, release)) : undefined;
+    if (failed !== undefined)
       return { ...none, outcome: { state: 'halted', reason: `${failed.name}: ${failed.upgrade!.reason ?? ''}` } };
     const busy = members.find((member) => isBusy(member, release, last));
     if (busy !== undefined && !this.#missed.has(busy.id)) {
       if (this.#cell !== busy.id) [this.#cell, this.#sinceMs] = [busy.id, now];
       if (now - this.#sinceMs < turnMs) return { go: [busy.id], dueMs: this.#sinceMs + turnMs };
       this.#missed.add(busy.id);
-      const reason = `${busy.name} did not come back within ${turnMs / 60_000} minutes`;
+      const reason = `${busy.name} did not come back with it within ${turnMs / 60_000} minutes`;
       if (outcome === undefined) return { ...none, outcome: { state: 'halted', reason } };
     }
     const next = members.filter((one) => wants(one, release) && !this.#missed.has(one.id)).sort(selfLast)[0];
@@ -54,9 +54,10 @@ export class Turns {
   }
 }
 
-/** It was told to, or has begun, and is not through. */
+/** It was told to, or has begun, and is not through; or it is gone since it has it. */
 function isBusy(member: MemberView, release: Release, last: CellId | undefined): boolean {
   const { id, upgrade, facts } = member;
+  if (release.outcome === undefined && facts.version === release.version && member.state === 'down') return true;
   const hasBegun = upgrade?.release === release.id && upgrade.state !== 'failed';
   return hasBegun || (id === last && facts.version !== release.version && !hasFailed(member, release));
 }

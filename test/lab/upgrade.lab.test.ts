@@ -25,7 +25,7 @@ const packageOf = async (version: string): Promise<string> => {
 };
 const upgrade = async (version: string, ...args: string[]): Promise<Ran> => {
   m(1).put(await packageOf(version), `root/${version}.deb`);
-  return await m(1).sh('osca', 'upgrade', ...args, `/root/${version}.deb`);
+  return await m(1).sh('osca', 'upgrade', '--well', '3s', ...args, `/root/${version}.deb`);
 };
 const cells = async (): Promise<UpgradeRow[]> =>
   (JSON.parse(await m(1).ok('osca', 'upgrade', '--json')) as UpgradeStatus).cells;
@@ -134,14 +134,14 @@ describe('an upgrade of five machines', () => {
   }, 400_000);
 
   it('halts on a full disk, and goes on when there is room', async () => {
-    await m(4).ok('mount', '-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', '/var/lib/osca/packages');
+    await m(4).ok('mount', '-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', '/var/lib/osca/releases');
     const full = await upgrade('0.1.3');
     expect([full.code, full.stderr]).toEqual([
       1,
       expect.stringMatching(/halted: m4: the disk of .* is full: \d+ MB are needed/),
     ]);
-    await m(4).ok('umount', '/var/lib/osca/packages');
-    const done = await m(1).sh('osca', 'upgrade', '/root/0.1.3.deb');
+    await m(4).ok('umount', '/var/lib/osca/releases');
+    const done = await m(1).sh('osca', 'upgrade', '--well', '3s', '/root/0.1.3.deb');
     expect(done.stdout, done.stderr).toMatch(/5 of 5 cells run 0\.1\.3/);
   }, 300_000);
 

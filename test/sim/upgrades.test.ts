@@ -8,7 +8,7 @@ import { appliance, simService } from './makers.ts';
 import type { World } from './world.ts';
 
 const packages = { amd64: { sha256: 'a'.repeat(64), bytes: 1_000 } };
-const upgrade = (version: string): Request => ({ op: 'upgrade', version, packages });
+const upgrade = (version: string): Request => ({ op: 'upgrade', version, packages, wellMs: 1_000 });
 
 /** What a host does with a release: fetch, start anew, try, keep. */
 function take(world: World, host: SimHost, release: Release): void {
@@ -113,8 +113,39 @@ describe('an upgrade', () => {
     world.get('h1', upgrade('1.1.0'));
     const ms = world.until(() => outcome(world)?.state === 'halted', turnMs * 2, 'it is halted', 1_000);
     expect(ms).toBeGreaterThan(turnMs - 5_000);
-    expect(outcome(world)?.reason).toMatch(/did not come back within 10 minutes/);
+    expect(outcome(world)?.reason).toMatch(/did not come back with it within 10 minutes/);
     expect(world.up()).toHaveLength(2);
+  });
+
+  it('goes no further where a cell goes down with it', () => {
+    const world = shop(4, 'upgrade-dies', (all, host, release) => {
+      take(all, host, release);
+      all.after(6_000, () => all.powerOff(host.name));
+    });
+    world.get('h1', upgrade('1.1.0'));
+    world.until(() => outcome(world)?.state === 'halted', turnMs * 2, 'it is halted', 1_000);
+    expect(versions(world).filter((one) => one === '1.1.0').length).toBeLessThanOrEqual(2);
+    expect(outcome(world)?.reason).toContain('did not come back with it');
+  });
+
+  it('is ordered by a majority alone, and reaches the others when they are back', () => {
+    const world = shop(5, 'upgrade-minority');
+    world.partition([
+      ['h1', 'h2'],
+      ['h3', 'h4', 'h5'],
+    ]);
+    world.run(15_000);
+    world.get('h1', upgrade('1.1.0'));
+    world.run(60_000);
+    expect(versions(world)).toEqual(Array(5).fill('1.0.0'));
+    expect(world.view('h1').release?.outcome).toBeUndefined();
+    world.network.heal();
+    for (const [a, b] of [
+      ['h1', 'h3'],
+      ['h2', 'h4'],
+    ] as const)
+      world.connect(a, b);
+    world.until(() => versions(world).every((one) => one === '1.1.0'), 180_000, 'all have it');
   });
 
   it('goes on where the cell that orders it dies', () => {
@@ -139,7 +170,7 @@ describe('an upgrade', () => {
     };
     expect(said(upgrade('new'))).toBe("'new' is no version");
     const other = { arm64: packages.amd64 };
-    expect(said({ op: 'upgrade', version: '1.1.0', packages: other })).toMatch(
+    expect(said({ op: 'upgrade', version: '1.1.0', packages: other, wellMs: 0 })).toMatch(
       /^there is no package for amd64, which h[12] needs$/,
     );
   });

@@ -7,7 +7,7 @@ import { simSealer } from '../sim/host.ts';
 
 const packages = { amd64: { sha256: 'a'.repeat(64), bytes: 5 }, arm64: { sha256: 'b'.repeat(64), bytes: 6 } };
 const ann = simSealer('ann');
-const release = signRelease(ann, 'shop', { version: '1.1.0', packages, atMs: 1_000 });
+const release = signRelease(ann, 'shop', { version: '1.1.0', packages, wellMs: 5, atMs: 1_000 });
 
 describe('a release', () => {
   it('is what its signer signed, for this appliance', () => {
@@ -18,6 +18,7 @@ describe('a release', () => {
       { packages: { ...packages, amd64: { sha256: 'c'.repeat(64), bytes: 5 } } },
       { packages: { amd64: packages.amd64 } },
       { atMs: 1_001 },
+      { wellMs: 0 },
       { by: 'ben' },
       { id: 'another' },
       { sig: ann.sign('something else') },

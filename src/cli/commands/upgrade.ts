@@ -12,11 +12,12 @@ import type { PackageFacts } from '../../release/files/packages.ts';
 import type { Client } from '../client.ts';
 import { bold, dim, green, LiveBlock, red, say, table, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
-import { clientOf, show } from '../shared.ts';
+import { clientOf, duration, show } from '../shared.ts';
 
 interface UpgradeOptions {
   url?: string;
   detach?: boolean;
+  well: string;
   json?: boolean;
 }
 
@@ -28,6 +29,7 @@ export function addUpgradeCommand(osca: Command): void {
     .command('upgrade [packages...]')
     .description('have all cells take another version, one at a time; without packages: where the last one stands')
     .option('--url <url>', 'fetch the packages of a version from there (or OSCA_URL)')
+    .option('--well <time>', 'so long a cell must be well with it before the next one tries', '30s')
     .option('--detach', 'return when it is told to all')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -74,7 +76,7 @@ async function upgrade(client: Client, files: readonly string[], options: Upgrad
     if (options.json !== true) warn(dim(`${basename(file)}: ${facts.version}, ${facts.arch}`));
     packages.push(facts);
   }
-  const { value } = await client.call<Changed>('POST', '/v1/upgrade', { packages });
+  const { value } = await client.call<Changed>('POST', '/v1/upgrade', { packages, wellMs: duration(options.well) });
   const release = String(value.release);
   if (options.detach === true) {
     if (options.json === true) say(JSON.stringify(value));
@@ -90,6 +92,7 @@ async function follow(client: Client, release: string, asJson: boolean): Promise
   const told = new Map<string, string>();
   const startMs = performance.now();
   let heardMs = startMs;
+  let isKnown = false;
   for (;;) {
     const status = await client.call<UpgradeStatus>('GET', '/v1/upgrade').catch((error: unknown) => {
       const isAway = error instanceof OscaError && error.code === 'daemon-away';
@@ -107,12 +110,13 @@ async function follow(client: Client, release: string, asJson: boolean): Promise
         else if (!process.stdout.isTTY) say(text);
       }
       if (!asJson) block.draw(status.cells.map(rowText));
-      const over = status.release === undefined || status.release.id !== release;
-      if (over)
+      const isOf = status.release?.id === release;
+      isKnown ||= isOf;
+      if (isKnown && !isOf)
         throw new OscaError('conflict', 'somebody asked for another upgrade meanwhile', 'osca upgrade shows it');
-      const { outcome } = status.release!;
-      // Before it has begun, the view may be of the moment before.
-      if (outcome !== undefined) return conclude(status, asJson, Math.round(performance.now() - startMs));
+      // The view may be of the moment before.
+      if (isOf && status.release?.outcome !== undefined)
+        return conclude(status, asJson, Math.round(performance.now() - startMs));
     }
     await delay(300);
   }

@@ -57,10 +57,16 @@ export class Packages {
     return path === undefined ? undefined : createReadStream(path);
   }
 
+  /** Throws where so many bytes are too many, for a package or for the disk. */
+  checkRoom(bytes: number): void {
+    if (bytes > limits.packageBytes) throw tooLarge();
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    checkSpace(this.folder, bytes);
+  }
+
   /** Takes one in. Throws bad-request where it is not `wanted`, or no package of ours; data-unusable where there is no space. */
   async put(bytes: Readable, wanted?: PackageSum): Promise<PackageFacts> {
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-    if (wanted !== undefined) checkSpace(this.folder, wanted.bytes);
+    this.checkRoom(wanted?.bytes ?? 0);
     const part = join(this.folder, `${randomUUID()}.part`);
     const hash = createHash('sha256');
     let length = 0;

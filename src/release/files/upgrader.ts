@@ -19,16 +19,15 @@ export interface UpgraderDeps {
   request(cell: CellId, path: string): Promise<IncomingMessage>;
   tell(upgrade: Upgrade | undefined): void;
   log(event: Omit<LogEvent, 'seq' | 'atMs'>): void;
-  /** In this time a version on trial has to show itself; it must be well for so long; between rounds of asking others. */
+  /** In this time a version on trial has to show itself; between rounds of asking others for a package, and for how long. */
   trialMs?: number;
-  wellMs?: number;
   pauseMs?: number;
+  fetchMs?: number;
   /** Ends this daemon, and starts what is to run now in its place. */
   restart(): Promise<void>;
 }
 
-const defaults = { trialMs: 180_000, wellMs: 3_000, pauseMs: 2_000 };
-const rounds = 5;
+const defaults = { trialMs: 180_000, pauseMs: 2_000, fetchMs: 20_000 };
 /** So long nothing may come from who is asked. */
 const silentMs = 20_000;
 
@@ -52,32 +51,44 @@ export class Upgrader {
 
   /** Never rejects: what goes wrong is told. */
   async take(release: Release): Promise<void> {
-    const { arch, packages, versions, tell, view, log } = this.#deps;
+    const { versions, tell, log } = this.#deps;
     const { id, version } = release;
+    let trial: Trial | undefined;
     try {
       log({ level: 'info', kind: 'upgrade', message: `version ${version} is taken: it is this cell's turn` });
-      const sum = release.packages[arch]!;
-      const path = (await packages.checked(sum.sha256)) ?? (await this.#fetch(release, sum));
-      checkSpace(packages.folder, sum.bytes);
-      const name = await versions.add(path, version, sum.sha256);
-      packages.keep(Object.values(release.packages).map(({ sha256 }) => sha256));
-      const { members, self } = view();
-      const units = members.find((member) => member.id === self)?.units ?? [];
-      const ready = units.filter(({ state }) => isWell(state)).map(({ replica }) => replica);
-      versions.begin({ ...{ release: id, version, name }, others: othersOf(view()) > 0, ready });
+      trial = await this.#unpack(release);
+      if (this.#stopped) return;
+      versions.begin(trial);
       tell({ release: id, state: 'trying' });
       await this.#deps.restart();
     } catch (error) {
       const reason = wordsOf(error);
       log({ level: 'error', kind: 'upgrade', message: `version ${version} can't be taken: ${reason}` });
       tell({ release: id, state: 'failed', reason });
+      if (trial !== undefined && versions.isOpen) versions.giveUp(trial, reason);
     }
+  }
+
+  async #unpack(release: Release): Promise<Trial> {
+    const { arch, packages, versions, view } = this.#deps;
+    const { id, version, wellMs } = release;
+    const sum = release.packages[arch]!;
+    const path = (await packages.checked(sum.sha256)) ?? (await this.#fetch(release, sum));
+    checkSpace(packages.folder, sum.bytes);
+    const name = await versions.add(path, version, sum.sha256);
+    packages.keep(Object.values(release.packages).map(({ sha256 }) => sha256));
+    const { members, self } = view();
+    const units = members.find((member) => member.id === self)?.units ?? [];
+    const ready = units
+      .filter(({ state }) => state === 'ready' || state === 'running')
+      .map(({ replica, hash, state }) => ({ replica, hash, state }));
+    return { ...{ release: id, version, name, wellMs, ready }, others: othersOf(view()) > 0 };
   }
 
   /** From whoever told of it, or anybody else who has it. */
   async #fetch({ by }: Release, sum: PackageSum): Promise<string> {
     let reason = 'no other cell is up';
-    for (let round = 0; round < rounds; round++) {
+    for (const deadline = performance.now() + this.#deps.fetchMs; performance.now() < deadline; ) {
       const { members, self } = this.#deps.view();
       const others = members.filter(({ id, state }) => id !== self && state === 'alive').map(({ id }) => id);
       for (const cell of [...others.filter((id) => id === by), ...others.filter((id) => id !== by)]) {
@@ -100,31 +111,44 @@ export class Upgrader {
     throw new OscaError('not-found', reason, 'ask for the upgrade again where the packages are');
   }
 
-  /** On trial: watches over itself, and keeps the version or goes back. */
+  /** On trial: watches over itself, and keeps the version or goes back. Rejects where the disk refuses. */
   async judge(): Promise<void> {
     const trial = this.#deps.versions.trial();
     if (trial === undefined) return;
-    const { trialMs, wellMs } = this.#deps;
-    const deadline = performance.now() + trialMs;
+    const deadline = performance.now() + this.#deps.trialMs + trial.wellMs;
     let wellSince: number | undefined;
     let lacks = '';
     while (performance.now() < deadline && !this.#stopped) {
       lacks = lackingOf(trial, this.#deps.view());
       wellSince = lacks === '' ? (wellSince ?? performance.now()) : undefined;
-      if (wellSince !== undefined && performance.now() - wellSince >= wellMs) return this.#keep(trial);
+      if (wellSince !== undefined && performance.now() - wellSince >= trial.wellMs && this.#keep(trial)) return;
       await delay(250);
     }
     if (this.#stopped) return;
-    const reason = `${lacks} within ${trialMs / 1_000} s; what ran before runs again`;
+    const reason = `${lacks === '' ? 'the disk is full' : lacks} within ${this.#deps.trialMs / 1_000} s; what ran before runs again`;
     this.#deps.log({ level: 'error', kind: 'upgrade', message: `version ${trial.version} is taken back: ${reason}` });
-    this.#deps.versions.giveUp(trial, reason);
-    await this.#deps.restart();
+    try {
+      this.#deps.versions.giveUp(trial, reason);
+    } finally {
+      await this.#deps.restart();
+    }
   }
 
-  #keep(trial: Trial): void {
-    this.#deps.versions.keep(trial);
+  /** False where the disk refuses for now. */
+  #keep(trial: Trial): boolean {
+    try {
+      this.#deps.versions.keep(trial);
+    } catch (error) {
+      this.#deps.log({
+        level: 'warn',
+        kind: 'upgrade',
+        message: `version ${trial.version} can't be kept yet: ${wordsOf(error)}`,
+      });
+      return false;
+    }
     this.#deps.log({ level: 'info', kind: 'upgrade', message: `version ${trial.version} runs` });
     this.#deps.tell(undefined);
+    return true;
   }
 
   stop(): void {
@@ -152,8 +176,6 @@ function whileItComes(answer: IncomingMessage): IncomingMessage {
   return answer.on('data', () => timer.refresh()).once('close', () => clearTimeout(timer));
 }
 
-const isWell = (state: string): boolean => state === 'ready' || state === 'running';
-
 const othersOf = ({ members, self }: ClusterView): number =>
   members.filter(({ id, state }) => id !== self && state === 'alive').length;
 
@@ -161,9 +183,15 @@ const othersOf = ({ members, self }: ClusterView): number =>
 function lackingOf({ others, ready }: Trial, view: ClusterView): string {
   if (view.phase !== 'member') return 'it was no member';
   if (others && othersOf(view) === 0) return 'it heard no other cell';
-  const mine = new Set(view.assignments.filter(({ cell }) => cell === view.self).map(({ replica }) => replica));
+  const mine = new Map(
+    view.assignments.filter(({ cell }) => cell === view.self).map(({ replica, hash }) => [replica, hash]),
+  );
   const units = view.members.find(({ id }) => id === view.self)?.units ?? [];
-  const well = new Set(units.filter(({ state }) => isWell(state)).map(({ replica }) => replica));
-  const lost = ready.filter((replica) => mine.has(replica) && !well.has(replica));
-  return lost.length === 0 ? '' : `${lost[0]} was not ready again`;
+  const now = new Map(units.map(({ replica, hash, state }) => [`${replica}@${hash}`, state]));
+  // What was deployed anew meanwhile, or came to its end, says nothing of the version.
+  const lost = ready.find(({ replica, hash, state }) => {
+    const is = now.get(`${replica}@${hash}`);
+    return mine.get(replica) === hash && is !== state && is !== 'ready' && is !== 'exited';
+  });
+  return lost === undefined ? '' : `${lost.replica} was not ${lost.state} again`;
 }

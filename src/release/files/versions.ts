@@ -33,7 +33,9 @@ export interface Trial {
   /** Other cells were heard. */
   others: boolean;
   /** Replicas that were ready here. */
-  ready: string[];
+  ready: { replica: string; hash: string; state: string }[];
+  /** It must be well for so long. */
+  wellMs: number;
   /** Why it was given up. */
   reason?: string;
 }
@@ -50,6 +52,11 @@ export class Versions {
 
   #path(name: string): string {
     return join(this.folder, name);
+  }
+
+  /** Some version is on trial. */
+  get isOpen(): boolean {
+    return this.#noted('trial') !== undefined;
   }
 
   /** This daemon is the one on trial. */
@@ -77,7 +84,9 @@ export class Versions {
   async add(path: string, version: string, sha256: string): Promise<string> {
     const name = `${version}-${sha256.slice(0, 8)}`;
     const to = this.#path(name);
-    if (existsSync(join(to, 'dist/.stamp'))) return name;
+    // Of what failed nothing is used again.
+    this.prune();
+    if (existsSync(to)) return name;
     const part = this.#path('.new');
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     rmSync(part, { recursive: true, force: true });
@@ -137,15 +146,18 @@ export class Versions {
 
   /** The next start is of what ran before. */
   giveUp(trial: Trial, reason: string): void {
-    this.#write('trial.json', JSON.stringify({ ...trial, reason }));
     if (existsSync(this.#path('trial'))) renameSync(this.#path('trial'), this.#path('failed'));
     syncFolder(this.folder);
+    // Where there is no space for it, it is not told why.
+    this.#write('trial.json', JSON.stringify({ ...trial, reason }));
   }
 
-  /** Folders that nothing names go. */
+  /** Folders of versions that neither run nor are to be tried go. */
   prune(...keep: string[]): void {
     if (!existsSync(this.folder)) return;
     const named = [realpathOf(this.#path('current')), realpathOf(this.#root)].map((path) => basename(path ?? ''));
+    const trial = this.#noted('trial')?.name;
+    if (trial !== undefined) named.push(trial);
     for (const entry of readdirSync(this.folder, { withFileTypes: true })) {
       if (!entry.isDirectory() || [...named, ...keep].includes(entry.name)) continue;
       rmSync(this.#path(entry.name), { recursive: true, force: true });
@@ -160,11 +172,8 @@ export class Versions {
   }
 }
 
-/** Told to be itself, whatever `current` says. */
-const alone = (): NodeJS.ProcessEnv => {
-  const { NODE_COMPILE_CACHE: _, ...env } = process.env;
-  return { ...env, OSCA_CHOSEN: '1' };
-};
+/** Told to be itself, whatever `current` says, and nothing that is this daemon's. */
+const alone = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: process.env.HOME ?? '/', OSCA_CHOSEN: '1' });
 
 function realpathOf(path: string): string | undefined {
   try {

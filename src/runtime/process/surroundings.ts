@@ -24,7 +24,10 @@ export function checkCommand(command: string, path: string, cwd: string): void {
 
 /** What a process may see of the daemon's surroundings; the runtime's own folder first, so that `node` is there. */
 export function environment(): Record<string, string> {
-  const path = `${dirname(process.execPath)}:${process.env.PATH ?? '/usr/bin:/bin'}`;
+  // Where it stays, also after this daemon has taken another version.
+  const installed = process.env.OSCA_INSTALLED;
+  const own = installed === undefined ? dirname(process.execPath) : join(installed, 'node_modules/.bin');
+  const path = `${own}:${process.env.PATH ?? '/usr/bin:/bin'}`;
   return { PATH: path, HOME: process.env.HOME ?? '/', LANG: process.env.LANG ?? 'C.UTF-8' };
 }
 
