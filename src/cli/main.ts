@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { OscaError, reasonOf, SpecError } from '../core/errors.ts';
 import { version } from '../node/version.ts';
 import { addAppCommands } from './commands/apps.ts';
+import { addBoardCommands } from './commands/board.ts';
 import { addCellCommands } from './commands/cells.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addDaemonCommands } from './commands/daemon.ts';
@@ -42,6 +43,7 @@ export function program(): Command {
   addExec(osca);
   addCellCommands(osca);
   addUpgradeCommand(osca);
+  addBoardCommands(osca);
   addCompletion(osca);
   for (const command of osca.commands) for (const one of [command, ...command.commands]) one.exitOverride();
   return osca;

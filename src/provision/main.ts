@@ -1,13 +1,18 @@
 /** Many machines become cells, some at once: what only `osca cell add` needs, in a bundle of its own, so that commands start fast. */
+
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import ssh2 from 'ssh2';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { AddStep, Appliance } from './add.ts';
 import { addCell } from './add.ts';
 import type { Target } from './hosts.ts';
 import { targetOf, targetsOf } from './hosts.ts';
+import type { ImageMade, ImageRequest } from './image.ts';
+import { makeImage } from './image.ts';
 import type { Arch } from './package.ts';
 import { archOf, makePackage, packageName } from './package.ts';
 import type { Login } from './ssh.ts';
@@ -79,6 +84,38 @@ export async function provision(
     packages.tidy();
   }
   return failed;
+}
+
+/** An image for cards. Throws OscaError. */
+export async function buildImage(request: ImageRequest, tell: (text: string) => void): Promise<ImageMade> {
+  const root = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..');
+  const folder = mkdtempSync(join(tmpdir(), 'osca-image-'));
+  const packageFor = async (): Promise<string> => {
+    if (request.package !== undefined) return request.package;
+    if (archOf(process.arch) === 'arm64') {
+      const what = {
+        root,
+        arch: 'arm64',
+        node: process.execPath,
+        version: request.version,
+        folder,
+        small: false,
+      } as const;
+      return await makePackage(what);
+    }
+    if (existsSync(join(root, 'scripts/package.ts'))) {
+      const args = [join(root, 'scripts/package.ts'), '--arch', 'arm64', '--fast', '--out', folder];
+      await promisify(execFile)(process.execPath, args, { cwd: root });
+      return join(folder, packageName(request.version, 'arm64'));
+    }
+    const hint = 'npm run package makes it where a checkout is: give it with --package FILE';
+    throw new OscaError('not-found', 'there is no package for arm64 here', hint);
+  };
+  try {
+    return await makeImage(request, { recipe: join(root, 'images/pi-flash'), packageFor }, tell);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function allTargets({ machines, list, fingerprint }: ProvisionRequest): Target[] {

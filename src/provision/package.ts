@@ -64,7 +64,7 @@ Description: a handful of small machines as one cloud that nobody has to run
 const copies = [
   'osca',
   ...['dist/cli.cjs', 'dist/daemon.cjs', 'dist/provision.cjs', 'dist/kad-prefixes.bin'],
-  ...['examples', 'packaging', 'docs', 'README.md', 'LICENSE'],
+  ...['examples', 'packaging', 'images', 'docs', 'README.md', 'LICENSE'],
 ];
 
 /** Path of the package. Throws OscaError where a part or dpkg-deb is missing. */

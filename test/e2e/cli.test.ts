@@ -1,6 +1,6 @@
 /** Every command, as a person types it, on two real daemons. */
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -396,6 +396,20 @@ describe('the API', () => {
     expect(await call(45_477, { ...good, origin: 'http://evil.example' }, 'POST', '/v1/deploy')).toBe(401);
     expect(await call(45_477, { connection: 'Upgrade', upgrade: 'osca-exec' }, 'GET', '/v1/exec?target=a')).toBe(401);
     await cell.stop();
+  });
+
+  it('says what is wrong with an image before anything long begins', async () => {
+    const says = async (...args: string[]): Promise<string> => {
+      const done = await run(['image', 'build', ...args]);
+      expect(done.code).toBe(2);
+      return done.stderr;
+    };
+    const out = join(ada.folder, 'osca.img');
+    expect(await says('--name', 'The Attic', '-o', out)).toContain("'The Attic' is no name\n  use a-z");
+    expect(await says('--wifi', 'attic', '-o', out)).toContain('the country is missing');
+    expect(await says('--ssh-key', '/none', '-o', out)).toContain("/none can't be read");
+    expect(await says('-o', join(ada.folder, 'osca.txt'))).toContain('is no image\n  name it osca.img');
+    expect(existsSync(out)).toBe(false);
   });
 
   it('describes itself', async () => {

@@ -29,7 +29,7 @@ interface AddOptions {
 
 const more = (value: string, before: string[]): string[] => [...before, value];
 
-const provisionUrl = (): string =>
+export const provisionUrl = (): string =>
   new URL(import.meta.url.endsWith('.ts') ? '../../provision/main.ts' : './provision.cjs', import.meta.url).href;
 
 export function addAddCommand(cell: Command): void {
@@ -72,6 +72,11 @@ Examples:
     );
 }
 
+/** The bundle has a class of its own of that name. */
+export function throwOwn(error: Error & Partial<OscaError>): never {
+  throw error.code === undefined ? error : new OscaError(error.code, error.message, error.hint);
+}
+
 async function add(client: Client, machines: readonly string[], options: AddOptions): Promise<void> {
   await client.call('GET', '/v1/status');
   const { provision } = (await import(provisionUrl())) as typeof import('../../provision/main.ts');
@@ -89,10 +94,7 @@ async function add(client: Client, machines: readonly string[], options: AddOpti
     },
     applianceOf(client),
     (step) => (options.json === true ? say(JSON.stringify(step)) : tell(step, many)),
-  ).catch((error: Error & Partial<OscaError>) => {
-    // The bundle has a class of its own of that name.
-    throw error.code === undefined ? error : new OscaError(error.code, error.message, error.hint);
-  });
+  ).catch(throwOwn);
   if (failed > 0) process.exitCode = 1;
 }
 

@@ -1,0 +1,208 @@
+/**
+ * What `osca.yaml` on a board's FAT partition says, checked whole, and the files of the system that it becomes. Any computer can edit it, before the
+ * first start or later; the board reads it at each start.
+ */
+import type { SpecProblem } from '../core/errors.ts';
+import { SpecError } from '../core/errors.ts';
+import type { Path, Source } from '../specs/source.ts';
+
+export interface BoardSettings {
+  name?: string;
+  /** Of names that end in letters and digits of the board's own. */
+  prefix: string;
+  ticket?: string;
+  sshKeys: string[];
+  timezone?: string;
+  wifi?: { ssid: string; password?: string; country: string };
+  network?: { address: string; gateway?: string; dns: string[] };
+}
+
+/** What is the same on no two boards, and what the system has. */
+export interface BoardFacts {
+  /** Hex digits: of its serial number or network card. */
+  serial: string;
+  hasTimezone(name: string): boolean;
+}
+
+/** A file of the system; without text it is not there. */
+export interface BoardFile {
+  path: string;
+  text?: string;
+  mode: number;
+}
+
+const keys = ['name', 'prefix', 'ticket', 'ssh_key', 'timezone', 'wifi', 'network'];
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const key =
+  /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\n]*)?$/;
+
+/** Throws SpecError with all that is wrong, by place. */
+export function readSettings(source: Source, facts: BoardFacts): BoardSettings {
+  const problems: SpecProblem[] = [];
+  const report = (path: Path, message: string, hint: string): void =>
+    void problems.push(source.problem(path, message, hint));
+  const top = mapping(source.value ?? {}, [], keys, report);
+  const text = (one: Record<string, unknown>, name: string, path: Path = []): string | undefined => {
+    const value = one[name];
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === 'string' || typeof value === 'number') return String(value);
+    report([...path, name], `${name} is no text`, 'put it into quotes');
+    return undefined;
+  };
+  const checked = (name: string, isFine: (value: string) => boolean, hint: string): string | undefined => {
+    const value = text(top, name);
+    if (value === undefined || isFine(value)) return value;
+    report([name], `'${value.slice(0, 40)}' is no ${name}`, hint);
+    return undefined;
+  };
+  const name = checked('name', (value) => label.test(value), 'use a-z, 0-9 and -, at most 63 letters');
+  const prefix = checked(
+    'prefix',
+    (value) => label.test(value) && value.length <= 50,
+    'use a-z, 0-9 and -, at most 50 letters',
+  );
+  const ticket = checked(
+    'ticket',
+    (value) => /^osca1-[\w-]+$/.test(value),
+    'copy the whole line that osca ticket create printed',
+  );
+  const timezone = checked('timezone', facts.hasTimezone, 'write one as Europe/Berlin');
+  const sshKeys = listOf(top.ssh_key).flatMap((value, i): string[] => {
+    if (typeof value === 'string' && key.test(value.trim())) return [value.trim()];
+    report(
+      Array.isArray(top.ssh_key) ? ['ssh_key', i] : ['ssh_key'],
+      'that is no public key',
+      'copy the line of id_ed25519.pub',
+    );
+    return [];
+  });
+  const wifi =
+    top.wifi === undefined || top.wifi === null
+      ? undefined
+      : wifiOf(mapping(top.wifi, ['wifi'], ['ssid', 'password', 'country'], report), text, report);
+  const network =
+    top.network === undefined || top.network === null
+      ? undefined
+      : networkOf(mapping(top.network, ['network'], ['address', 'gateway', 'dns'], report), text, report);
+  if (problems.length > 0) throw new SpecError(problems);
+  return {
+    ...{ prefix: prefix ?? 'osca', sshKeys },
+    ...(name === undefined ? {} : { name }),
+    ...(ticket === undefined ? {} : { ticket }),
+    ...(timezone === undefined ? {} : { timezone }),
+    ...(wifi === undefined ? {} : { wifi }),
+    ...(network === undefined ? {} : { network }),
+  };
+}
+
+type Report = (path: Path, message: string, hint: string) => void;
+type Text = (one: Record<string, unknown>, name: string, path?: Path) => string | undefined;
+
+function mapping(value: unknown, path: Path, known: readonly string[], report: Report): Record<string, unknown> {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    report(path, `${path.at(-1) ?? 'the file'} has no keys`, `write ${known.map((one) => `${one}: …`).join(', ')}`);
+    return {};
+  }
+  for (const one of Object.keys(value))
+    if (!known.includes(one)) report([...path, one], `there is no key '${one}'`, `there are: ${known.join(', ')}`);
+  return value as Record<string, unknown>;
+}
+
+const listOf = (value: unknown): unknown[] =>
+  value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
+
+function wifiOf(given: Record<string, unknown>, text: Text, report: Report): BoardSettings['wifi'] {
+  const [ssid, password, country] = ['ssid', 'password', 'country'].map((name) => text(given, name, ['wifi']));
+  if (ssid === undefined || ssid === '' || ssid.length > 32)
+    report(['wifi', 'ssid'], 'the network has no name', 'wifi: {ssid: NAME, …}');
+  if (password !== undefined && !/^[\x20-\x7e]{8,63}$/.test(password))
+    report(['wifi', 'password'], 'a password has 8 to 63 letters', 'leave it out where the network is open');
+  if (country === undefined || !/^[A-Z]{2}$/.test(country))
+    report(['wifi', 'country'], 'the country is missing', 'two capitals, as DE: it says which channels are allowed');
+  return { ssid: ssid ?? '', country: country ?? '', ...(password === undefined ? {} : { password }) };
+}
+
+const ipv4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
+const isIpv4 = (value: string): boolean =>
+  ipv4
+    .exec(value)
+    ?.slice(1)
+    .every((part) => Number(part) < 256) === true;
+
+function networkOf(given: Record<string, unknown>, text: Text, report: Report): BoardSettings['network'] {
+  const [address, gateway] = ['address', 'gateway'].map((name) => text(given, name, ['network']));
+  const [ip = '', bits = ''] = (address ?? '').split('/');
+  if (!isIpv4(ip) || !/^\d{1,2}$/.test(bits) || Number(bits) > 32)
+    report(['network', 'address'], `'${address ?? ''}' is no address`, 'write 192.168.1.20/24');
+  if (gateway !== undefined && !isIpv4(gateway))
+    report(['network', 'gateway'], `'${gateway}' is no address`, 'write 192.168.1.1');
+  const dns = listOf(given.dns).map(String);
+  dns.forEach((one, i) => {
+    if (!isIpv4(one)) report(['network', 'dns', i], `'${one}' is no address`, 'write 192.168.1.1');
+  });
+  return { address: address ?? '', dns, ...(gateway === undefined ? {} : { gateway }) };
+}
+
+/** What the settings become. */
+export function filesOf(settings: BoardSettings, { serial }: BoardFacts): BoardFile[] {
+  const {
+    name = `${settings.prefix}-${serial.slice(-6)}`,
+    ticket,
+    sshKeys,
+    timezone = 'Etc/UTC',
+    wifi,
+    network,
+  } = settings;
+  return [
+    { path: '/etc/hostname', text: `${name}\n`, mode: 0o644 },
+    { path: '/etc/hosts', text: `127.0.0.1 localhost\n::1 localhost\n127.0.1.1 ${name}\n`, mode: 0o644 },
+    { path: '/etc/timezone', text: `${timezone}\n`, mode: 0o644 },
+    {
+      path: '/etc/default/osca',
+      text: `# Of osca.yaml on the boot partition.\nOSCA_UP="--name ${name}"\n`,
+      mode: 0o600,
+    },
+    { path: '/var/lib/osca/ticket', ...(ticket === undefined ? {} : { text: `${ticket}\n` }), mode: 0o600 },
+    {
+      path: '/root/.ssh/authorized_keys',
+      ...(sshKeys.length === 0 ? {} : { text: `${sshKeys.join('\n')}\n` }),
+      mode: 0o600,
+    },
+    {
+      path: '/etc/systemd/network/10-static.network',
+      ...(network === undefined ? {} : { text: staticNetwork(network) }),
+      mode: 0o644,
+    },
+    {
+      path: '/etc/wpa_supplicant/wpa_supplicant-wlan0.conf',
+      ...(wifi === undefined ? {} : { text: supplicant(wifi) }),
+      mode: 0o600,
+    },
+  ];
+}
+
+const staticNetwork = ({ address, gateway, dns }: NonNullable<BoardSettings['network']>): string =>
+  [
+    '[Match]',
+    'Type=ether',
+    '',
+    '[Network]',
+    `Address=${address}`,
+    ...(gateway === undefined ? [] : [`Gateway=${gateway}`]),
+    ...dns.map((one) => `DNS=${one}`),
+    '',
+  ].join('\n');
+
+const hexOf = (text: string): string =>
+  [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** Names in hex: whatever letters they have. */
+const supplicant = ({ ssid, password, country }: NonNullable<BoardSettings['wifi']>): string =>
+  [
+    ...['ctrl_interface=/run/wpa_supplicant', `country=${country}`, 'network={'],
+    `  ssid=${hexOf(ssid)}`,
+    ...(password === undefined
+      ? ['  key_mgmt=NONE']
+      : ['  key_mgmt=WPA-PSK SAE', `  psk="${password}"`, '  ieee80211w=1']),
+    ...['}', ''],
+  ].join('\n');

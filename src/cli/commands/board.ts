@@ -1,0 +1,117 @@
+/** osca board: what the image's first start does with osca.yaml. osca image: cards for boards. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { applyBoard } from '../../board/files/apply.ts';
+import { version } from '../../node/version.ts';
+import type { ImageRequest } from '../../provision/image.ts';
+import { dim, green, say, warn } from '../render.ts';
+import type { Changed } from '../shared.ts';
+import { clientOf, duration, show, wholeNumber } from '../shared.ts';
+import { provisionUrl, throwOwn } from './add.ts';
+
+interface BuildOptions {
+  output: string;
+  ticket?: string | true;
+  uses: string;
+  expires: string;
+  name?: string;
+  hostnamePrefix?: string;
+  wifi?: string;
+  wifiPassword?: string;
+  country?: string;
+  sshKey?: string[];
+  timezone?: string;
+  staticIp?: string;
+  gateway?: string;
+  cache?: string;
+  package?: string;
+  json?: boolean;
+}
+
+export function addBoardCommands(osca: Command): void {
+  osca
+    .command('board')
+    .description('boards that start from an OSCA image')
+    .command('apply')
+    .description('put in place what /boot/firmware/osca.yaml says; done at each start')
+    .option('--root <dir>', 'of the system', '/')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  sudo osca board apply')
+    .action((options: { root: string }, command: Command) => {
+      const { name, changed } = applyBoard(options.root);
+      show(command, { name, changed }, () =>
+        changed.length === 0 ? `${name}: as before` : `${name}: ${changed.join(' ')}`,
+      );
+    });
+  osca
+    .command('image')
+    .description('images for cards')
+    .command('build')
+    .description(
+      'an image for every 64-bit Raspberry Pi, from which boards start as cells; needs root, on Debian or Ubuntu',
+    )
+    .requiredOption('-o, --output <file>', 'osca.img, or osca.img.zst')
+    .option('--ticket [ticket]', 'boards join by it; without a value a new one of this appliance')
+    .option('--uses <n>', 'of a new ticket', '10')
+    .option('--expires <time>', 'of a new ticket', '30d')
+    .option('--name <name>', 'of the one board that gets this image')
+    .option('--hostname-prefix <prefix>', 'names of boards begin with it')
+    .option('--wifi <ssid>', 'network without a cable; also --country, --wifi-password')
+    .option('--wifi-password <password>', 'of that network (or OSCA_WIFI_PASSWORD)')
+    .option('--country <code>', 'two capitals: which channels are allowed')
+    .option('--ssh-key <file...>', 'public keys that may log in as root')
+    .option('--timezone <zone>', 'as Europe/Berlin')
+    .option('--static-ip <address>', 'as 192.168.1.20/24; also --gateway')
+    .option('--gateway <address>', 'to other networks, and for names')
+    .option('--package <file>', 'package for arm64, where this is no checkout and no arm64 cell')
+    .option('--cache <dir>', 'where the base is kept that takes ten minutes', join(homedir(), '.cache/osca'))
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+What is yours is a file on the image's first partition, osca.yaml, which any computer can edit.
+
+Examples:
+  sudo osca image build --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
+  sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst`,
+    )
+    .action(async (options: BuildOptions, command: Command) => await build(options, command));
+}
+
+async function build(options: BuildOptions, command: Command): Promise<void> {
+  const { buildImage } = (await import(provisionUrl())) as typeof import('../../provision/main.ts');
+  const tell = (text: string): void => {
+    if (options.json !== true) warn(dim(text));
+  };
+  const made = await buildImage(requestOf(options, command), tell).catch(throwOwn);
+  show(command, made, () =>
+    green(`${made.file}: ${(made.bytes / 1e6).toFixed(0)} MB in ${Math.round(made.ms / 1_000)} s`),
+  );
+  if (options.json !== true && made.file.endsWith('.zst'))
+    say(dim(`write it to a card: zstd -dc ${made.file} | sudo dd of=/dev/sdX bs=4M conv=fsync`));
+}
+
+function requestOf(options: BuildOptions, command: Command): ImageRequest {
+  const ticket = async (): Promise<string> => {
+    if (typeof options.ticket === 'string') return options.ticket;
+    const body = { uses: wholeNumber(options.uses), expiresInMs: duration(options.expires) };
+    const { value } = await clientOf(command).call<Changed>('POST', '/v1/tickets', body);
+    return String(value.ticket);
+  };
+  const password = options.wifiPassword ?? process.env.OSCA_WIFI_PASSWORD;
+  const { gateway } = options;
+  const settings = {
+    ...{ name: options.name, prefix: options.hostnamePrefix, timezone: options.timezone },
+    wifi: options.wifi === undefined ? undefined : { ssid: options.wifi, password, country: options.country },
+    network:
+      options.staticIp === undefined
+        ? undefined
+        : { address: options.staticIp, gateway, dns: gateway === undefined ? undefined : [gateway] },
+  };
+  return {
+    ...{ settings, sshKeys: options.sshKey ?? [], output: options.output, cache: options.cache!, version },
+    ...(options.ticket === undefined ? {} : { ticket }),
+    ...(options.package === undefined ? {} : { package: options.package }),
+  };
+}

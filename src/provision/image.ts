@@ -1,0 +1,297 @@
+/**
+ * Images for cards, without loop devices or mounts: a base that is Debian (kept, ten minutes), on it the package (kept, two minutes), and a small file that is
+ * personal (seconds). The partition table is an MBR, which every Pi's ROM reads: FAT with the firmware and osca.yaml, root, data.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { readSettings } from '../board/settings.ts';
+import { OscaError, reasonOf } from '../core/errors.ts';
+import { Source } from '../specs/source.ts';
+
+export interface ImageRequest {
+  /** As osca.yaml has them; undefined where nothing is said. */
+  settings: Record<string, unknown>;
+  /** Made when all else is checked. */
+  ticket?: () => Promise<string>;
+  /** Files of public keys. */
+  sshKeys: readonly string[];
+  /** Ends in .img or .img.zst. */
+  output: string;
+  cache: string;
+  /** For arm64. */
+  package?: string;
+  version: string;
+}
+
+export interface ImageMade {
+  file: string;
+  bytes: number;
+  ms: number;
+}
+
+interface Places {
+  /** images/pi-flash */
+  recipe: string;
+  /** The package for arm64. */
+  packageFor(): Promise<string>;
+}
+
+const mib = 1_048_576;
+/** MiB from the start of the card. The whole is a power of two, which QEMU asks of a card. */
+const layout = {
+  boot: { at: 4, size: 384 },
+  root: { at: 388, size: 1_536 },
+  data: { at: 1_924, size: 123 },
+  whole: 2_048,
+};
+
+const tools: Record<string, string> = {
+  mmdebstrap: 'mmdebstrap',
+  'qemu-aarch64-static': 'qemu-user-static binfmt-support',
+  'mkfs.vfat': 'dosfstools',
+  mcopy: 'mtools',
+  mke2fs: 'e2fsprogs',
+  sfdisk: 'fdisk',
+  zstd: 'zstd',
+};
+
+/** Throws OscaError where a tool or a right is missing, or the settings are wrong, before anything long begins. */
+export async function makeImage(
+  request: ImageRequest,
+  places: Places,
+  tell: (text: string) => void,
+): Promise<ImageMade> {
+  const startMs = performance.now();
+  oscaYaml(request, request.ticket === undefined ? undefined : 'osca1-checked');
+  if (!/\.img(\.zst)?$/.test(request.output))
+    throw new OscaError('bad-request', `'${request.output}' is no image`, 'name it osca.img or osca.img.zst');
+  if (process.getuid?.() !== 0) throw new OscaError('denied', 'an image is built as root', 'sudo osca image build …');
+  await checkTools();
+  mkdirSync(request.cache, { recursive: true });
+  const base = await kept(request.cache, 'base', hashOf(places.recipe, 'base.sh', 'overlay'), '.tar', async (out) => {
+    tell('1/4 the base: Debian for arm64, about ten minutes; kept for the next image');
+    await run('sh', [join(places.recipe, 'base.sh'), out]);
+  });
+  const deb = await places.packageFor();
+  const sum = createHash('sha256').update(readFileSync(deb)).update(base).digest('hex').slice(0, 16);
+  const system = await kept(request.cache, 'system', sum, '', async (out) => {
+    tell('2/4 the system: the package on the base, about three minutes; kept for the next image');
+    await makeSystem(base, deb, out);
+  });
+  tell('3/4 what is yours');
+  await personal(system, oscaYaml(request, await request.ticket?.()), request.output);
+  const { size } = statSync(request.output);
+  tell('4/4 done');
+  return { file: request.output, bytes: size, ms: Math.round(performance.now() - startMs) };
+}
+
+/** As it stands on the card; checked as the board will. */
+function oscaYaml({ settings, sshKeys }: ImageRequest, ticket: string | undefined): string {
+  const keys = sshKeys.map((file) => {
+    try {
+      return readFileSync(file, 'utf8').trim();
+    } catch (error) {
+      throw new OscaError(
+        'bad-request',
+        `${file} can't be read: ${reasonOf(error)}`,
+        'name the public key: id_ed25519.pub',
+      );
+    }
+  });
+  const given = Object.entries({ ...settings, ticket, ...(keys.length === 0 ? {} : { ssh_key: keys }) });
+  // JSON values are YAML.
+  const lines = given.flatMap(([key, value]) => (value === undefined ? [] : [`${key}: ${JSON.stringify(value)}`]));
+  const text = [
+    '# Of osca image build. Any computer can edit it; the board reads it at each start.',
+    ...lines,
+    '',
+  ].join('\n');
+  readSettings(Source.one('osca.yaml', text), {
+    serial: '000000',
+    hasTimezone: (name) => existsSync(join('/usr/share/zoneinfo', name)),
+  });
+  return text;
+}
+
+async function checkTools(): Promise<void> {
+  const missing: string[] = [];
+  for (const [tool, from] of Object.entries(tools))
+    if (!['/usr/bin', '/usr/sbin', '/bin', '/sbin', '/usr/local/bin'].some((folder) => existsSync(join(folder, tool))))
+      missing.push(from);
+  if (missing.length > 0)
+    throw new OscaError('bad-request', 'tools are missing', `apt-get install ${missing.join(' ')}`);
+  if (process.arch !== 'arm64' && !existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64'))
+    throw new OscaError(
+      'bad-request',
+      'programs for arm64 do not run here',
+      'update-binfmts --enable qemu-aarch64 (package binfmt-support)',
+    );
+}
+
+/** What was made of the same before; older ones of the kind go. */
+async function kept(
+  cache: string,
+  kind: string,
+  hash: string,
+  ending: string,
+  make: (out: string) => Promise<void>,
+): Promise<string> {
+  const name = `${kind}-${hash}${ending}`;
+  const path = join(cache, name);
+  if (existsSync(path)) return path;
+  const part = join(cache, `.${name}.${process.pid}`);
+  try {
+    await make(part);
+    for (const old of readdirSync(cache))
+      if (old.startsWith(`${kind}-`)) rmSync(join(cache, old), { recursive: true, force: true });
+    renameSync(part, path);
+    return path;
+  } finally {
+    rmSync(part, { recursive: true, force: true });
+  }
+}
+
+/** Of all files below, names and contents. */
+function hashOf(folder: string, ...names: string[]): string {
+  const hash = createHash('sha256');
+  const add = (path: string): void => {
+    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name));
+    else hash.update(path.slice(folder.length)).update('\0').update(readFileSync(path)).update('\0');
+  };
+  for (const name of names) add(join(folder, name));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** A folder with `head.img`, up to the end of the FAT partition, and `tail.img.zst`, the rest. */
+async function makeSystem(base: string, deb: string, out: string): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), 'osca-image-'));
+  const [tree, boot, data, image] = ['tree', 'boot', 'data', 'image'].map((name) => join(work, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  try {
+    for (const folder of [tree, boot, data, out]) mkdirSync(folder);
+    await run('tar', ['-C', tree, '--numeric-owner', '-xf', base]);
+    await run('cp', [deb, join(tree, 'root/osca.deb')]);
+    // Its start is not tried here: there is no systemd, and the kernel is another.
+    // What is compiled ahead holds for processors with the same features: those of a Pi 3 and 4, not all that QEMU has.
+    await run('chroot', [tree, 'env', 'QEMU_CPU=cortex-a72', 'dpkg', '-i', '/root/osca.deb']);
+    rmSync(join(tree, 'root/osca.deb'));
+    await run('chroot', [tree, 'systemctl', 'enable', 'osca.service']);
+    for (const name of readdirSync(join(tree, 'boot/firmware')))
+      renameSync(join(tree, 'boot/firmware', name), join(boot, name));
+    for (const name of ['osca', 'docker', 'containerd']) mkdirSync(join(data, name), { mode: 0o700 });
+    await makeParts(image, { tree, boot, data });
+    await run('dd', [
+      `if=${image}`,
+      `of=${join(out, 'head.img')}`,
+      'bs=1M',
+      `count=${layout.root.at}`,
+      'conv=sparse',
+      'status=none',
+    ]);
+    await run('sh', [
+      '-c',
+      `dd if="$1" bs=1M skip=${layout.root.at} status=none | zstd -q -T0 -9 -o "$2"`,
+      'sh',
+      image,
+      join(out, 'tail.img.zst'),
+    ]);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'boot' | 'data', string>): Promise<void> {
+  await run('truncate', ['-s', String(layout.whole * mib), image]);
+  const { boot: b, root: r, data: d } = layout;
+  const table = [
+    'label: dos',
+    `${b.at * 2_048},${b.size * 2_048},c,*`,
+    `${r.at * 2_048},${r.size * 2_048},83`,
+    `${d.at * 2_048},${d.size * 2_048},83`,
+    '',
+  ].join('\n');
+  await run('sh', ['-c', 'printf %s "$1" | sfdisk -q "$2"', 'sh', table, image]);
+  const fat = `${image}.fat`;
+  await run('truncate', ['-s', String(b.size * mib), fat]);
+  await run('mkfs.vfat', ['-F', '32', '-n', 'OSCA-BOOT', fat]);
+  await run('mcopy', ['-s', '-i', fat, ...readdirSync(boot).map((name) => join(boot, name)), '::']);
+  await run('dd', [`if=${fat}`, `of=${image}`, 'bs=1M', `seek=${b.at}`, 'conv=notrunc,sparse', 'status=none']);
+  const ext4 = async (label: string, { at, size }: { at: number; size: number }, from: string): Promise<void> => {
+    const place = `offset=${at * mib},lazy_itable_init=0,lazy_journal_init=0`;
+    await run('mke2fs', ['-q', '-t', 'ext4', '-m', '1', '-L', label, '-E', place, '-d', from, image, `${size}M`]);
+  };
+  await ext4('osca-root', r, tree);
+  await ext4('osca-data', d, data);
+}
+
+async function personal(system: string, text: string, output: string): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), 'osca-image-'));
+  const part = `${output}.part`;
+  try {
+    const [head, yaml] = [join(work, 'head.img'), join(work, 'osca.yaml')];
+    await run('cp', ['--sparse=always', join(system, 'head.img'), head]);
+    writeFileSync(yaml, text);
+    await run('mcopy', ['-o', '-i', `${head}@@${layout.boot.at}M`, yaml, '::osca.yaml']);
+    if (output.endsWith('.zst')) {
+      // Two frames one after the other are one file (RFC 8878, section 3).
+      await run('zstd', ['-q', '-f', '-T0', '-6', head, '-o', part]);
+      await pipeline(createReadStream(join(system, 'tail.img.zst')), createWriteStream(part, { flags: 'a' }));
+    } else {
+      await run('sh', [
+        '-c',
+        `cp --sparse=always "$1" "$3" && zstd -q -dc "$2" | dd of="$3" bs=1M seek=${layout.root.at} conv=notrunc,sparse status=none iflag=fullblock && truncate -s ${layout.whole * mib} "$3"`,
+        'sh',
+        head,
+        join(system, 'tail.img.zst'),
+        part,
+      ]);
+    }
+    // It holds a ticket, and the password of a network.
+    await run('chmod', ['600', part]);
+    renameSync(part, output);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+    rmSync(part, { force: true });
+  }
+}
+
+const execute = promisify(execFile);
+
+async function run(command: string, args: string[]): Promise<void> {
+  try {
+    await execute(command, args, { maxBuffer: 64 * mib });
+  } catch (error) {
+    const said = String((error as { stderr?: string }).stderr ?? '')
+      .trim()
+      .split('\n')
+      .slice(-5)
+      .join('\n  ');
+    throw new OscaError(
+      'internal',
+      `${command} failed: ${said === '' ? reasonOf(error) : said}`,
+      'is the disk full, or the network away? then try again',
+      error,
+    );
+  }
+}
