@@ -2,6 +2,7 @@
 # base.sh OUT.tar: Debian for every 64-bit Raspberry Pi, without OSCA: 8 to 10 minutes, mostly of another architecture under qemu. Root is needed.
 # `osca image build` runs it once, and again when something here or in overlay/ has changed.
 set -eu
+umask 022
 out=$1
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 mirror=${OSCA_MIRROR-http://deb.debian.org/debian}
@@ -18,7 +19,8 @@ packages='
 '
 
 # Each kernel package would make an initrd of its own: one at the end does, and takes two minutes under qemu.
-export INITRD=No SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-0}
+TMPDIR=$(dirname -- "$out")
+export TMPDIR INITRD=No SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-0}
 # shellcheck disable=SC2086
 mmdebstrap --architectures=arm64 --variant=minbase --mode=root --format=tar \
   --include="$(echo $packages | tr ' ' ,)" \
@@ -26,11 +28,10 @@ mmdebstrap --architectures=arm64 --variant=minbase --mode=root --format=tar \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --customize-hook='mkdir -p "$1/boot/firmware"' \
-  --customize-hook="tar -C $here/overlay -c . | tar -C \"\$1\" -x --no-same-owner" \
+  --customize-hook="tar -C '$here/overlay' --mode=u+rwX,go=rX -c . | tar -C \"\$1\" -x --no-same-owner" \
   --customize-hook="chroot \"\$1\" sh /usr/lib/osca-board/prepare $mirror $security $suite" \
-  "$suite" "$out.part" \
+  "$suite" "$out" \
   "deb [signed-by=$keyring] $mirror $suite main non-free-firmware" \
   "deb [signed-by=$keyring] $mirror $suite-updates main non-free-firmware" \
   "deb [signed-by=$keyring] $mirror $suite-backports main non-free-firmware" \
   "deb [signed-by=$keyring] $security $suite-security main non-free-firmware"
-mv "$out.part" "$out"

@@ -4,6 +4,7 @@
  */
 import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
+import { isWhole } from '../gossip/trust.ts';
 import type { Path, Source } from '../specs/source.ts';
 
 export interface BoardSettings {
@@ -61,11 +62,7 @@ export function readSettings(source: Source, facts: BoardFacts): BoardSettings {
     (value) => label.test(value) && value.length <= 50,
     'use a-z, 0-9 and -, at most 50 letters',
   );
-  const ticket = checked(
-    'ticket',
-    (value) => /^osca1-[\w-]+$/.test(value),
-    'copy the whole line that osca ticket create printed',
-  );
+  const ticket = checked('ticket', isWhole, 'copy the whole line that osca ticket create printed');
   const timezone = checked('timezone', facts.hasTimezone, 'write one as Europe/Berlin');
   const sshKeys = listOf(top.ssh_key).flatMap((value, i): string[] => {
     if (typeof value === 'string' && key.test(value.trim())) return [value.trim()];
@@ -113,7 +110,7 @@ const listOf = (value: unknown): unknown[] =>
 
 function wifiOf(given: Record<string, unknown>, text: Text, report: Report): BoardSettings['wifi'] {
   const [ssid, password, country] = ['ssid', 'password', 'country'].map((name) => text(given, name, ['wifi']));
-  if (ssid === undefined || ssid === '' || ssid.length > 32)
+  if (ssid === undefined || ssid === '' || new TextEncoder().encode(ssid).length > 32)
     report(['wifi', 'ssid'], 'the network has no name', 'wifi: {ssid: NAME, …}');
   if (password !== undefined && !/^[\x20-\x7e]{8,63}$/.test(password))
     report(['wifi', 'password'], 'a password has 8 to 63 letters', 'leave it out where the network is open');
@@ -131,8 +128,8 @@ const isIpv4 = (value: string): boolean =>
 
 function networkOf(given: Record<string, unknown>, text: Text, report: Report): BoardSettings['network'] {
   const [address, gateway] = ['address', 'gateway'].map((name) => text(given, name, ['network']));
-  const [ip = '', bits = ''] = (address ?? '').split('/');
-  if (!isIpv4(ip) || !/^\d{1,2}$/.test(bits) || Number(bits) > 32)
+  const [ip = '', bits = '', ...more] = (address ?? '').split('/');
+  if (more.length > 0 || !isIpv4(ip) || !/^\d{1,2}$/.test(bits) || Number(bits) > 32)
     report(['network', 'address'], `'${address ?? ''}' is no address`, 'write 192.168.1.20/24');
   if (gateway !== undefined && !isIpv4(gateway))
     report(['network', 'gateway'], `'${gateway}' is no address`, 'write 192.168.1.1');
@@ -185,6 +182,7 @@ const staticNetwork = ({ address, gateway, dns }: NonNullable<BoardSettings['net
   [
     '[Match]',
     'Type=ether',
+    'Kind=!*',
     '',
     '[Network]',
     `Address=${address}`,

@@ -81,6 +81,12 @@ export function encodeTicket(ticket: Ticket): string {
 
 const checksum = (body: string): string => hash32(body, 7).toString(36).padStart(7, '0');
 
+/** Is it a ticket, with every letter? Says nothing of what is in it. */
+export function isWhole(text: string): boolean {
+  const [, body, sum] = /^osca1-([A-Za-z0-9_-]+)-([0-9a-z]{7})$/.exec(text.trim()) ?? [];
+  return body !== undefined && checksum(body) === sum;
+}
+
 /** A ticket from text, or in words what is wrong with it. Does not ask the clock. */
 export function decodeTicket(
   sealer: Sealer,

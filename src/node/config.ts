@@ -15,6 +15,8 @@ export interface Config {
   /** Engine socket; '' for none, undefined to look in the usual places. */
   engine: string | undefined;
   ticket: string | undefined;
+  /** It came with the system, and nobody asks for it now. */
+  isBaked: boolean;
   /** Found an appliance at once, without listening for others. */
   found: boolean;
   /** How long a fresh cell listens before it founds one. */
@@ -50,7 +52,12 @@ export function makeConfig(given: Partial<Config>): Config {
   const config: Config = {
     ...{ dataDir, name: cellName(given.name), listen: given.listen ?? [`/ip4/0.0.0.0/tcp/${defaultPort}`] },
     ...{ apiPort: given.apiPort ?? defaultApiPort, mdns: given.mdns ?? true, engine: given.engine },
-    ...{ ticket: given.ticket ?? bakedTicket(dataDir), found: given.found ?? false, listenMs: given.listenMs ?? 3_000 },
+    ...{
+      ticket: given.ticket ?? bakedTicket(dataDir),
+      isBaked: given.ticket === undefined,
+      found: given.found ?? false,
+      listenMs: given.listenMs ?? 3_000,
+    },
     ...{ lifeline: given.lifeline ?? false, versions: given.versions ?? versionsFolder() },
   };
   if (Buffer.byteLength(join(dataDir, 'osca.sock')) > 107) {

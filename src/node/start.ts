@@ -283,9 +283,11 @@ function makeUpgrader(
 /** Throws bad-ticket where it can't be read, or is for another appliance than this cell's. */
 function checkTicket(config: Config, ticket: string, sealer: Sealer, store: Store, log: DaemonLog): void {
   const decoded = decodeTicket(sealer, ticket);
+  const founder = store.get('founder');
+  // What a member was started with once is no reason not to start.
+  if (config.isBaked && founder !== undefined) return;
   const hint = 'copy the whole line that osca ticket create printed, or make a new one there';
   if (!decoded.ok) throw new OscaError('bad-ticket', `the ticket can't be used: ${decoded.reason}`, hint);
-  const founder = store.get('founder');
   if (founder === undefined) return;
   const [mine, theirs] = [applianceId(founder), applianceId(decoded.ticket.founder)];
   if (mine === theirs) return log.info(`this cell belongs to appliance ${mine} already; the ticket is not used`);

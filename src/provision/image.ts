@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chownSync,
   createReadStream,
   createWriteStream,
   existsSync,
@@ -17,8 +18,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { readSettings } from '../board/settings.ts';
@@ -28,8 +28,8 @@ import { Source } from '../specs/source.ts';
 export interface ImageRequest {
   /** As osca.yaml has them; undefined where nothing is said. */
   settings: Record<string, unknown>;
-  /** Made when all else is checked. */
-  ticket?: () => Promise<string>;
+  /** A function makes one when all else is checked. */
+  ticket?: string | (() => Promise<string>);
   /** Files of public keys. */
   sshKeys: readonly string[];
   /** Ends in .img or .img.zst. */
@@ -79,31 +79,38 @@ export async function makeImage(
   tell: (text: string) => void,
 ): Promise<ImageMade> {
   const startMs = performance.now();
-  oscaYaml(request, request.ticket === undefined ? undefined : 'osca1-checked');
+  const yaml = (ticket: string | undefined): string => oscaYaml(join(places.recipe, 'osca.yaml'), request, ticket);
+  const { ticket } = request;
+  yaml(typeof ticket === 'string' ? ticket : undefined);
   if (!/\.img(\.zst)?$/.test(request.output))
     throw new OscaError('bad-request', `'${request.output}' is no image`, 'name it osca.img or osca.img.zst');
   if (process.getuid?.() !== 0) throw new OscaError('denied', 'an image is built as root', 'sudo osca image build …');
   await checkTools();
   mkdirSync(request.cache, { recursive: true });
+  const deb = await places.packageFor();
   const base = await kept(request.cache, 'base', hashOf(places.recipe, 'base.sh', 'overlay'), '.tar', async (out) => {
     tell('1/4 the base: Debian for arm64, about ten minutes; kept for the next image');
     await run('sh', [join(places.recipe, 'base.sh'), out]);
   });
-  const deb = await places.packageFor();
-  const sum = createHash('sha256').update(readFileSync(deb)).update(base).digest('hex').slice(0, 16);
+  const sum = createHash('sha256')
+    .update(readFileSync(deb))
+    .update(base)
+    .update(JSON.stringify(layout))
+    .digest('hex')
+    .slice(0, 16);
   const system = await kept(request.cache, 'system', sum, '', async (out) => {
     tell('2/4 the system: the package on the base, about three minutes; kept for the next image');
-    await makeSystem(base, deb, out);
+    await makeSystem(base, deb, request.cache, out);
   });
   tell('3/4 what is yours');
-  await personal(system, oscaYaml(request, await request.ticket?.()), request.output);
+  await personal(system, yaml(typeof ticket === 'function' ? await ticket() : ticket), request.output);
   const { size } = statSync(request.output);
   tell('4/4 done');
   return { file: request.output, bytes: size, ms: Math.round(performance.now() - startMs) };
 }
 
 /** As it stands on the card; checked as the board will. */
-function oscaYaml({ settings, sshKeys }: ImageRequest, ticket: string | undefined): string {
+function oscaYaml(template: string, { settings, sshKeys }: ImageRequest, ticket: string | undefined): string {
   const keys = sshKeys.map((file) => {
     try {
       return readFileSync(file, 'utf8').trim();
@@ -118,11 +125,7 @@ function oscaYaml({ settings, sshKeys }: ImageRequest, ticket: string | undefine
   const given = Object.entries({ ...settings, ticket, ...(keys.length === 0 ? {} : { ssh_key: keys }) });
   // JSON values are YAML.
   const lines = given.flatMap(([key, value]) => (value === undefined ? [] : [`${key}: ${JSON.stringify(value)}`]));
-  const text = [
-    '# Of osca image build. Any computer can edit it; the board reads it at each start.',
-    ...lines,
-    '',
-  ].join('\n');
+  const text = [readFileSync(template, 'utf8'), ...lines, ''].join('\n');
   readSettings(Source.one('osca.yaml', text), {
     serial: '000000',
     hasTimezone: (name) => existsSync(join('/usr/share/zoneinfo', name)),
@@ -135,6 +138,7 @@ async function checkTools(): Promise<void> {
   for (const [tool, from] of Object.entries(tools))
     if (!['/usr/bin', '/usr/sbin', '/bin', '/sbin', '/usr/local/bin'].some((folder) => existsSync(join(folder, tool))))
       missing.push(from);
+  if (!existsSync('/usr/share/keyrings/debian-archive-keyring.gpg')) missing.push('debian-archive-keyring');
   if (missing.length > 0)
     throw new OscaError('bad-request', 'tools are missing', `apt-get install ${missing.join(' ')}`);
   if (process.arch !== 'arm64' && !existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64'))
@@ -180,8 +184,9 @@ function hashOf(folder: string, ...names: string[]): string {
 }
 
 /** A folder with `head.img`, up to the end of the FAT partition, and `tail.img.zst`, the rest. */
-async function makeSystem(base: string, deb: string, out: string): Promise<void> {
-  const work = mkdtempSync(join(tmpdir(), 'osca-image-'));
+async function makeSystem(base: string, deb: string, cache: string, out: string): Promise<void> {
+  // Not in /tmp, which may be memory: it is three gigabytes.
+  const work = mkdtempSync(join(cache, '.work-'));
   const [tree, boot, data, image] = ['tree', 'boot', 'data', 'image'].map((name) => join(work, name)) as [
     string,
     string,
@@ -194,9 +199,10 @@ async function makeSystem(base: string, deb: string, out: string): Promise<void>
     await run('cp', [deb, join(tree, 'root/osca.deb')]);
     // Its start is not tried here: there is no systemd, and the kernel is another.
     // What is compiled ahead holds for processors with the same features: those of a Pi 3 and 4, not all that QEMU has.
-    await run('chroot', [tree, 'env', 'QEMU_CPU=cortex-a72', 'dpkg', '-i', '/root/osca.deb']);
+    const clean = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'QEMU_CPU=cortex-a72'];
+    await run('chroot', [tree, ...clean, 'dpkg', '-i', '/root/osca.deb']);
     rmSync(join(tree, 'root/osca.deb'));
-    await run('chroot', [tree, 'systemctl', 'enable', 'osca.service']);
+    await run('chroot', [tree, ...clean, 'systemctl', 'enable', 'osca.service']);
     for (const name of readdirSync(join(tree, 'boot/firmware')))
       renameSync(join(tree, 'boot/firmware', name), join(boot, name));
     for (const name of ['osca', 'docker', 'containerd']) mkdirSync(join(data, name), { mode: 0o700 });
@@ -237,17 +243,40 @@ async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'b
   await run('mkfs.vfat', ['-F', '32', '-n', 'OSCA-BOOT', fat]);
   await run('mcopy', ['-s', '-i', fat, ...readdirSync(boot).map((name) => join(boot, name)), '::']);
   await run('dd', [`if=${fat}`, `of=${image}`, 'bs=1M', `seek=${b.at}`, 'conv=notrunc,sparse', 'status=none']);
-  const ext4 = async (label: string, { at, size }: { at: number; size: number }, from: string): Promise<void> => {
+  const ext4 = async (
+    label: string,
+    { at, size }: { at: number; size: number },
+    from: string,
+    more: string[] = [],
+  ): Promise<void> => {
     const place = `offset=${at * mib},lazy_itable_init=0,lazy_journal_init=0`;
-    await run('mke2fs', ['-q', '-t', 'ext4', '-m', '1', '-L', label, '-E', place, '-d', from, image, `${size}M`]);
+    await run('mke2fs', [
+      '-q',
+      '-t',
+      'ext4',
+      '-m',
+      '1',
+      ...more,
+      '-L',
+      label,
+      '-E',
+      place,
+      '-d',
+      from,
+      image,
+      `${size}M`,
+    ]);
   };
   await ext4('osca-root', r, tree);
-  await ext4('osca-data', d, data);
+  // As on a large disk, though it begins small: it grows over the card.
+  await ext4('osca-data', d, data, ['-b', '4096', '-i', '16384', '-J', 'size=16']);
 }
 
 async function personal(system: string, text: string, output: string): Promise<void> {
-  const work = mkdtempSync(join(tmpdir(), 'osca-image-'));
+  const work = mkdtempSync(join(dirname(system), '.work-'));
   const part = `${output}.part`;
+  // It holds a ticket, and the password of a network.
+  const umask = process.umask(0o077);
   try {
     const [head, yaml] = [join(work, 'head.img'), join(work, 'osca.yaml')];
     await run('cp', ['--sparse=always', join(system, 'head.img'), head]);
@@ -267,10 +296,12 @@ async function personal(system: string, text: string, output: string): Promise<v
         part,
       ]);
     }
-    // It holds a ticket, and the password of a network.
-    await run('chmod', ['600', part]);
+    // Of whoever asked for it, who is to write it to a card.
+    const { SUDO_UID: user, SUDO_GID: group } = process.env;
+    if (user !== undefined && group !== undefined) chownSync(part, Number(user), Number(group));
     renameSync(part, output);
   } finally {
+    process.umask(umask);
     rmSync(work, { recursive: true, force: true });
     rmSync(part, { force: true });
   }

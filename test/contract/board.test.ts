@@ -14,7 +14,9 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyBoard } from '../../src/board/files/apply.ts';
 import { SpecError } from '../../src/core/errors.ts';
+import { encodeTicket } from '../../src/gossip/trust.ts';
 
+const ticket = encodeTicket({ founder: 'f', chain: [], seed: 's', addrs: [] });
 let root: string;
 const at = (path: string): string => join(root, path);
 const write = (path: string, text: string): void => {
@@ -47,16 +49,27 @@ describe('a board', () => {
       expect(existsSync(at(path))).toBe(false);
   });
 
+  it('keeps what it had where the file is lost', () => {
+    apply('name: attic\n');
+    const words = 'osca.yaml is lost';
+    expect(() => apply('')).toThrow(words);
+    rmSync(at('boot/firmware/osca.yaml'));
+    expect(() => applyBoard(root)).toThrow(words);
+    expect(read('boot/firmware/osca-errors.txt')).toContain(words);
+    expect(read('etc/hostname')).toBe('attic\n');
+    expect(apply('{}\n').name).toBe('osca-cdef12');
+  });
+
   it('becomes what the file says, and not what it says no more', () => {
     const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE ann@home';
     apply(
       [
-        ...['name: attic', 'ticket: osca1-abc-1234567', `ssh_key: ${key}`, 'timezone: Europe/Berlin'],
+        ...['name: attic', `ticket: ${ticket}`, `ssh_key: ${key}`, 'timezone: Europe/Berlin'],
         'wifi: { ssid: "Grüner \\"Baum\\"", password: "correct horse", country: DE }',
         'network: { address: 192.168.1.20/24, gateway: 192.168.1.1, dns: [192.168.1.1, 9.9.9.9] }',
       ].join('\n'),
     );
-    expect(read('var/lib/osca/ticket')).toBe('osca1-abc-1234567\n');
+    expect(read('var/lib/osca/ticket')).toBe(`${ticket}\n`);
     expect(read('root/.ssh/authorized_keys')).toBe(`${key}\n`);
     expect(readlinkSync(at('etc/localtime'))).toBe('../usr/share/zoneinfo/Europe/Berlin');
     expect(read('etc/systemd/network/10-static.network')).toContain(
@@ -87,6 +100,10 @@ describe('a board', () => {
     ['name: The Attic', "'The Attic' is no name"],
     ['name: [a]', 'name is no text'],
     ['ticket: hello', "'hello' is no ticket"],
+    [`ticket: ${ticket.slice(0, -9)}`, 'is no ticket'],
+    [`ticket: ${ticket.replace('osca1-e', 'osca1-f')}`, 'is no ticket'],
+    [`wifi: { ssid: ${'ü'.repeat(17)}, country: DE }`, 'the network has no name'],
+    ['network: { address: 192.168.1.20/24/x }', 'is no address'],
     ['ssh_key: ssh-ed25519', 'that is no public key'],
     ['ssh_key: [ssh-ed25519 AAAA, "ssh-dss AAAA"]', 'that is no public key'],
     ['ssh_key: "ssh-ed25519 AAAA x\\nssh-ed25519 BBBB"', 'that is no public key'],

@@ -406,7 +406,9 @@ describe('the API', () => {
     };
     const out = join(ada.folder, 'osca.img');
     expect(await says('--name', 'The Attic', '-o', out)).toContain("'The Attic' is no name\n  use a-z");
-    expect(await says('--wifi', 'attic', '-o', out)).toContain('the country is missing');
+    expect(await says('--wifi', 'attic', '--wifi-open', '-o', out)).toContain('the country is missing');
+    expect(await says('--wifi', 'attic', '-o', out)).toContain("the password of 'attic' is missing");
+    expect(await says('--ticket', 'osca1-half', '-o', out)).toContain("'osca1-half' is no ticket");
     expect(await says('--ssh-key', '/none', '-o', out)).toContain("/none can't be read");
     expect(await says('-o', join(ada.folder, 'osca.txt'))).toContain('is no image\n  name it osca.img');
     expect(existsSync(out)).toBe(false);

@@ -52,6 +52,11 @@ describe('a board', () => {
     expect(await board.ok('ls /etc/ssh/ssh_host_ed25519_key /var/lib/osca/cell.key')).toContain('cell.key');
     expect(await board.ok('systemctl --failed --no-legend --plain')).toBe('');
     expect((await board.ok('readlink /etc/localtime')).trim()).toContain('Europe/Berlin');
+    // A container, and its network: none of networkd's business.
+    const parts = '/usr/bin/sleep /lib/ld-linux-aarch64.so.1 /lib/aarch64-linux-gnu/libc.so.6';
+    await board.ok(`tar -ch ${parts} 2>/dev/null | docker import - t && docker run -d --name t t /usr/bin/sleep 1000`);
+    expect(await board.ok('networkctl list --no-legend | grep veth')).toMatch(/unmanaged/);
+    expect(await board.ok('cat /boot/firmware/cmdline.txt')).toMatch(/root=LABEL=osca-root.*rootwait.*quiet/);
     const rss = Number(
       await board.ok('awk "/VmRSS/{print \\$2}" /proc/$(systemctl show -p MainPID --value osca)/status'),
     );

@@ -33,14 +33,20 @@ export function applyBoard(root: string): Applied {
   const errors = join(boot, errorsFile);
   let settings: BoardSettings;
   try {
-    settings = readSettings(sourceOf(join(boot, 'osca.yaml')), facts);
+    settings = readSettings(
+      sourceOf(join(boot, 'osca.yaml'), !existsSync(join(root, 'etc/default/osca-board'))),
+      facts,
+    );
   } catch (error) {
     // A card that can't be written says it on the screen alone.
     tryTo(() => writeFileSync(errors, `${wordsOf(error)}\n`.replaceAll('\n', '\r\n')));
     throw error;
   }
   tryTo(() => rmSync(errors, { force: true }));
-  const files = filesOf(settings, facts);
+  const files = [
+    ...filesOf(settings, facts),
+    { path: '/etc/default/osca-board', text: '# osca.yaml was applied.\n', mode: 0o644 },
+  ];
   const changed = files.filter((file) => put(join(root, file.path), file)).map(({ path }) => path);
   const zone = join(root, 'etc/localtime');
   rmSync(zone, { force: true });
@@ -48,8 +54,16 @@ export function applyBoard(root: string): Applied {
   return { settings, name: files[0]!.text!.trim(), changed };
 }
 
-function sourceOf(path: string): Source {
-  if (!existsSync(path)) return Source.one('osca.yaml', '{}');
+/** `isFirst`: nothing was applied yet. A file that is lost, or empty, is no wish to have nothing any more. */
+function sourceOf(path: string, isFirst: boolean): Source {
+  const isLost = !existsSync(path) || readFileSync(path).length === 0;
+  if (isLost && !isFirst)
+    throw new OscaError(
+      'data-unusable',
+      'osca.yaml is lost',
+      'the board keeps what it had; write {} into it for nothing',
+    );
+  if (isLost) return Source.one('osca.yaml', '{}');
   try {
     return Source.one('osca.yaml', readFileSync(path, 'utf8'));
   } catch (error) {
@@ -66,7 +80,9 @@ const wordsOf = (error: unknown): string =>
             `osca.yaml, line ${line}, column ${column}: ${message}${hint === '' ? '' : ` (${hint})`}`,
         )
         .join('\n')
-    : reasonOf(error);
+    : error instanceof OscaError
+      ? `${error.message} (${error.hint})`
+      : reasonOf(error);
 
 function put(path: string, { text, mode }: { text?: string; mode: number }): boolean {
   const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;

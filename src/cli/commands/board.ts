@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { applyBoard } from '../../board/files/apply.ts';
+import { OscaError } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
 import type { ImageRequest } from '../../provision/image.ts';
 import { dim, green, say, warn } from '../render.ts';
@@ -19,6 +20,7 @@ interface BuildOptions {
   hostnamePrefix?: string;
   wifi?: string;
   wifiPassword?: string;
+  wifiOpen?: boolean;
   country?: string;
   sshKey?: string[];
   timezone?: string;
@@ -59,6 +61,7 @@ export function addBoardCommands(osca: Command): void {
     .option('--hostname-prefix <prefix>', 'names of boards begin with it')
     .option('--wifi <ssid>', 'network without a cable; also --country, --wifi-password')
     .option('--wifi-password <password>', 'of that network (or OSCA_WIFI_PASSWORD)')
+    .option('--wifi-open', 'that network has no password')
     .option('--country <code>', 'two capitals: which channels are allowed')
     .option('--ssh-key <file...>', 'public keys that may log in as root')
     .option('--timezone <zone>', 'as Europe/Berlin')
@@ -94,12 +97,17 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
 
 function requestOf(options: BuildOptions, command: Command): ImageRequest {
   const ticket = async (): Promise<string> => {
-    if (typeof options.ticket === 'string') return options.ticket;
     const body = { uses: wholeNumber(options.uses), expiresInMs: duration(options.expires) };
     const { value } = await clientOf(command).call<Changed>('POST', '/v1/tickets', body);
     return String(value.ticket);
   };
   const password = options.wifiPassword ?? process.env.OSCA_WIFI_PASSWORD;
+  if (options.wifi !== undefined && password === undefined && options.wifiOpen !== true)
+    throw new OscaError(
+      'bad-request',
+      `the password of '${options.wifi}' is missing`,
+      '--wifi-password PASSWORD, or --wifi-open',
+    );
   const { gateway } = options;
   const settings = {
     ...{ name: options.name, prefix: options.hostnamePrefix, timezone: options.timezone },
@@ -111,7 +119,7 @@ function requestOf(options: BuildOptions, command: Command): ImageRequest {
   };
   return {
     ...{ settings, sshKeys: options.sshKey ?? [], output: options.output, cache: options.cache!, version },
-    ...(options.ticket === undefined ? {} : { ticket }),
+    ...(options.ticket === undefined ? {} : { ticket: options.ticket === true ? ticket : options.ticket }),
     ...(options.package === undefined ? {} : { package: options.package }),
   };
 }
