@@ -10,6 +10,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { leaseLost, OscaError, reasonOf } from '../../core/errors.ts';
 import type { Observed, UnitSpec } from '../../core/events.ts';
 import { unitKey } from '../../core/events.ts';
@@ -144,6 +145,7 @@ export class ProcessDriver implements RuntimeDriver {
       await this.stop(handle, 0);
       throw hookFailed(unit, error);
     }
+    await forked(handle);
     await firstMoment();
     return this.#observe(handle, file);
   }
@@ -258,6 +260,14 @@ function linkFile(handle: string, source: string, target: string): void {
   rmSync(link, { force: true });
   symlinkSync(source, link);
 }
+
+/** On a busy machine the wrapper itself takes its time: what it runs has its first moment after that. */
+async function forked(handle: string): Promise<void> {
+  const deadline = performance.now() + slowForkMs;
+  while (!existsSync(join(handle, 'child')) && performance.now() < deadline) await delay(5);
+}
+
+const slowForkMs = 2_000;
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
