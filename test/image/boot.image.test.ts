@@ -54,7 +54,9 @@ describe('a board', () => {
     expect((await board.ok('readlink /etc/localtime')).trim()).toContain('Europe/Berlin');
     // A container, and its network: none of networkd's business.
     const parts = '/usr/bin/sleep /lib/ld-linux-aarch64.so.1 /lib/aarch64-linux-gnu/libc.so.6';
-    await board.ok(`tar -ch ${parts} 2>/dev/null | docker import - idle && docker run -d --name idle idle /usr/bin/sleep 1000`);
+    await board.ok(
+      `tar -ch ${parts} 2>/dev/null | docker import - idle && docker run -d --name idle idle /usr/bin/sleep 1000`,
+    );
     expect(await board.ok('networkctl list --no-legend | grep veth')).toMatch(/unmanaged/);
     expect(await board.ok('cat /boot/firmware/cmdline.txt')).toMatch(/root=LABEL=osca-root.*rootwait.*quiet/);
     const rss = Number(
