@@ -78,6 +78,8 @@ export class Upgrades {
     const release = this.#mine;
     if (release === undefined || release.id === this.#stands?.release || release.version === this.#deps.version())
       return;
+    // One after the other: it is this cell's turn still when the former has ended.
+    if (this.#stands !== undefined && this.#stands.state !== 'failed') return;
     if (admission.isAdmitted(release.by) && isSigned(sealer, admission.appliance, release)) {
       this.stands({ release: release.id, state: 'fetching' });
       out.push({ type: 'upgrade', release });

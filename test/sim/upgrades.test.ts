@@ -63,11 +63,13 @@ describe('an upgrade', () => {
     expect(most).toBe(1);
     expect(versions(world)).toEqual(Array(5).fill('1.1.0'));
     expect(world.violations).toEqual([]);
-    // What was told once is not told again.
-    const { steps } = world;
+    // What all have is taken by nobody again.
+    const starts = (): number[] => [...world.hosts.values()].map(({ disk }) => disk.starts.length);
+    const started = starts();
     world.get('h1', upgrade('1.1.0'));
     world.until(() => outcome(world)?.state === 'done', 5_000, 'nothing to do');
-    expect(world.steps).toBeGreaterThan(steps);
+    world.run(20_000);
+    expect(starts()).toEqual(started);
   });
 
   it('reaches a cell that was away when it is back, and leaves one alone that is newer', () => {
@@ -146,6 +148,22 @@ describe('an upgrade', () => {
     ] as const)
       world.connect(a, b);
     world.until(() => versions(world).every((one) => one === '1.1.0'), 180_000, 'all have it');
+  });
+
+  it('waits on a cell for what that is busy with: two releases never mix there', () => {
+    const begun: string[] = [];
+    const world = shop(2, 'upgrade-twice', (all, host, release) => {
+      const busy = host.disk.upgrade;
+      begun.push(`${host.name} ${release.version}${busy === undefined ? '' : ` during ${busy.release}`}`);
+      take(all, host, release);
+    });
+    world.get('h1', upgrade('1.1.0'));
+    world.until(() => [...world.hosts.values()].some(({ disk }) => disk.upgrade !== undefined), 30_000, 'one tries');
+    const [first] = [...world.hosts.values()].filter(({ disk }) => disk.upgrade !== undefined);
+    const other = first!.name === 'h1' ? 'h2' : 'h1';
+    world.get(other, upgrade('1.2.0'));
+    world.until(() => versions(world).every((one) => one === '1.2.0'), 120_000, 'all have the second');
+    expect(begun.filter((one) => one.includes('during'))).toEqual([]);
   });
 
   it('goes on where the cell that orders it dies', () => {
