@@ -1,5 +1,5 @@
 #!/bin/sh
-# base.sh OUT.tar: Debian for every 64-bit Raspberry Pi, without OSCA: 8 to 10 minutes, mostly of another architecture under qemu. Root is needed.
+# base.sh OUT.tar: Debian for every 64-bit Raspberry Pi, without OSCA: a quarter of an hour, most of it programs of another architecture under qemu. Root is needed.
 # `osca image build` runs it once, and again when something here or in overlay/ has changed.
 set -eu
 umask 022

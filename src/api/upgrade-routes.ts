@@ -113,7 +113,12 @@ function rowOf({ name, state, facts, upgrade }: MemberView, release: Release | u
     return { ...row, state: 'away', reason: 'it takes the version when it is back' };
   if (isOf) return { ...row, state: 'trying', reason: '' };
   if (facts.version === release.version) return { ...row, state: 'done', reason: '' };
-  if (facts.upgrades !== true) return { ...row, state: 'by hand', reason: 'it runs from a checkout: git pull there' };
+  if (facts.upgrades !== true)
+    return {
+      ...row,
+      state: 'by hand',
+      reason: 'it does so by itself only as the service of the package; a checkout: git pull there',
+    };
   if (release.packages[facts.arch] === undefined)
     return { ...row, state: 'by hand', reason: `there was no package for ${facts.arch}` };
   return { ...row, state: 'waiting', reason: '' };

@@ -65,6 +65,10 @@ export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/** The same, with the way out where one is known. */
+export const wordsOf = (thrown: unknown): string =>
+  thrown instanceof OscaError && thrown.hint !== '' ? `${thrown.message} (${thrown.hint})` : reasonOf(thrown);
+
 /** The lease of a strict replica ended while its start was under way. */
 export const leaseLost = ({ replica }: { replica: string }): OscaError =>
   new OscaError(

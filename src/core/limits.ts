@@ -56,6 +56,8 @@ export const limits = {
   specAliased: 100_000,
   /** How deep it nests, aliases expanded: the parser itself stops at 100. */
   specDepth: 300,
+  /** So long a cell may have to be well with a version: its turn is over after twice that. */
+  wellMs: 300_000,
   /** A package of a release: four times what one is. */
   packageBytes: 134_217_728,
   /** Events kept for `osca events`. */

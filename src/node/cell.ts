@@ -398,8 +398,9 @@ export class Cell {
   // -- what others read --------------------------------------------------------------------------------------------
 
   view(nowMs?: number): ClusterView {
+    if (this.#view !== undefined) return this.#view;
     const release = this.#document.release();
-    this.#view ??= {
+    this.#view = {
       ...(release === undefined ? {} : { release }),
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
       ...{

@@ -4,7 +4,7 @@
  */
 
 import { uptime } from 'node:os';
-import { OscaError, reasonOf } from '../core/errors.ts';
+import { OscaError, reasonOf, wordsOf } from '../core/errors.ts';
 import type { Effect, Event, Observed, Reply, Request } from '../core/events.ts';
 import { unitKey } from '../core/events.ts';
 import type { CellId, ClusterView, LogEvent, Release } from '../core/model.ts';
@@ -300,8 +300,7 @@ export class Host {
       this.give({ type: 'unit.started', key, observed });
     } catch (error) {
       const code = error instanceof OscaError ? error.code : 'start-failed';
-      const hint = error instanceof OscaError && error.hint !== '' ? ` (${error.hint})` : '';
-      this.give({ type: 'unit.failed', key, code, message: reasonOf(error) + hint });
+      this.give({ type: 'unit.failed', key, code, message: wordsOf(error) });
     } finally {
       if (this.#starting.get(key) === cancelled) this.#starting.delete(key);
     }

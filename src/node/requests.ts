@@ -146,13 +146,18 @@ export class Requests {
     const refuse = (message: string, hint: string): Refusal => ({ code: 'bad-request', message, hint });
     if (!versionShape.test(version))
       return refuse(`'${version}' is no version`, 'a package says it: dpkg-deb -f FILE Version');
+    if (!(wellMs >= 0 && wellMs <= limits.wellMs))
+      return refuse(
+        `a cell can't have to be well for ${wellMs / 1_000} s`,
+        `give 0s to ${limits.wellMs / 60_000}m: --well 30s`,
+      );
     const able = membership
       .members()
       .filter(({ record, state }) => state === 'alive' && record.facts.upgrades === true);
     if (able.length === 0)
       return refuse(
         'no cell takes another version by itself',
-        'those that run from a checkout are upgraded there: git pull',
+        'those of the package do; what runs from a checkout is upgraded there: git pull',
       );
     const lacking = able.find(({ record }) => packages[record.facts.arch] === undefined);
     if (lacking !== undefined) {

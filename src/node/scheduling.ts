@@ -70,6 +70,7 @@ export class Scheduling {
   waits: ReadonlyMap<string, string> = new Map();
   readonly #rollouts: Rollouts;
   readonly #jobs: Jobs;
+
   constructor(deps: SchedulingDeps) {
     this.#deps = deps;
     this.#rollouts = new Rollouts(deps);

@@ -4,6 +4,7 @@ import type { Sealer } from '../core/frames.ts';
 import type { CellId, MemberView, Order, Release, Upgrade } from '../core/model.ts';
 import type { WantedDocument } from '../crdt/document.ts';
 import type { Admission } from '../gossip/admission.ts';
+import type { Given } from '../placement/duties.ts';
 import { epochOf, newest, obeyed, ownerOf } from '../placement/duties.ts';
 import { isSigned } from '../release/release.ts';
 import { Turns } from '../release/turns.ts';
@@ -53,17 +54,16 @@ export class Upgrades {
     const able = new Set(members.filter(({ facts }) => facts.upgrades === true).map(({ id }) => id));
     const masters = this.#deps.masters();
     const owners = masters.some((id) => able.has(id)) ? masters.filter((id) => able.has(id)) : masters;
-    if (ownerOf(duty, owners) === self && this.#deps.isMajority()) this.#lead(release, members, now);
+    if (ownerOf(duty, owners) === self && this.#deps.isMajority()) this.#lead(release, members, last, now);
     // It stands until a successor has spoken: an epoch that was forgotten would be used again.
     else if (last?.by === self) this.orders = [{ duty, epoch: last.epoch, go: last.go }];
     const said = obeyed(members.map((member) => (member.self ? { ...member, orders: this.orders } : member)));
     if (said.get(duty)?.go.includes(self) === true) this.#mine = release;
   }
 
-  #lead(release: Release, members: readonly MemberView[], now: number): void {
+  #lead(release: Release, members: readonly MemberView[], last: Given | undefined, now: number): void {
     const { self, document, wallMs } = this.#deps;
     const duty = `upgrade/${release.id}`;
-    const last = newest(members).get(duty);
     const { go, outcome, dueMs } = this.#turns.lead(release, members, last?.go[0], now);
     this.dueMs = dueMs;
     if (go.length > 0 || last !== undefined) this.orders = [{ duty, epoch: epochOf(self, last), go }];

@@ -1,5 +1,5 @@
 /**
- * Images for cards, without loop devices or mounts: a base that is Debian (kept, ten minutes), on it the package (kept, two minutes), and a small file that is
+ * Images for cards, without loop devices or mounts: a base that is Debian (kept, a quarter of an hour), on it the package (kept, a minute), and a small file that is
  * personal (seconds). The partition table is an MBR, which every Pi's ROM reads: FAT with the firmware and osca.yaml, root, data.
  */
 import { execFile } from 'node:child_process';
@@ -85,11 +85,11 @@ export async function makeImage(
   if (!/\.img(\.zst)?$/.test(request.output))
     throw new OscaError('bad-request', `'${request.output}' is no image`, 'name it osca.img or osca.img.zst');
   if (process.getuid?.() !== 0) throw new OscaError('denied', 'an image is built as root', 'sudo osca image build …');
-  await checkTools();
+  checkTools();
   mkdirSync(request.cache, { recursive: true });
   const deb = await places.packageFor();
   const base = await kept(request.cache, 'base', hashOf(places.recipe, 'base.sh', 'overlay'), '.tar', async (out) => {
-    tell('1/4 the base: Debian for arm64, about ten minutes; kept for the next image');
+    tell('1/4 the base: Debian for arm64, about a quarter of an hour; kept for the next image');
     await run('sh', [join(places.recipe, 'base.sh'), out]);
   });
   const sum = createHash('sha256')
@@ -99,7 +99,7 @@ export async function makeImage(
     .digest('hex')
     .slice(0, 16);
   const system = await kept(request.cache, 'system', sum, '', async (out) => {
-    tell('2/4 the system: the package on the base, about three minutes; kept for the next image');
+    tell('2/4 the system: the package on the base, about a minute; kept for the next image');
     await makeSystem(base, deb, request.cache, out);
   });
   tell('3/4 what is yours');
@@ -133,7 +133,7 @@ function oscaYaml(template: string, { settings, sshKeys }: ImageRequest, ticket:
   return text;
 }
 
-async function checkTools(): Promise<void> {
+function checkTools(): void {
   const missing: string[] = [];
   for (const [tool, from] of Object.entries(tools))
     if (!['/usr/bin', '/usr/sbin', '/bin', '/sbin', '/usr/local/bin'].some((folder) => existsSync(join(folder, tool))))

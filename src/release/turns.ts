@@ -39,8 +39,8 @@ export class Turns {
     const failed = outcome === undefined ? members.find((member) => hasFailed(member, release)) : undefined;
     if (failed !== undefined)
       return { ...none, outcome: { state: 'halted', reason: `${failed.name}: ${failed.upgrade!.reason ?? ''}` } };
-    const busy = members.find((member) => isBusy(member, release, last));
-    if (busy !== undefined && !this.#missed.has(busy.id)) {
+    const busy = members.find((member) => !this.#missed.has(member.id) && isBusy(member, release, last));
+    if (busy !== undefined) {
       if (this.#cell !== busy.id) [this.#cell, this.#sinceMs] = [busy.id, now];
       if (now - this.#sinceMs < turnMs) return { go: [busy.id], dueMs: this.#sinceMs + turnMs };
       this.#missed.add(busy.id);
@@ -66,14 +66,14 @@ const hasFailed = ({ upgrade }: MemberView, { id }: Release): boolean =>
   upgrade?.release === id && upgrade.state === 'failed';
 
 /** Once all had it, a newer one that somebody installed by hand is left alone. */
-export function wants(member: MemberView, release: Release): boolean {
+function wants(member: MemberView, release: Release): boolean {
   const { facts } = member;
   if (!isHere(member) || !canTake(member, release) || facts.version === release.version) return false;
   if (hasFailed(member, release)) return false;
   return release.outcome === undefined || compareVersions(facts.version, release.version) < 0;
 }
 
-export const canTake = ({ facts }: MemberView, { packages }: Pick<Release, 'packages'>): boolean =>
+const canTake = ({ facts }: MemberView, { packages }: Pick<Release, 'packages'>): boolean =>
   facts.upgrades === true && packages[facts.arch] !== undefined;
 
 const selfLast = (a: MemberView, b: MemberView): number => Number(a.self) - Number(b.self);

@@ -187,6 +187,9 @@ describe('an upgrade', () => {
       return answer.ok ? 'fine' : answer.message;
     };
     expect(said(upgrade('new'))).toBe("'new' is no version");
+    expect(said({ op: 'upgrade', version: '1.1.0', packages, wellMs: 600_000 })).toBe(
+      "a cell can't have to be well for 600 s",
+    );
     const other = { arm64: packages.amd64 };
     expect(said({ op: 'upgrade', version: '1.1.0', packages: other, wellMs: 0 })).toMatch(
       /^there is no package for amd64, which h[12] needs$/,

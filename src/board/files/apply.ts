@@ -11,20 +11,19 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { OscaError, reasonOf, SpecError } from '../../core/errors.ts';
+import { OscaError, reasonOf, SpecError, wordsOf } from '../../core/errors.ts';
 import { Source } from '../../specs/source.ts';
 import type { BoardFacts, BoardSettings } from '../settings.ts';
 import { filesOf, readSettings } from '../settings.ts';
 
 export interface Applied {
-  settings: BoardSettings;
   name: string;
   /** Paths of files that are other than before. */
   changed: string[];
 }
 
 /** What is wrong is written beside `osca.yaml` too, for whoever reads the card. */
-export const errorsFile = 'osca-errors.txt';
+const errorsFile = 'osca-errors.txt';
 
 /** Of a system below `root`. Throws SpecError where the file is wrong, with nothing changed. */
 export function applyBoard(root: string): Applied {
@@ -39,7 +38,7 @@ export function applyBoard(root: string): Applied {
     );
   } catch (error) {
     // A card that can't be written says it on the screen alone.
-    tryTo(() => writeFileSync(errors, `${wordsOf(error)}\n`.replaceAll('\n', '\r\n')));
+    tryTo(() => writeFileSync(errors, `${inFile(error)}\n`.replaceAll('\n', '\r\n')));
     throw error;
   }
   tryTo(() => rmSync(errors, { force: true }));
@@ -51,7 +50,7 @@ export function applyBoard(root: string): Applied {
   const zone = join(root, 'etc/localtime');
   rmSync(zone, { force: true });
   symlinkSync(`../usr/share/zoneinfo/${settings.timezone ?? 'Etc/UTC'}`, zone);
-  return { settings, name: files[0]!.text!.trim(), changed };
+  return { name: files[0]!.text!.trim(), changed };
 }
 
 /** `isFirst`: nothing was applied yet. A file that is lost, or empty, is no wish to have nothing any more. */
@@ -72,7 +71,7 @@ function sourceOf(path: string, isFirst: boolean): Source {
   }
 }
 
-const wordsOf = (error: unknown): string =>
+const inFile = (error: unknown): string =>
   error instanceof SpecError
     ? error.problems
         .map(
@@ -80,9 +79,7 @@ const wordsOf = (error: unknown): string =>
             `osca.yaml, line ${line}, column ${column}: ${message}${hint === '' ? '' : ` (${hint})`}`,
         )
         .join('\n')
-    : error instanceof OscaError
-      ? `${error.message} (${error.hint})`
-      : reasonOf(error);
+    : wordsOf(error);
 
 function put(path: string, { text, mode }: { text?: string; mode: number }): boolean {
   const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;

@@ -68,7 +68,7 @@ export function addBoardCommands(osca: Command): void {
     .option('--static-ip <address>', 'as 192.168.1.20/24; also --gateway')
     .option('--gateway <address>', 'to other networks, and for names')
     .option('--package <file>', 'package for arm64, where this is no checkout and no arm64 cell')
-    .option('--cache <dir>', 'where the base is kept that takes ten minutes', join(homedir(), '.cache/osca'))
+    .option('--cache <dir>', 'where the base is kept that takes a quarter of an hour', join(homedir(), '.cache/osca'))
     .option('--json', 'print JSON')
     .addHelpText(
       'after',

@@ -16,7 +16,7 @@ import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { OscaError, reasonOf } from '../../core/errors.ts';
+import { OscaError } from '../../core/errors.ts';
 import { limits } from '../../core/limits.ts';
 import type { PackageSum } from '../../core/model.ts';
 
@@ -109,7 +109,7 @@ const tooLarge = (): OscaError =>
   new OscaError('bad-request', `it is larger than ${limits.packageBytes / 1_048_576} MB`, 'is it a package of OSCA?');
 
 /** What it says of itself. Throws bad-request where it is no package of ours. */
-export async function factsOf(path: string): Promise<{ version: string; arch: string }> {
+async function factsOf(path: string): Promise<{ version: string; arch: string }> {
   let stdout: string;
   try {
     ({ stdout } = await run('dpkg-deb', ['-f', path, 'Package', 'Version', 'Architecture']));
@@ -139,6 +139,3 @@ const noSpace = (folder: string, bytes: number): OscaError =>
     `the disk of ${folder} is full: ${Math.ceil(bytes / 1_048_576)} MB are needed`,
     'make room, and ask for the upgrade again',
   );
-
-export const wordsOf = (error: unknown): string =>
-  error instanceof OscaError && error.hint !== '' ? `${reasonOf(error)} (${error.hint})` : reasonOf(error);

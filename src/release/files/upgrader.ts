@@ -4,10 +4,10 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OscaError } from '../../core/errors.ts';
+import { OscaError, wordsOf } from '../../core/errors.ts';
 import type { CellId, ClusterView, LogEvent, PackageSum, Release, Upgrade } from '../../core/model.ts';
 import type { Packages } from './packages.ts';
-import { checkSpace, wordsOf } from './packages.ts';
+import { checkSpace } from './packages.ts';
 import type { Trial, Versions } from './versions.ts';
 
 export interface UpgraderDeps {

@@ -41,17 +41,17 @@ export interface Trial {
 }
 
 export class Versions {
-  readonly folder: string;
+  readonly #folder: string;
   /** Where this daemon's own files are. */
   readonly #root: string;
 
   constructor(folder: string, root: string) {
-    this.folder = folder;
+    this.#folder = folder;
     this.#root = root;
   }
 
   #path(name: string): string {
-    return join(this.folder, name);
+    return join(this.#folder, name);
   }
 
   /** Some version is on trial. */
@@ -88,7 +88,7 @@ export class Versions {
     this.prune();
     if (existsSync(to)) return name;
     const part = this.#path('.new');
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     rmSync(part, { recursive: true, force: true });
     try {
       await run('dpkg-deb', ['-x', path, part]);
@@ -104,7 +104,7 @@ export class Versions {
       await run('sync', ['-f', part]);
       rmSync(to, { recursive: true, force: true });
       renameSync(lib, to);
-      syncFolder(this.folder);
+      syncFolder(this.#folder);
       return name;
     } finally {
       rmSync(part, { recursive: true, force: true });
@@ -139,7 +139,7 @@ export class Versions {
     rmSync(link, { force: true });
     symlinkSync(name, link);
     renameSync(link, this.#path('current'));
-    syncFolder(this.folder);
+    syncFolder(this.#folder);
     for (const mark of ['trial', 'tries', 'trial.json', 'failed']) rmSync(this.#path(mark), { force: true });
     this.prune(name);
   }
@@ -147,18 +147,21 @@ export class Versions {
   /** The next start is of what ran before. */
   giveUp(trial: Trial, reason: string): void {
     if (existsSync(this.#path('trial'))) renameSync(this.#path('trial'), this.#path('failed'));
-    syncFolder(this.folder);
-    // Where there is no space for it, it is not told why.
-    this.#write('trial.json', JSON.stringify({ ...trial, reason }));
+    syncFolder(this.#folder);
+    try {
+      this.#write('trial.json', JSON.stringify({ ...trial, reason }));
+    } catch {
+      // There is no space for why.
+    }
   }
 
   /** Folders of versions that neither run nor are to be tried go. */
   prune(...keep: string[]): void {
-    if (!existsSync(this.folder)) return;
+    if (!existsSync(this.#folder)) return;
     const named = [realpathOf(this.#path('current')), realpathOf(this.#root)].map((path) => basename(path ?? ''));
     const trial = this.#noted('trial')?.name;
     if (trial !== undefined) named.push(trial);
-    for (const entry of readdirSync(this.folder, { withFileTypes: true })) {
+    for (const entry of readdirSync(this.#folder, { withFileTypes: true })) {
       if (!entry.isDirectory() || [...named, ...keep].includes(entry.name)) continue;
       rmSync(this.#path(entry.name), { recursive: true, force: true });
     }
@@ -168,7 +171,7 @@ export class Versions {
     const part = this.#path(`${name}.new`);
     writeFileSync(part, text, { mode: 0o600, flush: true });
     renameSync(part, this.#path(name));
-    syncFolder(this.folder);
+    syncFolder(this.#folder);
   }
 }
 
