@@ -1,6 +1,6 @@
 /** A release: which version all cells are to run, what its packages are, and who says so. */
 import type { Sealer, Signer } from '../core/frames.ts';
-import { canonical, compare, contentHash } from '../core/hash.ts';
+import { canonical, contentHash } from '../core/hash.ts';
 import type { PackageSum, Release } from '../core/model.ts';
 
 interface Named {
@@ -27,17 +27,32 @@ export function isSigned(sealer: Sealer, appliance: string, release: Release): b
 
 export const versionShape = /^[0-9][0-9A-Za-z.+~-]{0,40}$/;
 
-/** Digits by their value, a tilde before the end, all else by letter (Debian Policy, section 5.6.12, without epochs). */
+/** As Debian orders them (Policy, section 5.6.12; epochs and revisions are none of ours). */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [partsOf(a), partsOf(b)];
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const [one = '', two = ''] = [left[i], right[i]];
-    const order = /^\d/.test(one) && /^\d/.test(two) ? Number(one) - Number(two) : compare(rankOf(one), rankOf(two));
+    const order = i % 2 === 0 ? compareWords(one, two) : Number(one) - Number(two);
     if (order !== 0) return order;
   }
   return 0;
 }
 
-const partsOf = (version: string): string[] => version.match(/\d+|~|[^\d~]+/g) ?? [];
-/** The end stands after a tilde and before everything else. */
-const rankOf = (part: string): string => (part === '~' ? '' : `1${part}`);
+/** What is no digit, digits, and so on, in turn. */
+const partsOf = (version: string): string[] =>
+  [...version.matchAll(/(\D*)(\d*)/g)].flatMap(([, word = '', number = '']) => [word, number]);
+
+function compareWords(a: string, b: string): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const order = rankOf(a[i]) - rankOf(b[i]);
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** A tilde, the end, letters, all else. */
+function rankOf(letter: string | undefined): number {
+  if (letter === '~') return -1;
+  if (letter === undefined) return 0;
+  return /[A-Za-z]/.test(letter) ? letter.charCodeAt(0) : letter.charCodeAt(0) + 256;
+}

@@ -15,11 +15,13 @@ import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ClusterView, Release, Upgrade } from '../../src/core/model.ts';
 import { Packages } from '../../src/release/files/packages.ts';
 import { Upgrader } from '../../src/release/files/upgrader.ts';
 import { Versions } from '../../src/release/files/versions.ts';
+import { compareVersions } from '../../src/release/release.ts';
 import { until } from '../until.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'osca-versions-'));
@@ -95,6 +97,17 @@ async function releaseOf(version: string, path: string): Promise<Release> {
 
 /** As the launcher does after the third start of what is on trial. */
 const giveUp = (): void => renameSync(at('versions/trial'), at('versions/failed'));
+
+it('versions are in the order that dpkg has them in', () => {
+  const version = fc.stringMatching(/^[0-9][0-9a-c.+~]{0,6}$/);
+  fc.assert(
+    fc.property(version, version, (a, b) => {
+      const relation = compareVersions(a, b) < 0 ? 'lt' : compareVersions(a, b) > 0 ? 'gt' : 'eq';
+      execFileSync('dpkg', ['--compare-versions', a, relation, b]);
+    }),
+    { numRuns: 300 },
+  );
+});
 
 describe('a version on trial', () => {
   it('is kept where the cell is what it was, and those before it go', async () => {
@@ -173,6 +186,13 @@ describe('a package', () => {
     const run = upgraderOf(at('base'), viewOf, sent(whole));
     await run.upgrader.take(release);
     await until('it is taken', () => run.restarts === 1);
+  });
+
+  it('that is larger than any is not taken in', async () => {
+    const piece = Buffer.alloc(1_048_576);
+    const large = Readable.from(Array.from({ length: 129 }, () => piece));
+    await expect(new Packages(at('packages')).put(large)).rejects.toThrow('it is larger than 128 MB');
+    expect(readdirSync(at('packages'))).toEqual([]);
   });
 
   it('that does not run here, or is another version, is not taken', async () => {

@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
+  createReadStream,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,8 +14,10 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { UpgradeStatus } from '../../src/api/upgrade-routes.ts';
 import { loopback } from '../loopback.ts';
@@ -136,6 +139,11 @@ describe('osca upgrade', () => {
     cpSync(debOf('1.1.0'), at('cut.deb'));
     truncateSync(at('cut.deb'), 200);
     expect(await says(at('cut.deb'))).toContain('cut.deb: it is no Debian package, or not whole');
+    writeFileSync(at('large.deb'), '');
+    truncateSync(at('large.deb'), 200_000_000);
+    expect(await says(at('large.deb'))).toContain('large.deb: it is larger than 128 MB');
+    expect(await says(folder)).toContain('there is no file');
+    expect(await says('--well', '10m', debOf('1.1.0'))).toContain("a cell can't have to be well for 600 s");
     expect(await says(at('none.deb'))).toContain('there is no file');
     expect(await says(debOf('1.0.0'), debOf('1.1.0'))).toContain('these are packages of 1.0.0 and 1.1.0');
     expect(await says('1.1.0')).toContain('it is not known where version 1.1.0 is');
@@ -152,7 +160,20 @@ describe('osca upgrade', () => {
 
   it('goes from cell to cell, and what they run goes on', async () => {
     const before = pids();
-    const done = await ben.ok('upgrade', '--well', '2s', debOf('1.1.0'));
+    // As somebody put it on a server.
+    const site = createServer((asked, answer) => {
+      const file = at('1.1.0', basename(asked.url!));
+      if (existsSync(file)) createReadStream(file).pipe(answer);
+      else answer.writeHead(404).end();
+    });
+    const port = await new Promise<number>((done) => {
+      site.listen(0, '127.0.0.1', () => done((site.address() as AddressInfo).port));
+    });
+    const url = `http://127.0.0.1:${port}`;
+    const none = await ben.osca('upgrade', '9.9.9', '--url', url);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining(`9.9.9_${arch}.deb can't be had: 404`)]);
+    const done = await ben.ok('upgrade', '--well', '2s', '1.1.0', '--url', url);
+    site.close();
     expect(done).toMatch(/3 of 3 cells run 1\.1\.0 \(\d/);
     expect(await running()).toEqual(['1.1.0', '1.1.0', '1.1.0']);
     expect(pids()).toEqual(before);

@@ -30,7 +30,7 @@ describe('a release', () => {
   });
 
   it('is newer as Debian says', () => {
-    const order = ['0.9', '1.0~rc1', '1.0', '1.0+1', '1.0.1', '1.0.9', '1.0.10', '1.1a', '2'];
+    const order = ['0.9', '1.0~rc1', '1.0', '1.0a', '1.0+1', '1.0.1', '1.0.9', '1.0.10', '1.1a', '2'];
     for (let i = 1; i < order.length; i++) {
       const [older, newer] = [order[i - 1]!, order[i]!];
       expect(compareVersions(older, newer), `${older} < ${newer}`).toBeLessThan(0);

@@ -1,6 +1,6 @@
 /** osca upgrade: another version for all cells, one at a time. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -63,7 +63,7 @@ const isVersion = (given: readonly string[]): boolean =>
   given.length === 1 && /^\d[\w.+~-]*$/.test(given[0]!) && !given[0]!.endsWith('.deb') && !existsSync(given[0]!);
 
 async function upgrade(client: Client, files: readonly string[], options: UpgradeOptions): Promise<void> {
-  const none = files.find((file) => !existsSync(file));
+  const none = files.find((file) => statSync(file, { throwIfNoEntry: false })?.isFile() !== true);
   if (none !== undefined)
     throw new OscaError('bad-request', `there is no file ${none}`, 'npm run package makes packages in out/');
   const packages: PackageFacts[] = [];
