@@ -237,7 +237,7 @@ export class Scheduling {
   }
 
   #fuse(key: string, replica: string, handle: string, driver: DriverKind, now: number): void {
-    const forMs = this.#deps.leases.leftMs(replica, now);
+    const forMs = this.#deps.leases.killInMs(replica, now);
     if (forMs > 0) this.#deps.out.push({ type: 'unit.fuse', key, handle, driver, forMs });
   }
 

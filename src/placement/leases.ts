@@ -22,6 +22,8 @@ export interface LeaseOptions {
   askEveryMs: number;
   /** What is lost is stopped this long before it may run elsewhere. */
   stopMs: number;
+  /** What could not be stopped is killed this long before: a watchdog looks every half second, and needs a moment. */
+  killMs: number;
   /** How far two monotonic clocks may drift apart. */
   driftPercent: number;
 }
@@ -31,6 +33,7 @@ export const leaseDefaults: LeaseOptions = {
   renewEveryMs: 2_000,
   askEveryMs: 500,
   stopMs: 3_000,
+  killMs: 1_500,
   driftPercent: 1,
 };
 
@@ -115,10 +118,15 @@ export class Leases {
 
   /** May it run here? Ends early enough to stop it before it may run elsewhere. */
   holds(replica: string, now: number): boolean {
-    return this.leftMs(replica, now) > this.#options.stopMs;
+    return this.#leftMs(replica, now) > this.#options.stopMs;
   }
 
-  leftMs(replica: string, now: number): number {
+  /** What still runs then is killed; not above 0 without a lease. */
+  killInMs(replica: string, now: number): number {
+    return this.#leftMs(replica, now) - this.#options.killMs;
+  }
+
+  #leftMs(replica: string, now: number): number {
     return (this.#held.get(replica) ?? now) - now;
   }
 

@@ -11,6 +11,8 @@ import type { Network } from './network.ts';
 const detectedWithinMs = 20_000;
 /** A daemon that has much to do hears this late of what ended. */
 const unheardMs = 2_000;
+/** The watchdog kills what was not put off this late at most: it sleeps half a second, and the machine may be busy. */
+const watchdogMs = 1_000;
 
 /** What engines need of World. */
 interface Around {
@@ -126,12 +128,13 @@ export class Engines {
     }
   }
 
-  /** A watchdog of its own, which lives on without the daemon. */
+  /** A watchdog of its own, which lives on without the daemon, looks every half second, and takes a moment to kill. */
   fuse(host: SimHost, key: string, forMs: number): void {
-    host.fuses.set(key, this.#world.nowMs + forMs / host.rate);
+    const until = this.#world.nowMs + forMs / host.rate;
+    host.fuses.set(key, until);
     if (forMs === Number.POSITIVE_INFINITY) return;
-    this.#world.after(forMs / host.rate, () => {
-      if ((host.fuses.get(key) ?? 0) > this.#world.nowMs) return;
+    this.#world.after(forMs / host.rate + watchdogMs, () => {
+      if (host.fuses.get(key) !== until) return;
       host.fuses.delete(key);
       for (const [handle, { replica, hash }] of host.containers) {
         if (unitKey(replica, hash) !== key) continue;
