@@ -10,7 +10,6 @@ import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect } from '../core/events.ts';
 import type { Sealer } from '../core/frames.ts';
-import { limits } from '../core/limits.ts';
 import type { AppState, CellId } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import { Random } from '../core/random.ts';
@@ -33,6 +32,7 @@ import { Fuses } from '../runtime/process/fuses.ts';
 import { nextTime } from '../specs/cron.ts';
 import { Cell } from './cell.ts';
 import type { Config } from './config.ts';
+import { announceReturn, earlierStarts, farewell, handOver } from './departure.ts';
 import { Deployer } from './deployer.ts';
 import { Host } from './host.ts';
 import { apiToken, cellSeed, freshSeed, prepareFolder, writeSecret } from './identity.ts';
@@ -256,9 +256,7 @@ async function assemble(
   closing.push(() => (isResting ? undefined : farewell(host)));
   const rest = async (): Promise<void> => {
     isResting = true;
-    store.set('returns', 'yes');
-    await host.ask({ op: 'return', withinMs: limits.returnMs }).catch(() => {});
-    await new Promise((done) => setTimeout(done, wordMs));
+    await announceReturn(host, store);
     await stop();
   };
   return { host, url: api.url, handOver: async () => await handOver(host), rest, stop };
@@ -343,42 +341,6 @@ function foundLater(config: Config, host: Host, closing: (() => unknown)[]): voi
     });
   }, config.listenMs);
   closing.push(() => clearInterval(look));
-}
-
-/** How long ago this cell started before, of the last few times; this start is noted for the next, where it was not said before. */
-function earlierStarts(store: Store): number[] {
-  const starts = (JSON.parse(store.get('starts') ?? '[]') as number[]).filter(Number.isFinite).slice(-15);
-  const isAnnounced = store.get('returns') === 'yes';
-  if (isAnnounced) store.set('returns', '');
-  else store.set('starts', JSON.stringify([...starts, Date.now()]));
-  return starts.map((atMs) => Date.now() - atMs);
-}
-
-/** So long others have to take over what this cell runs. */
-const handOverMs = 20_000;
-
-/** Lets others start what runs here, and stops each as soon as it runs elsewhere. What has nowhere to go runs on. */
-async function handOver(host: Host): Promise<void> {
-  await host.ask({ op: 'leave', gone: false }).catch(() => {});
-  const mine = (): number => {
-    const { members, assignments, self } = host.view();
-    const placed = new Map(assignments.map(({ replica, cell }) => [replica, cell]));
-    const units = members.find(({ id }) => id === self)?.units ?? [];
-    return units.filter(({ replica }) => ![undefined, self].includes(placed.get(replica))).length;
-  };
-  if (mine() > 0)
-    host.tell({ level: 'info', kind: 'cell.leaving', message: `leaving: ${mine()} replicas are handed over` });
-  const deadline = performance.now() + handOverMs;
-  while (mine() > 0 && performance.now() < deadline) await new Promise((done) => setTimeout(done, 50));
-}
-
-/** The last word is out by then. */
-const wordMs = 50;
-
-/** Says goodbye, so that others take over at once; what still runs here runs on. */
-async function farewell(host: Host): Promise<void> {
-  await host.ask({ op: 'leave', gone: true }).catch(() => {});
-  await new Promise((done) => setTimeout(done, wordMs));
 }
 
 function specsFolder(config: Config, store: Store, host: Host, deployer: Deployer): SpecsFolder {

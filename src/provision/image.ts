@@ -35,8 +35,10 @@ export interface ImageRequest {
   /** Ends in .img or .img.zst. */
   output: string;
   cache: string;
-  /** For arm64. */
-  package?: string;
+  /** One for arm64 may be among them. */
+  packages: readonly string[];
+  /** Where packages are kept that were made elsewhere. */
+  dataFolder: string;
   version: string;
 }
 

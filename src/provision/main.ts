@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import ssh2 from 'ssh2';
 import { OscaError, reasonOf } from '../core/errors.ts';
@@ -42,6 +42,8 @@ export interface ProvisionRequest {
   version: string;
 }
 
+const root = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..');
+
 /** How many machines could not be made cells. Throws OscaError before anything is done, where the request is wrong. */
 export async function provision(
   request: ProvisionRequest,
@@ -51,9 +53,8 @@ export async function provision(
   const targets = allTargets(request);
   const keys = keysOf(request);
   const known = new KnownHosts(join(request.dataFolder, 'known_hosts'));
-  const root = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..');
   checkPackages(request.packages);
-  const packages = new Packages(root, request);
+  const packages = new Packages(request);
   const authorize = request.authorize === undefined ? {} : { authorize: publicKey(request.authorize) };
   const waiting = [...targets];
   let failed = 0;
@@ -88,34 +89,27 @@ export async function provision(
 
 /** An image for cards. Throws OscaError. */
 export async function buildImage(request: ImageRequest, tell: (text: string) => void): Promise<ImageMade> {
-  const root = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '..');
-  const folder = mkdtempSync(join(tmpdir(), 'osca-image-'));
-  const packageFor = async (): Promise<string> => {
-    if (request.package !== undefined) return request.package;
-    if (archOf(process.arch) === 'arm64') {
-      const what = {
-        root,
-        arch: 'arm64',
-        node: process.execPath,
-        version: request.version,
-        folder,
-        small: false,
-      } as const;
-      return await makePackage(what);
-    }
-    if (existsSync(join(root, 'scripts/package.ts'))) {
-      const args = [join(root, 'scripts/package.ts'), '--arch', 'arm64', '--fast', '--out', folder];
-      await promisify(execFile)(process.execPath, args, { cwd: root });
-      return join(folder, packageName(request.version, 'arm64'));
-    }
-    const hint = 'npm run package makes it where a checkout is: give it with --package FILE';
-    throw new OscaError('not-found', 'there is no package for arm64 here', hint);
-  };
+  checkPackages(request.packages);
+  const packages = new Packages(request);
   try {
-    return await makeImage(request, { recipe: join(root, 'images/pi-flash'), packageFor }, tell);
+    const recipe = join(root, 'images/pi-flash');
+    return await makeImage(request, { recipe, packageFor: () => packages.of('arm64') }, tell);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    packages.tidy();
   }
+}
+
+/** A checkout makes packages for every architecture. */
+async function packed(script: string, arch: Arch, file: string): Promise<string> {
+  try {
+    await promisify(execFile)(process.execPath, [script, '--arch', arch, '--fast', '--out', dirname(file)], {
+      cwd: root,
+    });
+  } catch (error) {
+    const hint = `npm run package -- --arch ${arch} says more; or give one with --package`;
+    throw new OscaError('not-found', `no package for ${arch} could be made: ${reasonOf(error)}`, hint);
+  }
+  return file;
 }
 
 function allTargets({ machines, list, fingerprint }: ProvisionRequest): Target[] {
@@ -203,15 +197,13 @@ class KnownHosts {
   }
 }
 
-/** Made once for each architecture: this machine's from what runs here, others from the files that were given. */
+/** Each is made once, of what runs here and not of what was packed some time ago; one that was given comes first. */
 class Packages {
-  readonly #root: string;
-  readonly #request: ProvisionRequest;
+  readonly #request: Pick<ProvisionRequest, 'packages' | 'dataFolder' | 'version'>;
   readonly #made = new Map<Arch, Promise<string>>();
   readonly #folder = mkdtempSync(join(tmpdir(), 'osca-add-'));
 
-  constructor(root: string, request: ProvisionRequest) {
-    this.#root = root;
+  constructor(request: Pick<ProvisionRequest, 'packages' | 'dataFolder' | 'version'>) {
     this.#request = request;
   }
 
@@ -226,12 +218,13 @@ class Packages {
     const name = packageName(version, arch);
     const given = packages.find((file) => file.endsWith(`_${arch}.deb`));
     if (given !== undefined) return given;
-    // What runs here, and not what was packed some time ago.
     const folder = this.#folder;
     if (archOf(process.arch) === arch)
-      return await makePackage({ root: this.#root, arch, node: process.execPath, version, folder, small: false });
-    const found = [join(dataFolder, 'packages', name), join(this.#root, 'out', name)].find(existsSync);
-    if (found !== undefined) return found;
+      return await makePackage({ root, arch, node: process.execPath, version, folder, small: false });
+    const script = join(root, 'scripts/package.ts');
+    if (existsSync(script)) return await packed(script, arch, join(folder, name));
+    const kept = join(dataFolder, 'packages', name);
+    if (existsSync(kept)) return kept;
     throw new OscaError(
       'not-found',
       `there is no package for ${arch} here`,

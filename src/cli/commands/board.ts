@@ -27,7 +27,7 @@ interface BuildOptions {
   staticIp?: string;
   gateway?: string;
   cache?: string;
-  package?: string;
+  package: string[];
   json?: boolean;
 }
 
@@ -67,7 +67,7 @@ export function addBoardCommands(osca: Command): void {
     .option('--timezone <zone>', 'as Europe/Berlin')
     .option('--static-ip <address>', 'as 192.168.1.20/24; also --gateway')
     .option('--gateway <address>', 'to other networks, and for names')
-    .option('--package <file>', 'package for arm64, where this is no checkout and no arm64 cell')
+    .option('--package <file...>', 'package for arm64, where this is no checkout and no arm64 cell', [])
     .option('--cache <dir>', 'where the base is kept that takes a quarter of an hour', join(homedir(), '.cache/osca'))
     .option('--json', 'print JSON')
     .addHelpText(
@@ -119,7 +119,7 @@ function requestOf(options: BuildOptions, command: Command): ImageRequest {
   };
   return {
     ...{ settings, sshKeys: options.sshKey ?? [], output: options.output, cache: options.cache!, version },
+    ...{ packages: options.package, dataFolder: clientOf(command).folder },
     ...(options.ticket === undefined ? {} : { ticket: options.ticket === true ? ticket : options.ticket }),
-    ...(options.package === undefined ? {} : { package: options.package }),
   };
 }
