@@ -65,7 +65,7 @@ export const limits = {
   /** A name (app, service, cell): a DNS label. */
   nameLength: 63,
   /** A unit that ends this soon after its start never ran: a command with a wrong option is gone within a few ms. */
-  firstMomentMs: 40,
+  firstMomentMs: 20,
   /** Lines of one replica that are held while logs are merged. */
   logLines: 10_000,
   /** One log line handed on; the rest is cut. */

@@ -5,6 +5,7 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } 
 import { basename, join } from 'node:path';
 import Docker from 'dockerode';
 import type { CellRow, ReplicaRow } from '../../src/api/rows.ts';
+import { Client } from '../../src/cli/client.ts';
 import type { LogEvent } from '../../src/core/model.ts';
 import { until } from '../until.ts';
 import { busyboxImage } from './image.ts';
@@ -44,6 +45,8 @@ export class LabHost {
   readonly folder: string;
   readonly dataDir: string;
   readonly engineSocket: string;
+  /** What is asked again and again is asked without the CLI, which would take the core from what is watched. */
+  readonly #api: Client;
   #box = 0;
   #daemon: ChildProcess | undefined;
   #engine: ChildProcess | undefined;
@@ -57,6 +60,7 @@ export class LabHost {
     this.folder = makeFolder(join(lab.folder, this.name));
     this.dataDir = join(this.folder, 'osca');
     this.engineSocket = join(this.folder, 'engine.sock');
+    this.#api = new Client(this.dataDir);
   }
 
   // -- cable and power ---------------------------------------------------------------------------------------------
@@ -247,7 +251,7 @@ export class LabHost {
     this.#daemon = this.#inside(osca, args, 'osca.log');
     await until(
       `the cell of ${this.name} answers`,
-      async () => (await this.osca('status', '--json')).code === 0,
+      async () => (await this.#api.call('GET', '/v1/status')) !== undefined,
       15_000,
     );
   }
@@ -320,7 +324,7 @@ export class LabHost {
   }
 
   async cells(): Promise<CellRow[]> {
-    return (await this.json<{ cells: CellRow[] }>('cell', 'ls')).cells;
+    return (await this.#api.call<{ cells: CellRow[] }>('GET', '/v1/cells')).cells;
   }
 
   async alive(): Promise<string[]> {
@@ -331,10 +335,11 @@ export class LabHost {
   }
 
   async replicas(target?: string): Promise<ReplicaRow[]> {
-    return await this.json<ReplicaRow[]>('ps', ...(target === undefined ? [] : [target]));
+    const search = target === undefined ? '' : `?target=${encodeURIComponent(target)}`;
+    return await this.#api.call<ReplicaRow[]>('GET', `/v1/replicas${search}`);
   }
 
   async events(): Promise<LogEvent[]> {
-    return await this.json<LogEvent[]>('events');
+    return await this.#api.call<LogEvent[]>('GET', '/v1/events');
   }
 }

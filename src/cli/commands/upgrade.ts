@@ -1,5 +1,4 @@
 /** osca upgrade: another version for all cells, one at a time. */
-import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -170,6 +169,8 @@ async function fetchAll(
   const { cells } = await client.call<{ cells: CellRow[] }>('GET', '/v1/cells');
   const arches = [...new Set(cells.map(({ arch }) => arch))].filter((arch) => arch !== '');
   const sums = (await bytesOf(`${url}/SHA256SUMS`)).toString();
+  // Loaded where it is needed: each command would wait 4 ms for it.
+  const { createHash } = await import('node:crypto');
   const files: string[] = [];
   for (const arch of arches) {
     const name = `osca_${version}_${arch}.deb`;
