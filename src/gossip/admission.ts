@@ -39,6 +39,9 @@ const strangerMs = 1_000;
 /** Newcomers leave the door to those who know everybody; if all came at once, they open it to each other after this. */
 const youngMs = 600;
 const knockRefusedEveryMs = 30_000;
+/** Whose ticket may begin an appliance listens so long for somebody who has; longer for an elder that might. */
+const foundMs = 15_000;
+const elderFoundMs = 60_000;
 const pendingLifeMs = 10_000;
 
 export class Admission {
@@ -55,6 +58,8 @@ export class Admission {
    * came first by a ticket decides who is in.
    */
   #own: Link[] | undefined;
+  /** Seed of the founding key, where my ticket brings it and I know of nobody who used it. */
+  #founding: string | undefined;
   phase: Phase = 'fresh';
   trust: Trust | undefined;
   join: { code?: string; appliance?: string; refused?: string } = {};
@@ -103,6 +108,7 @@ export class Admission {
     const founding = this.#deps.sealer.derive(seed);
     if (founding === undefined) return false;
     this.trust = new Trust(this.#deps.sealer, founding.id);
+    this.#own = this.#founding = undefined;
     const at = Math.round(this.#deps.wallMs(now));
     const body = { kind: 'cell', app: this.appliance, sub: this.#deps.self, name: this.#deps.name(), at } as const;
     this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: founding.id, seed });
@@ -122,6 +128,7 @@ export class Admission {
     this.join = {};
     this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: ticket.founder, ticket: text });
     this.#own = chain;
+    this.#founding = ticket.founding;
     this.#deps.out.push({ type: 'reach', addrs: ticket.addrs });
     this.#joiningMs = now;
     this.version++;
@@ -141,7 +148,7 @@ export class Admission {
     }
     const { self } = this.#deps;
     if (this.isAdmitted(self)) {
-      this.#own = undefined;
+      this.#own = this.#founding = undefined;
       if (this.phase !== 'joining' && this.phase !== 'member') this.#to('member');
       if (this.phase === 'joining' && this.trust.chainOf(self)?.length === 1) this.#to('member');
     } else if (this.#own === undefined && (this.phase === 'member' || this.phase === 'joining')) {
@@ -194,6 +201,11 @@ export class Admission {
       if (now - sinceMs > pendingLifeMs && this.#pending.delete(id)) this.version++;
     }
     if (this.phase === 'fresh' || this.phase === 'revoked') return;
+    if (this.#founding !== undefined && this.#isMineToFound(now)) {
+      const message = `heard nobody of appliance ${this.appliance}; this cell begins it`;
+      this.#deps.out.push({ type: 'event', event: { level: 'info', kind: 'appliance', message } });
+      this.found(this.#founding, now);
+    }
     for (const [peer, stranger] of this.#strangers) {
       if (this.#isSettled(peer)) this.#strangers.delete(peer);
       else if (now >= stranger.nextMs && (this.trust === undefined || now - this.#doorMs >= doorEveryMs)) {
@@ -206,6 +218,11 @@ export class Admission {
         if (this.trust !== undefined) return;
       }
     }
+  }
+
+  #isMineToFound(now: number): boolean {
+    const waited = now - this.#joiningMs;
+    return waited >= (now - this.#elderMs < pendingLifeMs ? elderFoundMs : foundMs);
   }
 
   #knock(peer: CellId): void {
@@ -240,6 +257,7 @@ export class Admission {
   #onKnock(from: CellId, frame: Frame & { t: 'knock' }, now: number): void {
     if (this.trust === undefined && from < this.#deps.self) this.#elderMs = now;
     if (this.trust === undefined || this.phase === 'revoked') return;
+    if (this.#founding !== undefined) return this.#onFellow(from, frame, now);
     if (this.phase === 'joining' && now - this.#joiningMs < youngMs) return;
     if (this.#own === undefined && !this.isAdmitted(this.#deps.self)) return;
     if (frame.app !== undefined && frame.app !== this.appliance) {
@@ -251,6 +269,11 @@ export class Admission {
     } else if (this.isAdmitted(from)) this.#welcome(from, frame.sv);
     else if (frame.chain === undefined) this.#toStep(from, frame.name, now);
     else this.#admit(from, frame.chain, frame.sv, now);
+  }
+
+  /** Somebody else with a ticket, while nobody has begun: the first by id does. */
+  #onFellow(from: CellId, { chain }: Frame & { t: 'knock' }, now: number): void {
+    if (from < this.#deps.self && chain?.at(-1)?.sub === from && this.trust?.judge(chain).ok) this.#elderMs = now;
   }
 
   #admit(from: CellId, chain: Link[], sv: string | undefined, now: number): void {

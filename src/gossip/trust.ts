@@ -29,6 +29,8 @@ export interface Ticket {
   seed: string;
   /** Multiaddrs where a member may be found. */
   addrs: string[];
+  /** base64 of the founding key's seed: whoever holds it may begin the appliance, where nobody is there yet. */
+  founding?: string;
 }
 
 type LinkBody = Omit<Link, 'sig'>;
@@ -74,7 +76,8 @@ export function verifyChain(sealer: Sealer, founder: string, chain: readonly Lin
 
 /** `osca1-<base64 of JSON>-<checksum>`: one line to copy. */
 export function encodeTicket(ticket: Ticket): string {
-  const packed = { f: ticket.founder, k: ticket.seed, a: ticket.addrs, c: ticket.chain };
+  const { founder: f, seed: k, addrs: a, chain: c, founding: s } = ticket;
+  const packed = { f, k, a, c, ...(s === undefined ? {} : { s }) };
   const body = toBase64(new TextEncoder().encode(JSON.stringify(packed)));
   return `osca1-${body}-${checksum(body)}`;
 }
@@ -98,16 +101,36 @@ export function decodeTicket(
   if (checksum(body) !== sum) return { ok: false, reason: 'its checksum does not match: a letter was changed or lost' };
   const bytes = fromBase64(body);
   try {
-    const packed = JSON.parse(new TextDecoder().decode(bytes)) as { f: string; k: string; a: string[]; c: Link[] };
-    const ticket: Ticket = { founder: packed.f, seed: packed.k, addrs: packed.a, chain: packed.c };
+    const { f, k, a, c, s } = JSON.parse(new TextDecoder().decode(bytes)) as {
+      f: string;
+      k: string;
+      a: string[];
+      c: Link[];
+      s?: string;
+    };
+    const ticket: Ticket = { founder: f, seed: k, addrs: a, chain: c, ...(s === undefined ? {} : { founding: s }) };
     const verdict = verifyChain(sealer, ticket.founder, ticket.chain);
     if (!verdict.ok) return { ok: false, reason: verdict.reason };
-    if (sealer.derive(ticket.seed)?.id !== ticket.chain.at(-1)?.sub)
-      return { ok: false, reason: 'its key does not fit it' };
+    const fits = sealer.derive(k)?.id === c.at(-1)?.sub && (s === undefined || sealer.derive(s)?.id === f);
+    if (!fits) return { ok: false, reason: 'its key does not fit it' };
     return { ok: true, ticket };
   } catch {
     return { ok: false, reason: 'its content cannot be read' };
   }
+}
+
+/**
+ * A ticket for an appliance that nobody has begun: its holders are one when they meet, and one of them begins. `seed`, `ticketSeed`:
+ * base64 of 32 random bytes. Undefined where they are not.
+ */
+export function foundersTicket(
+  sealer: Sealer,
+  { seed, ticketSeed, ...terms }: { seed: string; ticketSeed: string; uses: number; at: number; exp?: number },
+): Ticket | undefined {
+  const [founding, key] = [sealer.derive(seed), sealer.derive(ticketSeed)];
+  if (founding === undefined || key === undefined) return undefined;
+  const body = { kind: 'ticket', app: applianceId(founding.id), sub: key.id, ...terms } as const;
+  return { founder: founding.id, seed: ticketSeed, addrs: [], chain: [signLink(founding, body)], founding: seed };
 }
 
 /** The chain with which the holder of a ticket admits itself. */

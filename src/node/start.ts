@@ -119,11 +119,13 @@ async function assemble(
   const upgrader = makeUpgrader(config, { host, peers, packages, restart });
 
   const belong = ({ founder, seed: founding, ticket }: Effect & { type: 'appliance' }): void => {
+    const isNew = store.get('founder') !== founder;
     store.set('founder', founder);
     // Until a member has let this cell in, it must be able to show it again after a restart.
     if (ticket !== undefined) store.set('ticket', ticket);
     if (founding !== undefined) writeSecret(join(config.dataDir, 'founding.key'), `${founding}\n`);
-    if (transport !== undefined) reopening = reopening.then(() => open());
+    // Who begins what its ticket is for has its network already.
+    if (transport !== undefined && (isNew || founding === undefined)) reopening = reopening.then(() => open());
   };
   const open = async (): Promise<void> => {
     host.setTransport(undefined);

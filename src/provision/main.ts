@@ -1,12 +1,16 @@
 /** Many machines become cells, some at once: what only `osca cell add` needs, in a bundle of its own, so that commands start fast. */
 
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import ssh2 from 'ssh2';
 import { OscaError, reasonOf } from '../core/errors.ts';
+import { createSealer } from '../gossip/libp2p/seal.ts';
+import { applianceId, encodeTicket, foundersTicket } from '../gossip/trust.ts';
+import { freshSeed } from '../node/identity.ts';
 import type { AddStep, Appliance } from './add.ts';
 import { addCell } from './add.ts';
 import type { Target } from './hosts.ts';
@@ -85,6 +89,28 @@ export async function provision(
     packages.tidy();
   }
   return failed;
+}
+
+export interface NewAppliance {
+  appliance: string;
+  /** For the boards: with it one of them begins the appliance. */
+  foundersTicket: string;
+  /** For all others. */
+  ticket: string;
+}
+
+/** What boards need that begin an appliance among themselves. `expiresInMs`: undefined for never. */
+export function newAppliance(uses: number, expiresInMs?: number): NewAppliance {
+  const seeds = { seed: freshSeed(), ticketSeed: freshSeed() };
+  const at = Date.now();
+  const terms = { uses, at, ...(expiresInMs === undefined ? {} : { exp: at + expiresInMs }) };
+  const made = foundersTicket(createSealer(randomBytes(32)), { ...seeds, ...terms })!;
+  const { founding: _, ...plain } = made;
+  return {
+    appliance: applianceId(made.founder),
+    foundersTicket: encodeTicket(made),
+    ticket: encodeTicket(plain),
+  };
 }
 
 /** An image for cards. Throws OscaError. */

@@ -414,6 +414,8 @@ describe('the API', () => {
     expect(await says('--wifi', 'attic', '--wifi-open', '-o', out)).toContain('the country is missing');
     expect(await says('--wifi', 'attic', '-o', out)).toContain("the password of 'attic' is missing");
     expect(await says('--ticket', 'osca1-half', '-o', out)).toContain("'osca1-half' is no ticket");
+    expect(await says('--new-appliance', 'The Attic', '-o', out)).toContain("'The Attic' is no name for boards");
+    expect(await says('--new-appliance', 'attic', '--ticket', '-o', out)).toContain('leave out --ticket');
     expect(await says('--ssh-key', '/none', '-o', out)).toContain("/none can't be read");
     expect(await says('-o', join(ada.folder, 'osca.txt'))).toContain('is no image\n  name it osca.img');
     expect(existsSync(out)).toBe(false);

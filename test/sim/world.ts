@@ -57,6 +57,8 @@ export class World {
   /** How often a cell brought its view up to date. */
   changes = 0;
   nowMs = 0;
+  /** Hosts that began an appliance, in order. */
+  readonly founders: string[] = [];
   digest = 0;
   steps = 0;
   #request = 0;
@@ -360,6 +362,7 @@ export class World {
       case 'appliance':
         host.disk.founder = effect.founder;
         if (effect.ticket !== undefined) host.disk.ticket = effect.ticket;
+        if (effect.seed !== undefined) this.founders.push(host.name);
         return;
       case 'persist': {
         const { life, disk } = host;

@@ -6,6 +6,7 @@ import { applyBoard } from '../../board/files/apply.ts';
 import { OscaError } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
 import type { ImageRequest } from '../../provision/image.ts';
+import type { NewAppliance } from '../../provision/main.ts';
 import { dim, green, say, warn } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { clientOf, duration, show, wholeNumber } from '../shared.ts';
@@ -14,8 +15,9 @@ import { provisionUrl, throwOwn } from './add.ts';
 interface BuildOptions {
   output: string;
   ticket?: string | true;
-  uses: string;
-  expires: string;
+  newAppliance?: string;
+  uses?: string;
+  expires?: string;
   name?: string;
   hostnamePrefix?: string;
   wifi?: string;
@@ -55,8 +57,12 @@ export function addBoardCommands(osca: Command): void {
     )
     .requiredOption('-o, --output <file>', 'osca.img, or osca.img.zst')
     .option('--ticket [ticket]', 'boards join by it; without a value a new one of this appliance')
-    .option('--uses <n>', 'of a new ticket', '10')
-    .option('--expires <time>', 'of a new ticket', '30d')
+    .option(
+      '--new-appliance <name>',
+      'boards of this image begin an appliance among themselves; their names begin with it',
+    )
+    .option('--uses <n>', 'of a new ticket (10; of a new appliance 1000)')
+    .option('--expires <time>', 'of a new ticket (30d; of a new appliance never)')
     .option('--name <name>', 'of the one board that gets this image')
     .option('--hostname-prefix <prefix>', 'names of boards begin with it')
     .option('--wifi <ssid>', 'network without a cable; also --country, --wifi-password')
@@ -76,6 +82,7 @@ export function addBoardCommands(osca: Command): void {
 What is yours is a file on the image's first partition, osca.yaml, which any computer can edit.
 
 Examples:
+  sudo osca image build --new-appliance attic --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst`,
     )
@@ -83,21 +90,40 @@ Examples:
 }
 
 async function build(options: BuildOptions, command: Command): Promise<void> {
-  const { buildImage } = (await import(provisionUrl())) as typeof import('../../provision/main.ts');
+  const { buildImage, newAppliance } = (await import(provisionUrl())) as typeof import('../../provision/main.ts');
   const tell = (text: string): void => {
     if (options.json !== true) warn(dim(text));
   };
-  const made = await buildImage(requestOf(options, command), tell).catch(throwOwn);
-  show(command, made, () =>
+  const begun = options.newAppliance === undefined ? undefined : begin(options, newAppliance);
+  const made = await buildImage(requestOf(options, command, begun?.foundersTicket), tell).catch(throwOwn);
+  const { appliance, ticket } = begun ?? {};
+  show(command, { ...made, ...(begun === undefined ? {} : { appliance, ticket }) }, () =>
     green(`${made.file}: ${(made.bytes / 1e6).toFixed(0)} MB in ${Math.round(made.ms / 1_000)} s`),
   );
-  if (options.json !== true && made.file.endsWith('.zst'))
+  if (options.json === true) return;
+  if (made.file.endsWith('.zst'))
     say(dim(`write it to a card: zstd -dc ${made.file} | sudo dd of=/dev/sdX bs=4M conv=fsync`));
+  if (begun !== undefined) say(dim(`appliance ${appliance}; other machines join it with: osca up --ticket ${ticket}`));
 }
 
-function requestOf(options: BuildOptions, command: Command): ImageRequest {
+function begin(
+  { newAppliance: name, ticket, uses, expires }: BuildOptions,
+  make: (uses: number, expiresInMs?: number) => NewAppliance,
+): NewAppliance {
+  if (ticket !== undefined)
+    throw new OscaError(
+      'bad-request',
+      'boards join an appliance or begin one',
+      'leave out --ticket or --new-appliance',
+    );
+  if (!/^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/.test(name!))
+    throw new OscaError('bad-request', `'${name}' is no name for boards`, 'use a-z, 0-9 and -, at most 50 letters');
+  return make(wholeNumber(uses ?? '1000'), expires === undefined ? undefined : duration(expires));
+}
+
+function requestOf(options: BuildOptions, command: Command, founders?: string): ImageRequest {
   const ticket = async (): Promise<string> => {
-    const body = { uses: wholeNumber(options.uses), expiresInMs: duration(options.expires) };
+    const body = { uses: wholeNumber(options.uses ?? '10'), expiresInMs: duration(options.expires ?? '30d') };
     const { value } = await clientOf(command).call<Changed>('POST', '/v1/tickets', body);
     return String(value.ticket);
   };
@@ -110,7 +136,7 @@ function requestOf(options: BuildOptions, command: Command): ImageRequest {
     );
   const { gateway } = options;
   const settings = {
-    ...{ name: options.name, prefix: options.hostnamePrefix, timezone: options.timezone },
+    ...{ name: options.name, prefix: options.hostnamePrefix ?? options.newAppliance, timezone: options.timezone },
     wifi: options.wifi === undefined ? undefined : { ssid: options.wifi, password, country: options.country },
     network:
       options.staticIp === undefined
@@ -120,6 +146,7 @@ function requestOf(options: BuildOptions, command: Command): ImageRequest {
   return {
     ...{ settings, sshKeys: options.sshKey ?? [], output: options.output, cache: options.cache!, version },
     ...{ packages: options.package, dataFolder: clientOf(command).folder },
+    ...(founders === undefined ? {} : { ticket: founders }),
     ...(options.ticket === undefined ? {} : { ticket: options.ticket === true ? ticket : options.ticket }),
   };
 }

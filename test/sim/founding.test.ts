@@ -1,0 +1,89 @@
+/** Boards of one image, whose appliance nobody has begun. */
+import { describe, expect, it } from 'vitest';
+import type { Request } from '../../src/core/events.ts';
+import { decodeTicket, encodeTicket, foundersTicket } from '../../src/gossip/trust.ts';
+import { simSealer } from './host.ts';
+import { allSee, simService } from './makers.ts';
+import { rough } from './network.ts';
+import type { WorldOptions } from './world.ts';
+import { World } from './world.ts';
+
+const terms = { seed: 'founding', ticketSeed: 'ticket', uses: 100, at: 1 };
+const ticket = encodeTicket(foundersTicket(simSealer('builder'), terms)!);
+
+function boards(names: string, options: WorldOptions): World {
+  const world = new World(options);
+  for (const name of names) world.addHost(name);
+  return world;
+}
+
+const strict = (name: string): Request => {
+  const spec = { name, services: [simService('db', 1, { strict: true })] };
+  return { op: 'deploy', spec, by: 'test', note: 'test', acks: 0 };
+};
+
+describe('boards of one image', () => {
+  it.each(['box', 'shelf', 'attic', 'school'])('that start together are one appliance that one began (%s)', (seed) => {
+    const world = boards('abcde', { seed, network: rough });
+    for (const name of 'abcde') world.after(world.random.between(0, 8_000), () => world.start(name, ticket));
+    world.until(() => world.up().length === 5 && allSee(world, 5), 60_000, 'all see each other');
+    expect(world.founders).toHaveLength(1);
+    world.get('c', strict('shop'));
+    world.until(() => world.running().length === 1, 60_000, 'the strict service runs');
+    expect(world.violations).toEqual([]);
+  });
+
+  it('alone is an appliance of one, which others join whenever they come', () => {
+    const world = boards('ab', { seed: 'lone' });
+    world.start('a', ticket);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    world.get('a', strict('shop'));
+    world.until(() => world.running().length === 1, 30_000, 'it runs');
+    world.run(100_000);
+    world.start('b', ticket);
+    world.until(() => allSee(world, 2), 10_000, 'b joined');
+    expect(world.founders).toEqual(['a']);
+  });
+
+  it('waits for no elder that died before it began', () => {
+    const world = boards('abc', { seed: 'elder' });
+    for (const name of 'abc') world.start(name, ticket);
+    const elder = [...world.hosts.values()].sort((one, other) => (one.id < other.id ? -1 : 1))[0]!.name;
+    world.run(10_000);
+    world.powerOff(elder);
+    world.until(() => world.up().every(({ name }) => world.view(name).phase === 'member'), 40_000, 'two are members');
+    expect(world.founders).toHaveLength(1);
+    world.heal();
+    world.start(elder);
+    world.until(() => allSee(world, 3), 20_000, 'the elder joined');
+    expect(world.founders).toHaveLength(1);
+  });
+
+  it('that could not hear each other at first become one when they do', () => {
+    const world = boards('abcd', { seed: 'apart' });
+    world.partition([
+      ['a', 'b'],
+      ['c', 'd'],
+    ]);
+    for (const name of 'abcd') world.start(name, ticket);
+    world.until(() => world.up().every(({ name }) => world.view(name).phase === 'member'), 30_000, 'two appliances');
+    expect(world.founders).toHaveLength(2);
+    world.get('a', strict('left'));
+    world.get('d', strict('right'));
+    world.heal();
+    world.until(() => allSee(world, 4), 30_000, 'one appliance');
+    world.until(() => world.running().length === 2, 60_000, 'both run');
+    expect(world.view('a').quorum.cells).toBe(world.view('d').quorum.cells);
+    expect(world.violations).toEqual([]);
+  });
+});
+
+it('a founders’ ticket whose seed is another’s is refused', () => {
+  const made = foundersTicket(simSealer('builder'), terms)!;
+  expect(decodeTicket(simSealer('x'), encodeTicket({ ...made, founding: 'other' }))).toEqual({
+    ok: false,
+    reason: 'its key does not fit it',
+  });
+  const { founding: _, ...plain } = made;
+  expect(decodeTicket(simSealer('x'), encodeTicket(plain))).toEqual({ ok: true, ticket: plain });
+});
