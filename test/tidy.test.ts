@@ -45,7 +45,7 @@ const table: Record<string, string[]> = {
   specs: ['core'],
   api: ['core', 'type:node', 'type:specs', 'type:release'],
   board: ['core', 'gossip/trust.ts', 'specs/source.ts'],
-  provision: ['core', 'board', 'node/config.ts', 'specs/source.ts'],
+  provision: ['core', 'board', 'gossip/trust.ts', 'gossip/libp2p/seal.ts', 'node/config.ts', 'specs/source.ts'],
   cli: ['core', 'type:api', 'type:node', 'type:provision', 'type:release', 'node/version.ts', 'specs/read.ts', 'board'],
   node: ['board', 'core', 'gossip', 'crdt', 'placement', 'runtime', 'release', 'specs', 'api'],
 };

@@ -10,7 +10,6 @@ import ssh2 from 'ssh2';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
 import { applianceId, encodeTicket, foundersTicket } from '../gossip/trust.ts';
-import { freshSeed } from '../node/identity.ts';
 import type { AddStep, Appliance } from './add.ts';
 import { addCell } from './add.ts';
 import type { Target } from './hosts.ts';
@@ -101,7 +100,8 @@ export interface NewAppliance {
 
 /** What boards need that begin an appliance among themselves. `expiresInMs`: undefined for never. */
 export function newAppliance(uses: number, expiresInMs?: number): NewAppliance {
-  const seeds = { seed: freshSeed(), ticketSeed: freshSeed() };
+  const fresh = (): string => randomBytes(32).toString('base64url');
+  const seeds = { seed: fresh(), ticketSeed: fresh() };
   const at = Date.now();
   const terms = { uses, at, ...(expiresInMs === undefined ? {} : { exp: at + expiresInMs }) };
   const made = foundersTicket(createSealer(randomBytes(32)), { ...seeds, ...terms })!;
