@@ -72,7 +72,7 @@ function upgraderOf(root: string, view: () => ClusterView, answer?: () => Incomi
   run.upgrader = new Upgrader({
     packages: new Packages(at('packages')),
     versions: new Versions(at('versions'), root),
-    ...{ arch: 'amd64', view, trialMs, pauseMs: 10, fetchMs: 100 },
+    ...{ arch: 'amd64', view, trialMs, pauseMs: 10, fetchMs: 100, againMs: 50 },
     request: async () =>
       answer?.() ?? (Object.assign(Readable.from([]), { statusCode: 404 }) as unknown as IncomingMessage),
     tell: (upgrade) => run.told.push(upgrade),
@@ -186,6 +186,20 @@ describe('a package', () => {
     const run = upgraderOf(at('base'), viewOf, sent(whole));
     await run.upgrader.take(release);
     await until('it is taken', () => run.restarts === 1);
+  });
+
+  it('that nobody had when a late cell asked is asked for again; one that halts the others is not', async () => {
+    const release = await releaseOf('1.1.0', pack('1.1.0'));
+    rmSync(at('packages', `${release.packages.amd64!.sha256}.deb`));
+    const late = upgraderOf(at('base'), viewOf);
+    await late.upgrader.take({ ...release, outcome: { state: 'done', reason: '', atMs: 2 } });
+    expect(late.told[0]).toMatchObject({ state: 'failed' });
+    await until('it may be told to again', () => late.told.length === 2);
+    expect(late.told[1]).toBeUndefined();
+    const first = upgraderOf(at('base'), viewOf);
+    await first.upgrader.take(release);
+    expect(await failing(release)).toContain('no cell that is up');
+    expect(first.told).toHaveLength(1);
   });
 
   it('that is larger than any is not taken in', async () => {

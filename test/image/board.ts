@@ -5,10 +5,10 @@ import { existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../lab/lab.ts';
 import type { Ran } from '../lab/shell.ts';
-import { run, sh, trySh } from '../lab/shell.ts';
+import { run, sh } from '../lab/shell.ts';
 
 /** MiB from the start of the image to its FAT partition. */
-const bootAt = 4;
+export const bootAt = 4;
 
 export class Board {
   readonly name: string;
@@ -93,10 +93,14 @@ export class Board {
     this.#machine = child;
   }
 
-  /** At once, without a word. */
-  powerOff(): void {
-    if (this.#machine?.pid !== undefined) trySh('kill', '-9', String(this.#machine.pid));
+  /** At once, without a word; resolves when the emulator has let go of its card and cable. */
+  async powerOff(): Promise<void> {
+    const machine = this.#machine;
     this.#machine = undefined;
+    if (machine?.pid === undefined || machine.exitCode !== null || machine.signalCode !== null) return;
+    const gone = new Promise((done) => machine.once('exit', done));
+    machine.kill('SIGKILL');
+    await gone;
   }
 
   /** As root, by ssh, to its end. */

@@ -1,77 +1,130 @@
-/** A board that starts from the image is a member by itself, has all of its card, and nothing that another has. */
-import { existsSync, statSync } from 'node:fs';
+/** Two boards that start from one image are an appliance by themselves, outlive each other, and have nothing in common that they should not. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { run, sh } from '../lab/shell.ts';
 import { until } from '../until.ts';
-import { Board } from './board.ts';
+import { Board, bootAt } from './board.ts';
 
 let lab: Lab;
-let board: Board;
-let image: string;
+let boards: [Board, Board];
+let ticket: string;
 const key = (): string => join(lab.folder, 'key');
+
+/** What any computer can do with a card. */
+function edit(image: string, change: (yaml: string) => string): void {
+  const yaml = join(lab.folder, 'osca.yaml');
+  const fat = `${image}@@${bootAt}M`;
+  sh('mcopy', '-n', '-o', '-i', fat, '::osca.yaml', yaml);
+  writeFileSync(yaml, change(readFileSync(yaml, 'utf8')));
+  sh('mcopy', '-o', '-i', fat, yaml, '::osca.yaml');
+}
 
 beforeAll(async () => {
   lab = await Lab.up(1);
-  await lab.host(1).up('--found', '--name', 'h1', '--engine', 'none');
   sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key());
-  const { ticket } = await lab.host(1).json<{ ticket: string }>('ticket', 'create');
-  image = join(lab.folder, 'board.img');
-  const words = ['--ticket', ticket, '--name', 'b1', '--static-ip', '10.77.0.201/24', '--ssh-key', `${key()}.pub`];
-  const made = await run(join(root, 'osca'), ['image', 'build', ...words, '--timezone', 'Europe/Berlin', '-o', image]);
-  console.log(`${made.stderr}${made.stdout}`);
-  expect(made.code).toBe(0);
+  const [first, second] = ['b1.img', 'b2.img'].map((name) => join(lab.folder, name)) as [string, string];
+  const words = ['--new-appliance', 'attic', '--name', 'b1', '--static-ip', '10.77.0.201/24'];
+  const more = ['--ssh-key', `${key()}.pub`, '--timezone', 'Europe/Berlin', '-o', first, '--json'];
+  const made = await run(join(root, 'osca'), ['image', 'build', ...words, ...more]);
+  expect(made.stderr).toBe('');
+  console.log(made.stdout);
+  ({ ticket } = JSON.parse(made.stdout) as { ticket: string });
   // A card is larger than the image.
-  sh('truncate', '-s', '4G', image);
-  board = new Board(lab, 1, image, key());
+  sh('truncate', '-s', '4G', first);
+  sh('cp', '--sparse=always', first, second);
+  edit(second, (yaml) => yaml.replace('"b1"', '"b2"').replace('10.77.0.201', '10.77.0.202'));
+  boards = [new Board(lab, 1, first, key()), new Board(lab, 2, second, key())];
 });
 afterAll(async () => {
-  board?.powerOff();
+  for (const board of boards ?? []) await board.powerOff();
   await lab?.down();
 });
 
-const isThere = async (): Promise<boolean> => (await lab.host(1).alive()).includes('b1');
+const isThere = async (name: string): Promise<boolean> => (await lab.host(1).alive()).includes(name);
 
-describe('a board', () => {
-  it('is a member after its first start', async () => {
+/** On which boards it is ready. */
+const homes = async (): Promise<string[]> =>
+  (await lab.host(1).replicas('idle'))
+    .filter(({ state }) => state === 'ready')
+    .map(({ cell }) => cell)
+    .sort();
+
+describe('two boards of one image', () => {
+  it('begin an appliance, with nobody near', async () => {
     const startMs = performance.now();
-    board.powerOn();
-    await until('it is a member', isThere, 300_000);
-    console.log(`member after ${Math.round((performance.now() - startMs) / 1_000)} s (emulated)`);
-    const facts = (await lab.host(1).cells()).find(({ name }) => name === 'b1');
-    expect(facts).toMatchObject({ arch: 'arm64', engine: expect.stringMatching(/^Docker/) });
+    for (const board of boards) board.powerOn();
+    await lab.host(1).up('--name', 'h1', '--engine', 'none', '--ticket', ticket);
+    for (const { name } of boards) {
+      await until(`${name} is a member`, async () => await isThere(name), 600_000);
+      console.log(`${name} is a member after ${Math.round((performance.now() - startMs) / 1_000)} s (emulated)`);
+    }
+    const facts = (await lab.host(1).cells()).filter(({ name }) => name !== 'h1');
+    expect(facts.map(({ arch }) => arch)).toEqual(['arm64', 'arm64']);
+    for (const { engine } of facts) expect(engine).toMatch(/^Docker/);
   });
 
-  it('has its whole card, keys of its own, and no password', async () => {
-    await until('ssh answers', async () => (await board.sh('true')).code === 0, 120_000);
-    expect(Number(await board.ok('df --output=size -BM /var/lib/osca | tail -1 | tr -dc 0-9'))).toBeGreaterThan(1_800);
-    expect(await board.ok('passwd -S root')).toMatch(/^root L/);
-    expect((await board.ok('cat /etc/machine-id')).trim()).toMatch(/^[0-9a-f]{32}$/);
-    expect(await board.ok('ls /etc/ssh/ssh_host_ed25519_key /var/lib/osca/cell.key')).toContain('cell.key');
-    expect(await board.ok('systemctl --failed --no-legend --plain')).toBe('');
-    expect((await board.ok('readlink /etc/localtime')).trim()).toContain('Europe/Berlin');
-    // A container, and its network: none of networkd's business.
+  it('have their whole card, keys of their own, and no password', async () => {
+    const own = async (command: string): Promise<string[]> =>
+      await Promise.all(boards.map(async (board) => (await board.ok(command)).trim()));
+    for (const board of boards) {
+      await until('ssh answers', async () => (await board.sh('true')).code === 0, 300_000);
+      const size = await board.ok('df --output=size -BM /var/lib/osca | tail -1 | tr -dc 0-9');
+      expect(Number(size)).toBeGreaterThan(1_800);
+      expect(await board.ok('passwd -S root')).toMatch(/^root L/);
+      expect(await board.ok('systemctl --failed --no-legend --plain')).toBe('');
+      expect((await board.ok('readlink /etc/localtime')).trim()).toContain('Europe/Berlin');
+      expect(await board.ok('cat /boot/firmware/cmdline.txt')).toMatch(/root=LABEL=osca-root.*rootwait.*quiet/);
+    }
+    for (const command of [
+      'cat /etc/machine-id',
+      'sha256sum < /etc/ssh/ssh_host_ed25519_key',
+      'sha256sum < /var/lib/osca/cell.key',
+    ]) {
+      const [one, other] = await own(command);
+      expect(one).toMatch(/^[0-9a-f]{32}/);
+      expect(one).not.toBe(other);
+    }
+    const used = await own(
+      'echo $(($(awk "/VmRSS/{print \\$2}" /proc/$(systemctl show -p MainPID --value osca)/status) / 1024)) $(free -m | awk "/Mem:/{print \\$3}")',
+    );
+    for (const one of used) {
+      const [daemon, all] = one.split(' ');
+      console.log(`daemon ${daemon} MB RSS; system, Docker and daemon ${all} MB used`);
+    }
+    console.log(
+      await boards[0].ok('systemd-analyze; systemd-analyze blame | head -14; systemd-analyze critical-chain'),
+    );
+  });
+
+  it('run a Compose file, and one goes on where the power of the other is cut', async () => {
     const parts = '/usr/bin/sleep /lib/ld-linux-aarch64.so.1 /lib/aarch64-linux-gnu/libc.so.6';
-    await board.ok(
-      `tar -ch ${parts} 2>/dev/null | docker import - idle && docker run -d --name idle idle /usr/bin/sleep 1000`,
+    for (const board of boards) await board.ok(`tar -ch ${parts} 2>/dev/null | docker import - idle:1`);
+    const spec = join(lab.folder, 'idle.yaml');
+    writeFileSync(
+      spec,
+      'name: idle\nservices:\n  web:\n    image: idle:1\n    command: [/usr/bin/sleep, "100000"]\n    stop_signal: SIGKILL\n    deploy: { replicas: 2 }\n',
     );
-    expect(await board.ok('networkctl list --no-legend | grep veth')).toMatch(/unmanaged/);
-    expect(await board.ok('cat /boot/firmware/cmdline.txt')).toMatch(/root=LABEL=osca-root.*rootwait.*quiet/);
-    const rss = Number(
-      await board.ok('awk "/VmRSS/{print \\$2}" /proc/$(systemctl show -p MainPID --value osca)/status'),
-    );
-    const used = await board.ok('free -m | awk "/Mem:/{print \\$3}"');
-    console.log(`daemon ${Math.round(rss / 1_024)} MB RSS; system, Docker and daemon ${used.trim()} MB used`);
-    console.log(await board.ok('systemd-analyze; systemd-analyze blame | head -12'));
+    await lab.host(1).ok('deploy', spec);
+    expect(await homes()).toEqual(['b1', 'b2']);
+    // The network of a container is none of networkd's business.
+    expect(await boards[0].ok('networkctl list --no-legend | grep veth')).toMatch(/unmanaged/);
+    await boards[1].powerOff();
+    const cutMs = performance.now();
+    await until('both replicas on the other', async () => (await homes()).join() === 'b1,b1', 60_000);
+    console.log(`both replicas run on b1 ${Math.round(performance.now() - cutMs)} ms after the cut (emulated)`);
   });
 
-  it('comes back after its power was cut', async () => {
-    board.powerOff();
-    await until('it is missed', async () => !(await isThere()), 60_000);
-    board.powerOn();
-    await until('it is a member again', isThere, 300_000);
-    expect(existsSync(image) && statSync(image).size).toBeGreaterThan(2 ** 31);
+  it('are whole again when the power is back', async () => {
+    boards[1].powerOn();
+    await until('its replica is back', async () => (await homes()).join() === 'b1,b2', 600_000);
+    await until('ssh answers', async () => (await boards[1].sh('true')).code === 0, 120_000);
+    expect(await boards[1].ok('systemctl --failed --no-legend --plain')).toBe('');
+    expect(
+      await boards[1].ok('journalctl -k --no-pager -q | grep -ciE "ext4-fs (error|warning)|i/o error" || true'),
+    ).toBe('0\n');
+    expect(await boards[1].ok('OSCA_DATA=/var/lib/osca osca cell ls')).toContain('b1');
   });
 });

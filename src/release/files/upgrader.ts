@@ -17,23 +17,26 @@ export interface UpgraderDeps {
   view(): ClusterView;
   /** Throws where the cell can't be reached. */
   request(cell: CellId, path: string): Promise<IncomingMessage>;
-  tell(upgrade: Upgrade | undefined): void;
+  tell(upgrade?: Upgrade): void;
   log(event: Omit<LogEvent, 'seq' | 'atMs'>): void;
   /** In this time a version on trial has to show itself; between rounds of asking others for a package, and for how long. */
   trialMs?: number;
   pauseMs?: number;
   fetchMs?: number;
+  /** What could not be fetched after all others had it is asked for again after this long. */
+  againMs?: number;
   /** Ends this daemon, and starts what is to run now in its place. */
   restart(): Promise<void>;
 }
 
-const defaults = { trialMs: 180_000, pauseMs: 2_000, fetchMs: 20_000 };
+const defaults = { trialMs: 180_000, pauseMs: 2_000, fetchMs: 20_000, againMs: 1_800_000 };
 /** So long nothing may come from who is asked. */
 const silentMs = 20_000;
 
 export class Upgrader {
   readonly #deps: UpgraderDeps & typeof defaults;
   #stopped = false;
+  #again: NodeJS.Timeout | undefined;
 
   constructor(deps: UpgraderDeps) {
     this.#deps = { ...defaults, ...deps };
@@ -54,6 +57,7 @@ export class Upgrader {
     const { versions, tell, log } = this.#deps;
     const { id, version } = release;
     let trial: Trial | undefined;
+    clearTimeout(this.#again);
     try {
       log({ level: 'info', kind: 'upgrade', message: `version ${version} is taken: it is this cell's turn` });
       trial = await this.#unpack(release);
@@ -65,6 +69,8 @@ export class Upgrader {
       const reason = wordsOf(error);
       log({ level: 'error', kind: 'upgrade', message: `version ${version} can't be taken: ${reason}` });
       tell({ release: id, state: 'failed', reason });
+      if (release.outcome !== undefined && trial === undefined)
+        this.#again = setTimeout(tell, this.#deps.againMs).unref();
       if (trial !== undefined && versions.isOpen) versions.giveUp(trial, reason);
     }
   }
@@ -153,6 +159,7 @@ export class Upgrader {
 
   stop(): void {
     this.#stopped = true;
+    clearTimeout(this.#again);
   }
 }
 
