@@ -2,11 +2,14 @@
  * The `specs/` folder: a file copied in is deployed, edited it is deployed again, deleted its app is removed. A file with a
  * mistake changes nothing; what is wrong stands in an event and in a `.error` file beside it.
  */
+
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { OscaError, reasonOf } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import type { LogEvent } from '../core/model.ts';
+import { readSome } from '../specs/reading.ts';
 
 export interface SpecsFolderDeps {
   folder: string;
@@ -96,11 +99,13 @@ export class SpecsFolder {
         this.#again = true;
         return;
       }
-      digest = createHash('sha256').update(readFileSync(path)).digest('hex');
+      digest = createHash('sha256').update(readSome(path, limits.specBytes)).digest('hex');
     } catch (error) {
       if (this.#failed.get(name) === reasonOf(error)) return;
       this.#failed.set(name, reasonOf(error));
-      this.#deps.tell({ level: 'error', kind: 'specs.refused', message: `${name} can't be read: ${reasonOf(error)}` });
+      const message = `${name} can't be read: ${reasonOf(error)}`;
+      writeFileSync(`${path}.error`, `${message}\n`);
+      this.#deps.tell({ level: 'error', kind: 'specs.refused', message });
       return;
     }
     if (this.#files[name]?.digest === digest || this.#failed.get(name) === digest) return;

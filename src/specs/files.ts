@@ -1,6 +1,5 @@
 /** configs and secrets: what the file says they hold, and where services have them. */
 
-import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { toBase64 } from '../core/base64.ts';
 import type { SpecProblem } from '../core/errors.ts';
@@ -11,6 +10,7 @@ import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Part } from './project.ts';
+import { readSome } from './reading.ts';
 import type { Path } from './source.ts';
 import { fileMode } from './values.ts';
 
@@ -80,7 +80,7 @@ function contentOf(given: Raw, { folder, env }: Part, report: Report): Uint8Arra
   }
   const path = resolve(folder, String(given.file));
   try {
-    return readFileSync(path);
+    return readSome(path, limits.fileBytes);
   } catch (error) {
     report(['file'], `${path} can't be read: ${reasonOf(error)}`, 'the path is relative to this file');
     return undefined;

@@ -1,5 +1,6 @@
 /** One checked service as the rest of OSCA knows it: defaults filled in, paths absolute, durations in ms. */
-import { readFileSync, statSync } from 'node:fs';
+
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { limits } from '../core/limits.ts';
 import type { BuildSpec, Healthcheck, Port, Resources, RestartPolicy, ServiceSpec } from '../core/spec.ts';
@@ -13,6 +14,7 @@ import { jobsOf } from './jobs.ts';
 import { deployOf } from './legacy.ts';
 import { mountsOf } from './mounts.ts';
 import { constraintsOf, gpusOf, mostPerCell, platformOf } from './placement.ts';
+import { readSome } from './reading.ts';
 import type { Path } from './source.ts';
 import { policyOf } from './update.ts';
 import { parseBytes, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
@@ -198,7 +200,10 @@ function environmentOf(service: Raw, { folder, env, unset }: ServiceContext, rep
   files.forEach((item: unknown, i) => {
     const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
     if (statSync(path, { throwIfNoEntry: false })?.isFile() === true)
-      Object.assign(out, readEnv({ path, text: readFileSync(path, 'utf8') }, { ...out, ...env }, unset));
+      Object.assign(
+        out,
+        readEnv({ path, text: readSome(path, limits.specBytes).toString() }, { ...out, ...env }, unset),
+      );
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
       report(
         Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'],

@@ -2,16 +2,19 @@
  * The files of one app: one, or several that are merged, and what they include. Each part keeps its own folder, variables and
  * places, so that paths and complaints are those of the file in which something stands.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
 import { OscaError, SpecError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import { checkSpec } from './check.ts';
 import { readEnv } from './dotenv.ts';
 import type { Loaded, Raw } from './extend.ts';
 import { isRaw, mergeRaw, without } from './extend.ts';
 import type { Environment } from './interpolate.ts';
 import { interpolate, UnmetDemand } from './interpolate.ts';
+import { readSome } from './reading.ts';
 import type { Path, Places } from './source.ts';
 import { Source } from './source.ts';
 
@@ -67,7 +70,7 @@ export class Reader {
 
   #env(path: string, around: Environment): Record<string, string> {
     const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-    return isFile ? readEnv({ path, text: readFileSync(path, 'utf8') }, around, this.unset) : {};
+    return isFile ? readEnv({ path, text: readSome(path, limits.specBytes).toString() }, around, this.unset) : {};
   }
 
   /** A name without a value was asked for. */
@@ -106,7 +109,7 @@ export class Reader {
   #source(file: string, asked?: SpecProblem): Source {
     let text: string;
     try {
-      text = readFileSync(file, 'utf8');
+      text = readSome(file, limits.specBytes).toString();
     } catch (error) {
       if (asked !== undefined) throw new SpecError([asked]);
       throw new OscaError(

@@ -1,4 +1,5 @@
 /** Every command, as a person types it, on two real daemons. */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, request } from 'node:http';
@@ -295,6 +296,15 @@ describe('the specs folder', () => {
     await until('no error file', async () => !(await ada.ok('events')).endsWith('refused') && !exists(`${path}.error`));
     rmSync(path);
     await until('removed', async () => (await ada.json<{ app: string }[]>('ls')).every(({ app }) => app !== 'dropped'));
+    // A pipe that nobody writes to keeps nobody waiting.
+    const pipe = join(ada.folder, 'specs', 'pipe.yaml');
+    execFileSync('mkfifo', [pipe]);
+    await until(
+      'it is told',
+      () => exists(`${pipe}.error`) && readFileSync(`${pipe}.error`, 'utf8').includes('a pipe'),
+    );
+    rmSync(pipe);
+    await until('its error file goes too', () => !exists(`${pipe}.error`));
   });
 });
 

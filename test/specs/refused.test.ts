@@ -1,6 +1,10 @@
 /** Files that are wrong, and what is said of them. */
+import { execFileSync } from 'node:child_process';
+import { truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { problems, read } from './folder.ts';
+import { readSpec } from '../../src/specs/read.ts';
+import { folder, problems, put, read } from './folder.ts';
 
 describe('a wrong Compose file is refused by place', () => {
   const refused = (text: string) => problems(() => read(text))[0]!;
@@ -86,5 +90,22 @@ describe('a wrong Compose file is refused by place', () => {
 
   it('five megabytes', () => {
     expect(refused(`# ${'x'.repeat(5_000_000)}\nservices: {web: {image: a}}\n`).message).toContain('larger than 1 MiB');
+  });
+
+  it('what is no file, or has no end: at once, and within bounded memory', () => {
+    const huge = put('huge.yaml', '');
+    truncateSync(huge, 2 ** 31);
+    const pipe = join(folder, 'pipe.yaml');
+    execFileSync('mkfifo', [pipe]);
+    const before = process.memoryUsage().rss;
+    expect(problems(() => readSpec({ file: huge, env: {}, profiles: [] }))[0]!.message).toContain('larger than 1 MiB');
+    const readPipe = () => readSpec({ file: pipe, env: {}, profiles: [] });
+    expect(readPipe).toThrow(`${pipe} can't be read: it is no file with text in it, but a folder, a pipe or a device`);
+    const config = (file: string) =>
+      refused(`services: {web: {image: a, configs: [c]}}\nconfigs: {c: {file: ${file}}}\n`).message;
+    expect(config(huge)).toContain('is larger than 256 KiB');
+    expect(config(pipe)).toContain('but a folder, a pipe or a device');
+    expect(config('/dev/zero')).toContain('but a folder, a pipe or a device');
+    expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000);
   });
 });

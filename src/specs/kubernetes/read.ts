@@ -2,7 +2,7 @@
  * Kubernetes manifests as an app: each workload becomes a service, Services publish its ports, ConfigMaps, Secrets and claims become its
  * files and volumes. What can't be had is refused by line, as in a Compose file.
  */
-import { readFileSync } from 'node:fs';
+
 import { basename } from 'node:path';
 import type { SpecProblem } from '../../core/errors.ts';
 import { OscaError, SpecError } from '../../core/errors.ts';
@@ -12,6 +12,7 @@ import type { ServiceSpec } from '../../core/spec.ts';
 import type { ComposeRequest, ComposeResult } from '../compose.ts';
 import type { Raw } from '../extend.ts';
 import { isRaw } from '../extend.ts';
+import { readSome } from '../reading.ts';
 import type { Path } from '../source.ts';
 import { Source } from '../source.ts';
 import { nearest } from '../values.ts';
@@ -144,7 +145,7 @@ function appName(file: string): string {
 function objectsOf(file: string, problems: SpecProblem[]): KubeObject[] {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readSome(file, limits.specBytes).toString();
   } catch (error) {
     throw new OscaError(
       'not-found',
