@@ -49,7 +49,8 @@ async function build(deps: ApiDeps): Promise<FastifyInstance> {
   app.setErrorHandler((error, _request, reply) => {
     const known = error instanceof OscaError;
     const invalid = (error as { validation?: unknown }).validation !== undefined;
-    const code = known ? error.code : invalid ? 'bad-request' : 'internal';
+    const asked = (error as { statusCode?: number }).statusCode ?? 500;
+    const code = known ? error.code : invalid || asked < 500 ? 'bad-request' : 'internal';
     const problems = error instanceof SpecError ? { problems: error.problems } : {};
     const given = (error as { statusCode?: number }).statusCode;
     const status = known ? (statusOf[code] ?? 400) : invalid ? 400 : (given ?? 500);
@@ -69,28 +70,38 @@ async function build(deps: ApiDeps): Promise<FastifyInstance> {
   return app;
 }
 
-/** Refuses whoever has no token, and every web page. The reason, or undefined for fine. */
-export function denial(request: IncomingMessage, token: string, port: number): string | undefined {
+export interface Denial {
+  status: 401 | 403;
+  message: string;
+  hint: string;
+}
+
+/** Refuses whoever has no token, and every web page. Undefined for fine. */
+export function denial(request: IncomingMessage, token: string, port: number): Denial | undefined {
   const { host, origin, authorization } = request.headers;
   const hosts = ['127.0.0.1', 'localhost'].map((name) => `${name}:${port}`);
   if (host === undefined || !hosts.includes(host))
-    return `Host '${host ?? ''}' is not this cell; use http://127.0.0.1:${port}`;
+    return forbidden(`Host '${host ?? ''}' is not this cell`, `ask http://127.0.0.1:${port}`);
   if (origin !== undefined && !hosts.some((name) => origin === `http://${name}`))
-    return `Origin '${origin}' may not use this API`;
+    return forbidden(`Origin '${origin}' may not use this API`, 'web pages may not; a program sends no Origin');
   const given = Buffer.from(authorization?.replace(/^Bearer /, '') ?? '');
   const wanted = Buffer.from(token);
   if (given.length === wanted.length && timingSafeEqual(given, wanted)) return undefined;
-  return 'the token is missing or wrong; send Authorization: Bearer with the content of the file token in the data folder';
+  const hint = 'send Authorization: Bearer with the content of the file token in the data folder';
+  return { status: 401, message: 'the token is missing or wrong', hint };
 }
+
+const forbidden = (message: string, hint: string): Denial => ({ status: 403, message, hint });
 
 export async function startApi(deps: ApiDeps, listen: { socket: string; port: number }): Promise<ApiServer> {
   const app = await build(deps);
   // One set of routes behind both doors; the second only asks for the token first.
   const network = createServer((request, response) => {
-    const reason = denial(request, deps.token, port);
-    if (reason === undefined) return app.routing(request, response);
-    response.writeHead(401, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ code: 'denied', message: reason, hint: 'the token is in the data folder' }));
+    const denied = denial(request, deps.token, port);
+    if (denied === undefined) return app.routing(request, response);
+    const { status, message, hint } = denied;
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ code: 'denied', message, hint }));
   });
   upgrades(app.server, deps, () => undefined);
   upgrades(network, deps, (request) => denial(request, deps.token, port));
@@ -131,14 +142,14 @@ async function listenTcp(server: Server, port: number, deps: ApiDeps): Promise<n
   return (server.address() as { port: number }).port;
 }
 
-function upgrades(server: Server, deps: ApiDeps, denied: (request: IncomingMessage) => string | undefined): void {
+function upgrades(server: Server, deps: ApiDeps, denied: (request: IncomingMessage) => Denial | undefined): void {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
-    const reason = denied(request);
+    const denial = denied(request);
     const isExec = request.url?.startsWith('/v1/exec?') ?? false;
-    if (reason === undefined && isExec) void handleExec(deps, request, socket);
+    if (denial === undefined && isExec) void handleExec(deps, request, socket);
     else
       socket.end(
-        `HTTP/1.1 ${reason === undefined ? '404 Not Found' : '401 Unauthorized'}\r\nconnection: close\r\n\r\n`,
+        `HTTP/1.1 ${denial === undefined ? '404 Not Found' : denial.status === 401 ? '401 Unauthorized' : '403 Forbidden'}\r\nconnection: close\r\n\r\n`,
       );
   });
 }

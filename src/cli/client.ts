@@ -19,6 +19,9 @@ export function dataFolder(given?: string): string {
   return join(process.env.XDG_DATA_HOME ?? join(homedir(), '.local/share'), 'osca');
 }
 
+/** A daemon on a slow board answers a question within a second. */
+const patienceMs = 30_000;
+
 export class Client {
   readonly folder: string;
 
@@ -28,7 +31,7 @@ export class Client {
 
   /** A JSON answer. Throws what the API refused as OscaError, or daemon-away. */
   async call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const answer = await this.#send(method, path, body);
+    const answer = await this.#send(method, path, body, method === 'GET' ? patienceMs : undefined);
     return JSON.parse(await textOf(answer)) as T;
   }
 
@@ -87,7 +90,8 @@ export class Client {
     return { socketPath: join(this.folder, 'osca.sock') };
   }
 
-  async #send(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
+  /** `withinMs`: of what is answered from memory. */
+  async #send(method: string, path: string, body?: unknown, withinMs?: number): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const headers =
       text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
@@ -95,13 +99,20 @@ export class Client {
       const asked = request({ ...this.#where(), method, path, headers, agent: false });
       asked.once('response', resolve);
       asked.once('error', (error) => reject(this.#away(error)));
+      if (withinMs !== undefined) asked.setTimeout(withinMs, () => asked.destroy(this.#silent(withinMs)));
       asked.end(text);
     });
     if ((answer.statusCode ?? 500) < 400) return answer;
     throw refusalOf(answer.statusCode ?? 500, await textOf(answer));
   }
 
+  #silent(ms: number): OscaError {
+    const hint = 'is the machine out of memory, or the daemon stopped? systemctl restart osca, or end it and: osca up';
+    return new OscaError('timeout', `the daemon of ${this.folder} has not answered for ${ms / 1_000} s`, hint);
+  }
+
   #away(error: NodeJS.ErrnoException): OscaError {
+    if (error instanceof OscaError) return error;
     if (error.code === 'EACCES') {
       return new OscaError(
         'denied',

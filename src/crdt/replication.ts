@@ -17,6 +17,8 @@ interface Write {
   token: number;
   onDisk: boolean;
   acks: Set<CellId>;
+  /** So many others were asked for. */
+  asked: number;
   needed: number;
   deadlineMs: number;
 }
@@ -70,7 +72,8 @@ export class Replication {
     const ack = ++this.#ack;
     const deadlineMs = now + ackWithinMs;
     const { id, value } = request;
-    this.#writes.push({ request: id, value, ack, token, onDisk: false, acks: new Set(), needed, deadlineMs });
+    const asked = request.acks;
+    this.#writes.push({ request: id, value, ack, token, onDisk: false, acks: new Set(), needed, asked, deadlineMs });
     const u = toBase64(update);
     for (const peer of peers.slice(0, needed + 1)) this.#send(peer, { t: 'push', u, ack });
     this.#deps.out.push({ type: 'publish', text: this.#deps.seal({ t: 'doc', u }).text });
@@ -161,7 +164,8 @@ export class Replication {
       const late = now !== undefined && write.onDisk && now >= write.deadlineMs;
       if (!safe && !late) return true;
       const value = { ...write.value, acks: write.acks.size };
-      const reply: Reply = safe ? { ok: true, value } : { ok: true, value, warning: lateWarning(write) };
+      const warning = safe ? fewWarning(write) : lateWarning(write);
+      const reply: Reply = { ok: true, value, ...(warning === undefined ? {} : { warning }) };
       this.#deps.out.push({ type: 'reply', id: write.request, reply });
       return false;
     });
@@ -170,6 +174,12 @@ export class Replication {
   #send(to: CellId, frame: Frame): void {
     this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame) });
   }
+}
+
+/** Who asks for more copies than there are other cells should know; one is asked for unasked. */
+function fewWarning({ acks, asked }: Write): string | undefined {
+  if (asked <= 1 || acks.size >= asked) return undefined;
+  return `on the disks of this cell and of ${acks.size} others, not of ${asked}: no more are up`;
 }
 
 function lateWarning({ acks, needed }: Write): string {

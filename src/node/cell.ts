@@ -404,7 +404,7 @@ export class Cell {
       ...(release === undefined ? {} : { release }),
       ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
       ...{
-        members: [...this.#members.heard(), ...this.#members.absent()],
+        members: this.#members.shown(),
         apps: this.#scheduling.apps,
         assignments: this.#scheduling.assignments,
         waits: Object.fromEntries(this.#scheduling.waits),

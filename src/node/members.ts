@@ -38,6 +38,13 @@ export class Members {
     return this.#deps.membership.members().map((member) => this.#show(member));
   }
 
+  /** All; of a cell that was removed itself alone: what it knows of the others is of before. */
+  shown(): MemberView[] {
+    const heard = this.heard();
+    if (this.#deps.admission.phase === 'revoked') return heard.filter(({ self }) => self);
+    return [...heard, ...this.absent()];
+  }
+
   #show(member: Member): MemberView {
     const { membership, document, self } = this.#deps;
     const { id, record, state, inc, sinceMs } = member;

@@ -13,7 +13,8 @@ import { readSome } from '../specs/reading.ts';
 
 export interface SpecsFolderDeps {
   folder: string;
-  deploy(file: string): Promise<string>;
+  /** `check` throws where an app of that name may not come from this file. */
+  deploy(file: string, check: (app: string) => void): Promise<string>;
   remove(app: string): Promise<void>;
   tell(event: Omit<LogEvent, 'seq' | 'atMs'>): void;
   /** What was deployed from here before, kept over restarts. */
@@ -115,7 +116,7 @@ export class SpecsFolder {
   async #deploy(name: string, path: string, digest: string): Promise<void> {
     const errorFile = `${path}.error`;
     try {
-      const app = await this.#deps.deploy(path);
+      const app = await this.#deps.deploy(path, (app) => this.#refuseTwice(name, app));
       const former = this.#files[name];
       this.#keep({ ...this.#files, [name]: { app, digest } });
       this.#failed.delete(name);
@@ -154,6 +155,17 @@ export class SpecsFolder {
       if (error instanceof OscaError && error.code === 'not-found') this.#keep(rest);
       else this.#deps.tell({ level: 'warn', kind: 'specs.removed', message: `${name}: ${reasonOf(error)}` });
     }
+  }
+
+  /** What runs would match the file that was looked at last, and no file once that is gone. */
+  #refuseTwice(name: string, app: string): void {
+    const other = Object.entries(this.#files).find(([file, made]) => file !== name && made.app === app)?.[0];
+    if (other !== undefined)
+      throw new OscaError(
+        'conflict',
+        `app ${app} is what ${other} says already`,
+        'name it otherwise (name: at its top), or remove one',
+      );
   }
 
   #isUsed(app: string): boolean {

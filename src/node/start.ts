@@ -231,6 +231,12 @@ async function assemble(
     for (const detach of await Promise.race([attached, []])) detach();
   });
   await Promise.race([attached, new Promise((done) => setTimeout(done, slowEngineMs))]);
+  if (config.engine !== undefined && config.engine !== '' && told.startsWith(' '))
+    host.tell({
+      level: 'warn',
+      kind: 'engine',
+      message: `no engine answers at ${config.engine}; it is used when it does`,
+    });
   await open();
 
   // A device that a new app names is looked for at once.
@@ -348,7 +354,7 @@ function foundLater(config: Config, host: Host, closing: (() => unknown)[]): voi
 function specsFolder(config: Config, store: Store, host: Host, deployer: Deployer): SpecsFolder {
   return new SpecsFolder({
     folder: join(config.dataDir, 'specs'),
-    deploy: async (file) => {
+    deploy: async (file, check) => {
       const fallbackName = file
         .split('/')
         .at(-1)!
@@ -362,6 +368,7 @@ function specsFolder(config: Config, store: Store, host: Host, deployer: Deploye
         by: host.view().members.find(({ self }) => self)?.name ?? 'specs',
         acks: 1,
       };
+      check(deployer.read(request).app.name);
       return (await deployer.deploy(request, () => {})).app.name;
     },
     remove: async (app) => void (await host.ask({ op: 'remove', app })),

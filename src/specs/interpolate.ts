@@ -13,10 +13,13 @@ export interface Interpolated {
 /** A demand of the file, `${NAME:?why}`, that whoever deploys has not met. */
 export class UnmetDemand extends Error {}
 
+const deepest = 100;
+
 /** Throws UnmetDemand, or an Error whose message says what is wrong with the text. */
 export function interpolate(text: string, env: Environment): Interpolated {
   const unset: string[] = [];
-  const expand = (source: string): string => {
+  const expand = (source: string, depth = 0): string => {
+    if (depth > deepest) throw new Error(`variables in variables nest deeper than ${deepest}`);
     let out = '';
     for (let i = 0; i < source.length; ) {
       const dollar = source.indexOf('$', i);
@@ -28,7 +31,7 @@ export function interpolate(text: string, env: Environment): Interpolated {
         i = dollar + 2;
       } else if (next === '{') {
         const end = closing(source, dollar + 1);
-        out += substitute(source.slice(dollar + 2, end));
+        out += substitute(source.slice(dollar + 2, end), depth + 1);
         i = end + 1;
       } else {
         const name = /^[A-Za-z_]\w*/.exec(source.slice(dollar + 1))?.[0];
@@ -46,17 +49,17 @@ export function interpolate(text: string, env: Environment): Interpolated {
     if (value === undefined) unset.push(name);
     return value ?? '';
   };
-  const substitute = (inner: string): string => {
+  const substitute = (inner: string, depth: number): string => {
     const match = /^([A-Za-z_]\w*)(?:(:?[-?+])([\s\S]*))?$/.exec(inner);
-    if (match === null) throw new Error(`'\${${inner}}' is no variable`);
+    if (match === null) throw new Error(`'\${${inner}}' is no variable; write \${NAME}, or $$ for a dollar`);
     const [, name, operator, word] = match as unknown as [string, string, string | undefined, string];
     if (operator === undefined) return lookup(name);
     const value = known(name);
     const present = value !== undefined && (operator.length === 1 || value !== '');
-    if (operator.endsWith('+')) return present ? expand(word) : '';
+    if (operator.endsWith('+')) return present ? expand(word, depth) : '';
     if (present) return value;
-    if (operator.endsWith('-')) return expand(word);
-    throw new UnmetDemand(`variable ${name} must be set${word === '' ? '' : `: ${expand(word)}`}`);
+    if (operator.endsWith('-')) return expand(word, depth);
+    throw new UnmetDemand(`variable ${name} must be set${word === '' ? '' : `: ${expand(word, depth)}`}`);
   };
   return { text: expand(text), unset };
 }
@@ -67,5 +70,5 @@ function closing(source: string, open: number): number {
     if (source[i] === '{' && source[i - 1] === '$') depth++;
     else if (source[i] === '}' && --depth === 0) return i;
   }
-  throw new Error("'${' is not closed");
+  throw new Error("'${' is not closed; write } after its name, or $$ for a dollar");
 }

@@ -41,6 +41,11 @@ const hints: Record<string, string> = {
   'end of the stream or a document separator is expected': indentation,
   'can not read a block mapping entry; a multiline key may not be an implicit key':
     "a line before it is not 'key: value': is its ':' missing?",
+  'missed comma between flow collection entries': 'between { } and [ ] entries are parted by commas',
+  'unexpected end of the stream within a double quoted scalar': 'close the text with a "',
+  'unexpected end of the stream within a single quoted scalar': "close the text with a '",
+  'nesting exceeded maxDepth (100)': 'nothing of a spec nests so deep: is it the right file?',
+  'null byte is not allowed in input': 'save it as UTF-8 text',
   'unknown escape sequence': 'between double quotes a backslash is doubled; or use single quotes',
 };
 
@@ -64,7 +69,11 @@ export function parseLenient(given: string): Lenient {
       if (!(error instanceof YAMLException)) throw error;
       const { reason, mark } = error;
       const at = before(mark?.position ?? 0);
-      const problem = new YamlError(at, reason, hints[reason]);
+      const problem = new YamlError(
+        at,
+        reason,
+        hints[reason] ?? 'look at this line and the one before it; text with signs of YAML in it needs quotes',
+      );
       if (reason !== 'deficient indentation') throw firstOf(given, said, at) ?? problem;
       const start = given.lastIndexOf('\n', at - 1) + 1;
       if (said.has(start) || said.size >= most) throw said.values().next().value ?? problem;

@@ -126,7 +126,12 @@ class Composer {
 
   #aliased(name: string): Node {
     const node = this.#anchors.get(name);
-    if (node === undefined) throw new YamlError(this.#at, `there is no anchor &${name} before this alias`);
+    if (node === undefined)
+      throw new YamlError(
+        this.#at,
+        `there is no anchor &${name} before this alias`,
+        `write &${name} where it begins, above`,
+      );
     if (this.#open.some((one) => one.node === node))
       throw new YamlError(this.#at, `the alias *${name} stands in what it names`, 'take one of the two out');
     this.#brought += node.size;

@@ -407,8 +407,8 @@ describe('the API', () => {
     expect(await call(45_477, good)).toBe(200);
     expect(await call(45_477, {})).toBe(401);
     expect(await call(45_477, { authorization: `Bearer ${createHash('sha256').update('x').digest('hex')}` })).toBe(401);
-    expect(await call(45_477, { ...good, host: 'evil.example' })).toBe(401);
-    expect(await call(45_477, { ...good, origin: 'http://evil.example' }, 'POST', '/v1/deploy')).toBe(401);
+    expect(await call(45_477, { ...good, host: 'evil.example' })).toBe(403);
+    expect(await call(45_477, { ...good, origin: 'http://evil.example' }, 'POST', '/v1/deploy')).toBe(403);
     expect(await call(45_477, { connection: 'Upgrade', upgrade: 'osca-exec' }, 'GET', '/v1/exec?target=a')).toBe(401);
     await cell.stop();
   });

@@ -101,7 +101,7 @@ describe('two boards of one image', () => {
 
   it('run a Compose file, and one goes on where the power of the other is cut', async () => {
     const parts = '/usr/bin/sleep /lib/ld-linux-aarch64.so.1 /lib/aarch64-linux-gnu/libc.so.6';
-    for (const board of boards) await board.ok(`tar -ch ${parts} 2>/dev/null | docker import - idle:1`);
+    for (const board of boards) await board.ok(`tar -ch ${parts} 2>/dev/null | docker import - idle:1 && sync`);
     const spec = join(lab.folder, 'idle.yaml');
     writeFileSync(
       spec,

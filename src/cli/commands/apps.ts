@@ -10,6 +10,7 @@ import { appPath, clientOf, show, twoWords, wholeNumber } from '../shared.ts';
 export function addAppCommands(osca: Command): void {
   osca
     .command('ls')
+    .addHelpText('after', '\nExample:\n  osca ls')
     .description('list the apps')
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
@@ -44,12 +45,20 @@ export function addAppCommands(osca: Command): void {
     });
   osca
     .command('inspect <target>')
+    .addHelpText('after', '\nExample:\n  osca inspect shop')
     .description('everything about an app or a cell, as JSON')
     .option('--json', 'print JSON, as it does anyway')
     .action(async (target: string, _options: unknown, command: Command) => {
       const client = clientOf(command);
       const { cells } = await client.call<{ cells: { name: string; id: string }[] }>('GET', '/v1/cells');
-      const cell = cells.find(({ name, id }) => name === target || id === target);
+      const named = cells.filter(({ name, id }) => name === target || id === target);
+      if (named.length > 1)
+        throw new OscaError(
+          'conflict',
+          `${named.length} cells are called ${target}`,
+          `say which: ${named.map(({ id }) => id).join(' or ')}`,
+        );
+      const [cell] = named;
       const app = await client.call('GET', appPath(target.split('/')[0]!)).catch((error: unknown) => {
         if (cell === undefined) throw error;
         return undefined;
@@ -63,9 +72,13 @@ export function addAppCommands(osca: Command): void {
     .addHelpText('after', '\nExample:\n  osca why shop/web')
     .action(async (target: string, _options: unknown, command: Command) => {
       const client = clientOf(command);
-      const assignments = await client.call<Assignment[]>('GET', `/v1/explain?target=${encodeURIComponent(target)}`);
+      const search = `?target=${encodeURIComponent(target)}`;
+      const assignments = await client.call<Assignment[]>('GET', `/v1/explain${search}`);
+      const rows = await client.call<ReplicaRow[]>('GET', `/v1/replicas${search}`);
       show(command, assignments, () =>
-        assignments.length === 0 ? 'it is stopped: no cell should run it' : assignments.map(whyText).join('\n'),
+        assignments.length === 0
+          ? 'it is stopped: no cell should run it'
+          : assignments.map((one) => whyText(one, rows)).join('\n'),
       );
     });
   addChanges(osca);
@@ -76,12 +89,14 @@ const psRow = ({ replica, cell, state, ports, restarts, reason, current }: Repli
   ...[ports.join(',') || '-', String(restarts), dim(reason)],
 ];
 
-function whyText({ replica, cell, verdicts }: Assignment): string {
+function whyText({ replica, cell, verdicts }: Assignment, replicas: readonly ReplicaRow[]): string {
   const at = verdicts.find((verdict) => verdict.cell === cell)?.name;
   const head = cell === undefined ? `${bold(replica)} ${red('pending')}` : `${bold(replica)} on ${green(at ?? cell)}`;
   const rows = verdicts.map(({ name, fits, reason, cell: id }) => {
+    const row = replicas.find((one) => one.current && one.replica === replica && one.cell === name);
     const mark = id === cell ? green('runs it') : fits ? 'could' : red('can’t');
-    return [`  ${name}`, mark, id === cell ? '' : fits ? 'fits; the longest straw is elsewhere' : reason];
+    const how = row === undefined ? '' : `${row.state}${row.reason === '' ? '' : `: ${row.reason}`}`;
+    return [`  ${name}`, mark, id === cell ? how : fits ? 'fits; the longest straw is elsewhere' : reason];
   });
   return `${head}\n${table(['  CELL', '', ''], rows).split('\n').slice(1).join('\n')}`;
 }
@@ -91,6 +106,7 @@ function addChanges(osca: Command): void {
   for (const verb of ['stop', 'start', 'restart'] as const) {
     const command = osca
       .command(`${verb} <target>`)
+      .addHelpText('after', `\nExample:\n  osca ${verb} shop/web`)
       .description(
         `${verb} an app, or one service: APP[/SERVICE]${verb === 'restart' ? '; one replica after the other, as update_config says' : ''}`,
       );
@@ -121,6 +137,7 @@ function addChanges(osca: Command): void {
     });
   osca
     .command('rm <app>')
+    .addHelpText('after', '\nExample:\n  osca rm shop')
     .description('remove an app: its replicas stop everywhere; named volumes are kept')
     .option('--json', 'print JSON')
     .action(async (app: string, _options: unknown, command: Command) => {

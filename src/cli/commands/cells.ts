@@ -20,6 +20,7 @@ export function addCellCommands(osca: Command): void {
 function addCells(cell: Command): void {
   cell
     .command('ls')
+    .addHelpText('after', '\nExample:\n  osca cell ls')
     .description('list the cells, and those that wait for approval')
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
@@ -67,6 +68,7 @@ function addCells(cell: Command): void {
     });
   cell
     .command('resume <cell>')
+    .addHelpText('after', '\nExample:\n  osca cell resume pi-3')
     .description('give it replicas again')
     .option('--json', 'print JSON')
     .action(async (given: string, _options: unknown, command: Command) => {
@@ -75,6 +77,7 @@ function addCells(cell: Command): void {
     });
   cell
     .command('approve <cell>')
+    .addHelpText('after', '\nExample:\n  osca cell approve pi-3')
     .description('let a waiting cell in; compare the code that both sides show')
     .option('--json', 'print JSON')
     .action(async (given: string, _options: unknown, command: Command) => {
@@ -83,6 +86,7 @@ function addCells(cell: Command): void {
     });
   cell
     .command('rm <cell>')
+    .addHelpText('after', '\nExample:\n  osca cell rm pi-3')
     .description('remove a cell for good; it needs a new ticket to come back')
     .option('--json', 'print JSON')
     .action(async (given: string, _options: unknown, command: Command) => {
@@ -221,6 +225,7 @@ function addTickets(ticket: Command): void {
     });
   ticket
     .command('ls')
+    .addHelpText('after', '\nExample:\n  osca ticket ls')
     .description('list the tickets')
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
@@ -237,6 +242,7 @@ function addTickets(ticket: Command): void {
     });
   ticket
     .command('revoke <ticket>')
+    .addHelpText('after', '\nExample:\n  osca ticket revoke 3fK9xQ2a')
     .description('make a ticket worthless; cells that it let in stay')
     .option('--json', 'print JSON')
     .action(async (given: string, _options: unknown, command: Command) => {

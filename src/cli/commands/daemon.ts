@@ -88,6 +88,7 @@ export function addDaemonCommands(osca: Command): void {
     });
   osca
     .command('demo')
+    .addHelpText('after', '\nExample:\n  ./osca demo')
     .description('three cells on this machine run a small web service; one is killed, its replica comes back')
     .option('--exit', 'end when it is shown, for scripts')
     .option('--json', 'print what was measured as JSON')

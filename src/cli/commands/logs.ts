@@ -37,6 +37,7 @@ export function addLogCommands(osca: Command): void {
     );
   osca
     .command('events')
+    .addHelpText('after', '\nExample:\n  osca events -f')
     .description('what happened on this cell and what it saw')
     .option('-f, --follow', 'go on as they come')
     .option('--json', 'print JSON')
@@ -52,6 +53,7 @@ export function addLogCommands(osca: Command): void {
     });
   osca
     .command('status')
+    .addHelpText('after', '\nExample:\n  osca status')
     .description('what this cell is, and what it waits for')
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {

@@ -3,6 +3,7 @@
  * SQLite file, WAL, synchronous=FULL: what was acknowledged survives the plug. The exclusive lock on it also keeps a
  * second daemon out of the folder, and dies with the process that holds it.
  */
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { OscaError, reasonOf } from '../../core/errors.ts';
@@ -33,6 +34,9 @@ export class Store {
   static open(folder: string): Store {
     const file = join(folder, 'osca.db');
     try {
+      // What belongs to it (the log of writes) has its mode.
+      closeSync(openSync(file, 'a', 0o600));
+      chmodSync(file, 0o600);
       const db = new DatabaseSync(file);
       db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       const version = Number(db.prepare('PRAGMA user_version').get()?.user_version);
@@ -148,7 +152,7 @@ function openingError(folder: string, error: unknown): OscaError {
 
 function writingError(folder: string, error: unknown): OscaError {
   const reason = reasonOf(error);
-  if (/readonly|read-only|unable to open|EROFS|EACCES/i.test(reason)) {
+  if (/readonly|read-only|unable to open|EROFS|EACCES|EPERM|ENOENT/i.test(reason)) {
     const hint = 'make it writable for this user, or give another folder with --data DIR';
     return new OscaError('data-unusable', `${folder} can't be written: ${reason}`, hint, error);
   }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { BuildSpec } from '../../core/spec.ts';
+import { engineError } from './errors.ts';
 
 interface Progress {
   id?: string;
@@ -95,6 +96,8 @@ export async function buildImage(
     });
     return (await docker.getImage(tag).inspect()).Id.replace(/^sha256:/, '');
   } catch (error) {
+    const away = engineError(error);
+    if (away.code === 'engine-away') throw away;
     const message = `build of ${context} failed: ${reasonOf(error)}\n${tail.join('\n')}`;
     throw new OscaError('build-failed', message, 'mend the Dockerfile or its context; nothing was deployed', error);
   }
