@@ -221,6 +221,8 @@ export class Admission {
   }
 
   #isMineToFound(now: number): boolean {
+    // Somebody is there, and does not want me.
+    if (this.join.refused !== undefined) return false;
     const waited = now - this.#joiningMs;
     return waited >= (now - this.#elderMs < pendingLifeMs ? elderFoundMs : foundMs);
   }

@@ -148,6 +148,9 @@ export class SpecsFolder {
     try {
       if (!isUsed) await this.#deps.remove(app);
       this.#keep(rest);
+      // Another that says the same app may have its turn.
+      this.#failed.clear();
+      this.#again = true;
       if (isUsed) return;
       this.#deps.tell({ level: 'info', kind: 'specs.removed', message: `${basename(name)}: removed ${app}` });
     } catch (error) {
@@ -159,7 +162,9 @@ export class SpecsFolder {
 
   /** What runs would match the file that was looked at last, and no file once that is gone. */
   #refuseTwice(name: string, app: string): void {
-    const other = Object.entries(this.#files).find(([file, made]) => file !== name && made.app === app)?.[0];
+    const others = Object.keys(this.#files).filter((file) => file !== name && this.#files[file]!.app === app);
+    // One that is gone had another name.
+    const other = others.find((file) => existsSync(join(this.#deps.folder, file)));
     if (other !== undefined)
       throw new OscaError(
         'conflict',

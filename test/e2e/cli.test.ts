@@ -1,7 +1,7 @@
 /** Every command, as a person types it, on two real daemons. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { get, request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -296,6 +296,24 @@ describe('the specs folder', () => {
     await until('no error file', async () => !(await ada.ok('events')).endsWith('refused') && !exists(`${path}.error`));
     rmSync(path);
     await until('removed', async () => (await ada.json<{ app: string }[]>('ls')).every(({ app }) => app !== 'dropped'));
+    // Of two files of one app the first counts, until it is gone; a file may be renamed.
+    const [one, two] = ['one.yaml', 'two.yaml'].map((name) => join(ada.folder, 'specs', name)) as [string, string];
+    const twin = spec('twin', forever);
+    writeFileSync(one, twin);
+    await until('the first runs', async () => (await rows('twin'))[0]?.state === 'ready');
+    writeFileSync(two, twin.replace('hello', 'hi'));
+    await until('the second is refused', () => readFileSync(`${two}.error`, 'utf8').includes('one.yaml says already'));
+    rmSync(one);
+    await until('the second has its turn', () => !exists(`${two}.error`));
+    await until('it runs', async () => (await rows('twin')).some(({ state, current }) => state === 'ready' && current));
+    const before = (await rows('twin')).map(({ replica }) => replica);
+    renameSync(two, one);
+    await until('it is of the file of another name', async () =>
+      (await ada.json<{ message: string }[]>('events')).some(({ message }) => message === 'one.yaml: deployed twin'),
+    );
+    expect((await rows('twin')).map(({ replica }) => replica)).toEqual(before);
+    rmSync(one);
+    await until('it is gone', async () => (await ada.json<{ app: string }[]>('ls')).every(({ app }) => app !== 'twin'));
     // A pipe that nobody writes to keeps nobody waiting.
     const pipe = join(ada.folder, 'specs', 'pipe.yaml');
     execFileSync('mkfifo', [pipe]);

@@ -59,6 +59,22 @@ describe('boards of one image', () => {
     expect(world.founders).toHaveLength(1);
   });
 
+  it('stays out where its ticket was revoked', () => {
+    const world = boards('ab', { seed: 'revoked' });
+    world.start('a', ticket);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    world.start('b', ticket);
+    world.until(() => allSee(world, 2), 10_000, 'b joined');
+    world.get('a', { op: 'ticket.revoke', ticket });
+    world.run(5_000);
+    world.addHost('c');
+    world.start('c', ticket);
+    world.run(100_000);
+    expect(world.view('c').join?.refused).toContain('revoked');
+    expect(world.view('a').members).toHaveLength(2);
+    expect(world.founders).toEqual(['a']);
+  });
+
   it('that could not hear each other at first become one when they do', () => {
     const world = boards('abcd', { seed: 'apart' });
     world.partition([
