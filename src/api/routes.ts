@@ -228,8 +228,8 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
     '/v1/events',
     { schema: { summary: 'What happened; with follow as server-sent events', querystring: object({ follow: flag }) } },
     ({ query }, reply) => {
-      if (query.follow !== true) return deps.store.events();
-      const stream = serverSent((push) => host.onEvent(push), deps.store.events().slice(-20));
+      if (query.follow !== true) return host.events();
+      const stream = serverSent((push) => host.onEvent(push), host.events().slice(-20));
       return reply.type('text/event-stream').send(Readable.from(stream));
     },
   );

@@ -2,9 +2,12 @@
 import type { Outbox } from '../core/events.ts';
 import type { AppState, LogEvent } from '../core/model.ts';
 
+/** So many new apps at once are no news. */
+const flood = 20;
+
 export class AppNews {
   readonly #out: Outbox;
-  #before: readonly AppState[] = [];
+  #before: readonly AppState[] | undefined;
 
   constructor(out: Outbox) {
     this.#out = out;
@@ -13,15 +16,28 @@ export class AppNews {
   /** As they are now: tells what differs from the last time. */
   look(after: readonly AppState[]): void {
     if (this.#before === after) return;
-    const former = new Map(this.#before.map((app) => [app.name, app]));
+    // What was there when this cell started is no news.
+    const former = new Map((this.#before ?? after).map((app) => [app.name, app]));
     this.#before = after;
+    // Who joins gets to know all there are at once.
+    const isFlood = after.filter(({ name }) => !former.has(name)).length > flood;
     for (const app of after) {
       const old = former.get(app.name);
+      former.delete(app.name);
       // The same object where nothing of it changed.
-      if (old === undefined || old === app) continue;
+      if (old === app) continue;
+      if (old !== undefined || !isFlood) this.#deploys(old, app);
+      if (old === undefined) continue;
       this.#conflicts(old, app);
       this.#rollouts(old, app);
     }
+    for (const name of former.keys()) this.#tell('info', 'app.removed', `${name} was removed`);
+  }
+
+  #deploys(old: AppState | undefined, { name, revision, next }: AppState): void {
+    const newest = next ?? revision;
+    if (newest.seq <= Math.max(old?.revision.seq ?? 0, old?.next?.seq ?? 0)) return;
+    this.#tell('info', 'app.deployed', `${name}: revision ${newest.seq} by ${newest.by} (${newest.note})`);
   }
 
   #tell(level: LogEvent['level'], kind: string, message: string): void {

@@ -311,6 +311,9 @@ export class Cell {
   #onDocument(): void {
     for (const gone of this.#admission.refresh()) {
       if (gone === this.id) continue;
+      const name = this.#membership.get(gone)?.record.name ?? gone.slice(-6);
+      const message = `${name} was removed from the appliance`;
+      this.#out.push({ type: 'event', event: { level: 'info', kind: 'cell.removed', message } });
       this.#membership.expel(gone);
       this.#out.push({ type: 'expel', peer: gone });
     }

@@ -30,7 +30,8 @@ type LogEntry = Effect & { type: 'persist' };
 
 export interface HostStore {
   append(log: readonly Pick<LogEntry, 'update' | 'whole'>[]): void;
-  addEvent(event: Omit<LogEvent, 'seq'>): LogEvent;
+  addEvents(events: readonly Omit<LogEvent, 'seq'>[]): LogEvent[];
+  events(): LogEvent[];
   rememberPeer(id: CellId, addrs: readonly string[]): void;
 }
 
@@ -65,6 +66,8 @@ export interface HostDeps {
 type Listener = () => void;
 
 const listEveryMs = 30_000;
+/** What is told is on the disk after this long. */
+const tellMs = 100;
 /** A start takes a moment; one that would end after the lease is not begun. */
 const startWithinMs = 1_000;
 
@@ -74,6 +77,8 @@ export class Host {
   readonly #replies = new Map<number, (reply: Reply) => void>();
   readonly #listeners = new Set<Listener>();
   readonly #eventListeners = new Set<(event: LogEvent) => void>();
+  #told: Omit<LogEvent, 'seq'>[] = [];
+  #telling: NodeJS.Timeout | undefined;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #states = new Map<CellId, string>();
   /** Units that are being started. */
@@ -167,12 +172,28 @@ export class Host {
   /** Something happened that people should read. */
   tell(event: Omit<LogEvent, 'seq' | 'atMs'>): void {
     this.#deps.log[event.level](event.message);
+    this.#told.push({ ...event, atMs: Date.now() });
+    this.#telling ??= setTimeout(() => this.#storeEvents(), tellMs);
+  }
+
+  /** Those of a moment wait for the disk once. */
+  #storeEvents(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    const told = this.#told.splice(0);
+    if (told.length === 0) return;
     try {
-      const stored = this.#deps.store.addEvent({ ...event, atMs: Date.now() });
-      for (const listener of this.#eventListeners) listener(stored);
+      for (const stored of this.#deps.store.addEvents(told))
+        for (const listener of this.#eventListeners) listener(stored);
     } catch (error) {
       this.#deps.log.error(reasonOf(error));
     }
+  }
+
+  /** What happened, as far back as it is kept. */
+  events(): LogEvent[] {
+    this.#storeEvents();
+    return this.#deps.store.events();
   }
 
   // -- effects out -------------------------------------------------------------------------------------------------
@@ -381,5 +402,6 @@ export class Host {
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#timers) clearTimeout(timer);
+    this.#storeEvents();
   }
 }

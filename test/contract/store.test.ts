@@ -73,7 +73,7 @@ describe('the store', () => {
 
   it('keeps the latest thousand events', () => {
     const store = Store.open(fresh());
-    for (let i = 0; i < 1_005; i++) store.addEvent({ atMs: i, level: 'info', kind: 'k', message: String(i) });
+    for (let i = 0; i < 1_005; i++) store.addEvents([{ atMs: i, level: 'info', kind: 'k', message: String(i) }]);
     expect(store.events()).toHaveLength(1_000);
     expect(store.events()[0]!.message).toBe('5');
     store.close();

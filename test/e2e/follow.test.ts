@@ -47,6 +47,7 @@ describe('somebody who looks', () => {
     await until('it is told', () => events.said().includes("did you mean 'command'?"));
     expect(existsSync(`${path}.error`)).toBe(true);
     await eva.ok('scale', 'tick/web=2');
+    await until('who did what is told too', () => events.said().includes('tick: revision 2 by eva (scale web=2)'));
     await until('the view has it', () => views.includes('tick/web/2'));
     watched.destroy();
     events.child.kill('SIGINT');
@@ -99,6 +100,12 @@ it('a ticket that has expired, or is used up, lets nobody in and says so', async
   const late = await new TestCell('late').up('--ticket', short, ...addressed);
   await until('it is told', async () => (await phaseOf(late)).join.refused?.includes('expired') === true);
   expect((await phaseOf(late)).phase).not.toBe('member');
+  await eva.ok('cell', 'rm', 'first');
+  await until('all are told', async () => (await eva.ok('events')).includes('first was removed from the appliance'));
+  await until(
+    'it knows of itself alone',
+    async () => (await first.json<{ cells: object[] }>('cell', 'ls')).cells.length === 1,
+  );
   await Promise.all([first, second, late].map((cell) => cell.stop()));
 }, 60_000);
 

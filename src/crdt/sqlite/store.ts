@@ -88,15 +88,23 @@ export class Store {
 
   /** Appends; what is whole takes the place of all before it. Returns when it is on the disk: all of it or, where that fails, none. */
   append(log: readonly { update: Uint8Array; whole?: true }[]): void {
-    this.#guard(() => {
+    this.#whole(() => {
+      const insert = this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)');
+      for (const { update, whole } of log) {
+        if (whole === true) this.#db.exec('DELETE FROM updates;');
+        insert.run(update);
+      }
+    });
+  }
+
+  /** All of it or nothing, with one wait for the disk. */
+  #whole<T>(run: () => T): T {
+    return this.#guard(() => {
       this.#db.exec('BEGIN IMMEDIATE;');
       try {
-        const insert = this.#db.prepare('INSERT INTO updates (bytes) VALUES (?)');
-        for (const { update, whole } of log) {
-          if (whole === true) this.#db.exec('DELETE FROM updates;');
-          insert.run(update);
-        }
+        const made = run();
         this.#db.exec('COMMIT;');
+        return made;
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK;');
         throw error;
@@ -115,13 +123,15 @@ export class Store {
     this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO peers VALUES (?, ?)').run(id, JSON.stringify(addrs)));
   }
 
-  addEvent(event: Omit<LogEvent, 'seq'>): LogEvent {
-    const { atMs, level, kind, message } = event;
-    return this.#guard(() => {
+  addEvents(events: readonly Omit<LogEvent, 'seq'>[]): LogEvent[] {
+    return this.#whole(() => {
       const insert = this.#db.prepare('INSERT INTO events (atMs, level, kind, message) VALUES (?, ?, ?, ?)');
-      const seq = Number(insert.run(Math.round(atMs), level, kind, message).lastInsertRowid);
-      this.#db.prepare('DELETE FROM events WHERE seq <= ?').run(seq - limits.events);
-      return { ...event, seq };
+      const stored = events.map((event) => {
+        const { atMs, level, kind, message } = event;
+        return { ...event, seq: Number(insert.run(Math.round(atMs), level, kind, message).lastInsertRowid) };
+      });
+      this.#db.prepare('DELETE FROM events WHERE seq <= ?').run((stored.at(-1)?.seq ?? 0) - limits.events);
+      return stored;
     });
   }
 
