@@ -44,6 +44,8 @@ async function build(deps: ApiDeps): Promise<FastifyInstance> {
     openapi: {
       info: { title: 'OSCA', version: deps.version, description: 'The API of one cell of an OSCA appliance' },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      // By TCP; on the socket nothing asks for it.
+      security: [{ token: [] }],
     },
   });
   app.setErrorHandler((error, _request, reply) => {

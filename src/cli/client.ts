@@ -121,7 +121,7 @@ export class Client {
         error,
       );
     }
-    if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ECONNREFUSED') {
       return new OscaError(
         'daemon-away',
         `no osca daemon answers in ${this.folder}`,

@@ -67,7 +67,8 @@ export function verifyChain(sealer: Sealer, founder: string, chain: readonly Lin
     if (link.iss !== issuer) return { ok: false, reason: 'a link of the chain of admission is missing' };
     if (!sealer.verify(link.iss, bodyText(link), link.sig)) return { ok: false, reason: 'a signature does not match' };
     if (ticket !== undefined && link.kind !== 'cell') return { ok: false, reason: 'a ticket can only admit a cell' };
-    if (ticket?.exp !== undefined && link.at > ticket.exp) return { ok: false, reason: 'the ticket had expired' };
+    if (ticket?.exp !== undefined && link.at > ticket.exp)
+      return { ok: false, reason: 'the ticket had expired; make a new one with: osca ticket create' };
     ticket = link.kind === 'ticket' ? link : undefined;
     issuer = link.sub;
   }

@@ -456,8 +456,8 @@ describe('the API', () => {
         answer.on('data', (chunk: Buffer) => (body += chunk.toString())).on('end', () => resolve(body));
       });
     });
-    expect(Object.keys((JSON.parse(text) as { paths: object }).paths)).toEqual(
-      expect.arrayContaining(['/v1/deploy', '/v1/cells', '/v1/logs']),
-    );
+    const described = JSON.parse(text) as { paths: object; security: object[] };
+    expect(Object.keys(described.paths)).toEqual(expect.arrayContaining(['/v1/deploy', '/v1/cells', '/v1/logs']));
+    expect(described.security).toEqual([{ token: [] }]);
   });
 });

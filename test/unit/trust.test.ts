@@ -49,7 +49,10 @@ describe('a ticket', () => {
 
   it('that expired is refused, by the clock and by its own signature', () => {
     const late = redeem(second, ticket(1, 1_000), second.id, 'second', 2_000);
-    expect(trustWith().judge(late)).toEqual({ ok: false, reason: 'the ticket had expired' });
+    expect(trustWith().judge(late)).toEqual({
+      ok: false,
+      reason: 'the ticket had expired; make a new one with: osca ticket create',
+    });
     const backdated = redeem(second, ticket(1, 1_000), second.id, 'second', 500);
     expect(trustWith().judge(backdated, 2_000)).toMatchObject({
       ok: false,

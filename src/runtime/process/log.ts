@@ -62,7 +62,7 @@ export async function* readLog(handle: string, query: LogQuery, runs: () => bool
 const linesIn = (file: string, end = Infinity): AsyncIterable<string> =>
   createInterface({ input: createReadStream(file, { end }), crlfDelay: Infinity });
 
-const lineAt = (atMs: number, text: string): LogLine => ({ atMs, stream: 'stdout', text });
+const lineAt = (atMs: number, text: string): LogLine => ({ atMs: Math.round(atMs), stream: 'stdout', text });
 
 async function* follow(
   handle: string,
