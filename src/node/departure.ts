@@ -9,6 +9,13 @@ const handOverMs = 20_000;
 /** Lets others start what runs here, and stops each as soon as it runs elsewhere. What has nowhere to go runs on. */
 export async function handOver(host: Host): Promise<void> {
   await host.ask({ op: 'leave', gone: false }).catch(() => {});
+  const deadline = performance.now() + handOverMs;
+  // The view is a moment old: by one of before nothing would be anybody else's.
+  const isTold = (): boolean => {
+    const { phase, members } = host.view();
+    return phase !== 'member' || members.some(({ self, leaving }) => self && leaving === true);
+  };
+  while (!isTold() && performance.now() < deadline) await new Promise((done) => setTimeout(done, 10));
   const mine = (): number => {
     const { members, assignments, self } = host.view();
     const placed = new Map(assignments.map(({ replica, cell }) => [replica, cell]));
@@ -17,7 +24,6 @@ export async function handOver(host: Host): Promise<void> {
   };
   if (mine() > 0)
     host.tell({ level: 'info', kind: 'cell.leaving', message: `leaving: ${mine()} replicas are handed over` });
-  const deadline = performance.now() + handOverMs;
   while (mine() > 0 && performance.now() < deadline) await new Promise((done) => setTimeout(done, 50));
 }
 

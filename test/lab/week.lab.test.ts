@@ -116,7 +116,8 @@ describe('a week', () => {
     const fewest = await watched(async () => {
       bad = await deploy(shop('3').replace('127.0.0.1:8080', '127.0.0.1:1').replace('start_period: 10s', 'retries: 2'));
     });
-    expect(fewest).toBeGreaterThanOrEqual(3);
+    // Who saw what, where it did not hold.
+    expect(fewest, `${await h(1).ok('events')}\n${bad.stdout}${bad.stderr}`).toBeGreaterThanOrEqual(3);
     expect(bad.code).toBe(1);
     expect(bad.stderr).toMatch(/unhealthy.*rolled back, shop runs revision 2 again/s);
     expect(await forms()).toEqual(['2', '2', '2']);
