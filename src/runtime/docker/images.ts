@@ -96,8 +96,8 @@ export async function buildImage(
     });
     return (await docker.getImage(tag).inspect()).Id.replace(/^sha256:/, '');
   } catch (error) {
-    const away = engineError(error);
-    if (away.code === 'engine-away') throw away;
+    // A file that is missing in the context has the same code.
+    if ((error as NodeJS.ErrnoException).syscall === 'connect') throw engineError(error);
     const message = `build of ${context} failed: ${reasonOf(error)}\n${tail.join('\n')}`;
     throw new OscaError('build-failed', message, 'mend the Dockerfile or its context; nothing was deployed', error);
   }
