@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
@@ -105,7 +105,7 @@ export class SpecsFolder {
       if (this.#failed.get(name) === reasonOf(error)) return;
       this.#failed.set(name, reasonOf(error));
       const message = `${name} can't be read: ${reasonOf(error)}`;
-      writeFileSync(`${path}.error`, `${message}\n`);
+      tellBeside(path, `${message}\n`);
       this.#deps.tell({ level: 'error', kind: 'specs.refused', message });
       return;
     }
@@ -132,7 +132,7 @@ export class SpecsFolder {
       this.#failed.set(name, digest);
       const hint = error instanceof OscaError && error.hint !== '' ? `\n${error.hint}` : '';
       const message = `${reasonOf(error)}${hint}\n`;
-      if (existsSync(path)) writeFileSync(errorFile, message);
+      tellBeside(path, message);
       this.#deps.tell({
         level: 'error',
         kind: 'specs.refused',
@@ -181,4 +181,11 @@ export class SpecsFolder {
     this.#files = files;
     this.#deps.save(files);
   }
+}
+
+/** What is wrong with a file, beside it. A folder that can't be written to keeps nobody waiting: it stands in the events too. */
+function tellBeside(path: string, text: string): void {
+  try {
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) writeFileSync(`${path}.error`, text);
+  } catch {}
 }
