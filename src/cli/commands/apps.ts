@@ -93,7 +93,7 @@ function whyText({ replica, cell, verdicts }: Assignment, replicas: readonly Rep
   const at = verdicts.find((verdict) => verdict.cell === cell)?.name;
   const head = cell === undefined ? `${bold(replica)} ${red('pending')}` : `${bold(replica)} on ${green(at ?? cell)}`;
   const rows = verdicts.map(({ name, fits, reason, cell: id }) => {
-    const row = replicas.find((one) => one.current && one.replica === replica && one.cell === name);
+    const row = replicas.find((one) => one.current && one.replica === replica && one.cellId === id);
     const mark = id === cell ? green('runs it') : fits ? 'could' : red('can’t');
     const how = row === undefined ? '' : `${row.state}${row.reason === '' ? '' : `: ${row.reason}`}`;
     return [`  ${name}`, mark, id === cell ? how : fits ? 'fits; the longest straw is elsewhere' : reason];
