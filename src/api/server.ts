@@ -51,11 +51,10 @@ async function build(deps: ApiDeps): Promise<FastifyInstance> {
   app.setErrorHandler((error, _request, reply) => {
     const known = error instanceof OscaError;
     const invalid = (error as { validation?: unknown }).validation !== undefined;
-    const asked = (error as { statusCode?: number }).statusCode ?? 500;
-    const code = known ? error.code : invalid || asked < 500 ? 'bad-request' : 'internal';
+    const given = (error as { statusCode?: number }).statusCode ?? 500;
+    const code = known ? error.code : invalid || given < 500 ? 'bad-request' : 'internal';
     const problems = error instanceof SpecError ? { problems: error.problems } : {};
-    const given = (error as { statusCode?: number }).statusCode;
-    const status = known ? (statusOf[code] ?? 400) : invalid ? 400 : (given ?? 500);
+    const status = known ? (statusOf[code] ?? 400) : invalid ? 400 : given;
     void reply.code(status).send({ code, message: reasonOf(error), hint: known ? error.hint : '', ...problems });
   });
   app.setNotFoundHandler((request, reply) => {
