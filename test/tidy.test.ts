@@ -21,11 +21,15 @@ interface Import {
 }
 
 function importsOf(path: string): Import[] {
-  const found = text(path).matchAll(/^import\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm);
-  return [...found].map(([, type, name]) => ({
-    target: name!.startsWith('.') ? relative(root, resolve(root, path, '..', name!)) : name!,
-    typeOnly: type !== undefined,
-  }));
+  const found = text(path).matchAll(
+    /^import\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bawait import\('([^']+)'\)/gm,
+  );
+  return [...found]
+    .map(([, type, first, later]) => ({ type, name: first ?? later }))
+    .map(({ type, name }) => ({
+      target: name!.startsWith('.') ? relative(root, resolve(root, path, '..', name!)) : name!,
+      typeOnly: type !== undefined,
+    }));
 }
 
 const roomOf = (path: string): string => path.split('/')[1]!;

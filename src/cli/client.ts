@@ -86,8 +86,9 @@ export class Client {
     });
   }
 
-  #where(): { socketPath: string } {
-    return { socketPath: join(this.folder, 'osca.sock') };
+  /** With a name for TLS: Node would make one for every request, and compile a pattern of all IPv6 addresses for it (5 ms). */
+  #where(): { socketPath: string; servername: string } {
+    return { socketPath: join(this.folder, 'osca.sock'), servername: '' };
   }
 
   /** `withinMs`: of what is answered from memory. */
