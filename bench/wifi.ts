@@ -11,13 +11,15 @@ const day = 86_400_000;
 export function benchWifi({
   cells,
   minutes,
+  seed,
   tell,
 }: {
   cells: number;
   minutes: number;
+  seed: string;
   tell(text: string): void;
 }): object {
-  const world = grown(cells, { seed: 'wifi', hears: 5, network: wifi });
+  const world = grown(cells, { seed, hears: 5, network: wifi });
   const random = world.random.fork('pauses');
   for (const { name } of world.up()) {
     const pause = (): void => {

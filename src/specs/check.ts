@@ -85,18 +85,19 @@ export class KeyTable {
         if (said !== undefined) (value as Record<string, unknown>)[key] = said;
         this.#walk(source, said ?? child, known, [...path, key], found);
       } else if (!key.startsWith('x-')) {
-        const meant = nearest(
-          key,
-          (this.#children.get(row.path) ?? []).filter((name) => name !== '*'),
-        );
+        const names = (this.#children.get(row.path) ?? []).filter((name) => name !== '*');
+        const meant = nearest(key, names);
+        const isOurs = /(^|\.)x-osca(\.|$)/.test(row.path);
         const hint =
           row.path === '' && isMapping(child) && ('image' in child || 'build' in child)
             ? 'is it a service? then it stands under services:, further in than that'
-            : meant === undefined
-              ? 'take it out, or call it x-… where it is for yourself'
-              : `did you mean '${meant}'?`;
+            : meant !== undefined
+              ? `did you mean '${meant}'?`
+              : isOurs
+                ? `here may stand: ${names.join(', ')}`
+                : 'take it out, or call it x-… where it is for yourself';
         found.isSound = false;
-        found.problems.push(source.problem([...path, key], this.#unknown, hint));
+        found.problems.push(source.problem([...path, key], isOurs ? 'is no key of x-osca' : this.#unknown, hint));
       }
     }
   }

@@ -1,7 +1,7 @@
 /** One host of the lab: its power, its cable, its engine, its cell. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, globSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import Docker from 'dockerode';
 import type { CellRow, ReplicaRow } from '../../src/api/rows.ts';
@@ -33,6 +33,14 @@ export function plugIn(lab: Lab, space: string, port: string, address: string): 
 function routes(space: string): void {
   sh('ip', '-n', space, 'route', 'replace', 'unreachable', 'default');
   sh('ip', '-n', space, 'route', 'replace', '224.0.0.0/4', 'dev', 'eth0');
+}
+
+/** What makes a program read another time of day; timers go on as they are. */
+function wrongClock(file: string): NodeJS.ProcessEnv {
+  const library = globSync('/usr/lib/*/faketime/libfaketimeMT.so.1')[0];
+  if (library === undefined) throw new Error('libfaketime is missing: apt-get install libfaketime');
+  const only = { DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1', NO_FAKE_STAT: '1' };
+  return { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', ...only };
 }
 
 export class LabHost {
@@ -248,12 +256,21 @@ export class LabHost {
   /** Starts the daemon with `osca up`; resolves when its API answers. */
   async up(...more: string[]): Promise<void> {
     const args = ['--data', this.dataDir, 'up', '--engine', this.engineSocket, ...more];
-    this.#daemon = this.#inside(osca, args, 'osca.log');
+    this.#daemon = this.#inside(osca, args, 'osca.log', existsSync(this.#clock) ? wrongClock(this.#clock) : {});
     await until(
       `the cell of ${this.name} answers`,
       async () => (await this.#api.call('GET', '/v1/status')) !== undefined,
       15_000,
     );
+  }
+
+  /** How far the clock of its daemon is off, from the next `up` or, where it was set before that, at once: '-1h', '+90d'. */
+  setClock(off: string): void {
+    writeFileSync(this.#clock, off);
+  }
+
+  get #clock(): string {
+    return join(this.folder, 'clock');
   }
 
   /** Another daemon on the same machine and engine, of an appliance of its own. Returns its CLI. */

@@ -321,5 +321,9 @@ describe('strict services', () => {
     const many = '    x-osca: { singleton: strict }\n    deploy: { replicas: 2 }\n';
     expect(problems(() => service(many))[0]).toMatchObject({ line: 4, message: 'a strict service has one replica' });
     expect(problems(() => service('    x-osca: { singleton: yes }\n'))[0]!.hint).toBe('use strict or loose');
+    expect(problems(() => service('    x-osca: { strict: true }\n'))[0]).toMatchObject({
+      message: expect.stringContaining('is no key of x-osca'),
+      hint: expect.stringContaining('here may stand: driver, singleton'),
+    });
   });
 });
