@@ -89,6 +89,21 @@ export function driverSuite(name: string, given: DriverCase): void {
       await given.driver().stop(handle, 100);
     });
 
+    it('knows which lines are of late', async () => {
+      const { handle } = await start(unit('g/web/1', "echo early; sleep 1; echo 'lät\r'; while :; do sleep 0.1; done"));
+      const since = async (sinceMs: number): Promise<LogLine[]> => {
+        const lines: LogLine[] = [];
+        const query = { follow: false, sinceMs, signal: AbortSignal.timeout(5_000) };
+        for await (const line of given.driver().logs(handle, query)) lines.push(line);
+        return lines;
+      };
+      await given.until('two lines', async () => (await since(0)).length === 2);
+      const [early, late] = await since(0);
+      expect(late!.atMs - early!.atMs).toBeGreaterThan(500);
+      expect((await since(early!.atMs + 1)).map(({ text }) => text.trim())).toEqual(['lät']);
+      await given.driver().stop(handle, 100);
+    });
+
     it('tells of an exit with its code, and still has the log', async () => {
       const changes: DriverChange[] = [];
       const end = given.driver().watch((change) => changes.push(change));

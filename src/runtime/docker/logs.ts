@@ -14,8 +14,10 @@ export async function* readLogs(container: Docker.Container, query: LogQuery): A
     ...(query.tail === undefined ? {} : { tail: query.tail }),
     ...(query.sinceMs === undefined ? {} : { since: query.sinceMs / 1_000 }),
   };
+  // Podman knows whole seconds alone.
+  const isLate = ({ atMs }: LogLine): boolean => atMs >= (query.sinceMs ?? 0);
   if (!query.follow) {
-    yield* cut([await container.logs({ ...options, follow: false })]);
+    for await (const line of cut([await container.logs({ ...options, follow: false })])) if (isLate(line)) yield line;
     return;
   }
   const stream = await container.logs({ ...options, follow: true, abortSignal: query.signal });
@@ -23,7 +25,7 @@ export async function* readLogs(container: Docker.Container, query: LogQuery): A
   try {
     for await (const line of cut(stream as AsyncIterable<Buffer>)) {
       last = line;
-      yield line;
+      if (isLate(line)) yield line;
     }
   } catch (error) {
     if (!query.signal.aborted) throw error;

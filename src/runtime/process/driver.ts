@@ -19,7 +19,7 @@ import { firstMoment } from '../facts/moment.ts';
 import type { UnitFiles } from '../files/files.ts';
 import { hookFailed, runHooks, timed } from '../hooks/hooks.ts';
 import { createCgroup, enterCgroups } from './cgroup.ts';
-import { openLog, readLog, rotate } from './log.ts';
+import { LogKeeper, openLog, readLog } from './log.ts';
 import { isSame, startTimeOf } from './proc.ts';
 import { checkCommand, environment, freePort, portEnvironment } from './surroundings.ts';
 import type { UnitFile } from './unit.ts';
@@ -160,8 +160,9 @@ export class ProcessDriver implements RuntimeDriver {
   /** Watches one process until it ends. /proc has no events for processes of others, so it is asked four times a second. */
   #await(handle: string, file: UnitFile): void {
     if (this.#running.has(handle)) return;
+    const keeper = new LogKeeper(handle);
     const timer = setInterval(() => {
-      if (isSame(file.pid, file.pidStart)) return rotate(handle);
+      if (isSame(file.pid, file.pidStart)) return keeper.look();
       this.#forget(handle);
       const { replica, hash } = file.unit;
       const change: DriverChange = { kind: 'exited', replica, hash, exitCode: exitCodeOf(handle), oom: false };

@@ -1,68 +1,119 @@
 /** The log of a plain process: one file and the one before it, read from the end of the first, followed as it grows. */
 import {
+  appendFileSync,
   copyFileSync,
   createReadStream,
   existsSync,
   mkdirSync,
   openSync,
+  readFileSync,
   statSync,
   truncateSync,
   watch as watchFolder,
 } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { StringDecoder } from 'node:string_decoder';
 import { limits } from '../../core/limits.ts';
 import type { LogLine, LogQuery } from '../../core/ports.ts';
 
 /** A log this large is moved to `log.1`, in place of the one there. */
 const maxLogBytes = 8_388_608;
+const noteEveryMs = 2_000;
 
 export function openLog(handle: string): number {
   mkdirSync(handle, { recursive: true, mode: 0o700 });
   return openSync(join(handle, 'log'), 'a', 0o600);
 }
 
-/** The process appends to the same file, so its content is copied away and the file emptied. */
-export function rotate(handle: string): void {
-  const path = join(handle, 'log');
-  try {
-    if (statSync(path).size <= maxLogBytes) return;
-    copyFileSync(path, `${path}.1`);
-    truncateSync(path);
-  } catch {
-    // No log yet, or no space: the next look tries again.
+/** Looks at a log while its process runs: begins it anew where it is too large, and notes how long it was when, for a line has no time of its own. */
+export class LogKeeper {
+  readonly #path: string;
+  #notedBytes = -1;
+  #notedMs = 0;
+
+  constructor(handle: string) {
+    this.#path = join(handle, 'log');
+  }
+
+  look(): void {
+    const path = this.#path;
+    try {
+      const { size } = statSync(path);
+      const now = performance.now();
+      if (size > maxLogBytes) {
+        // The process appends to the same file, so its content is copied away and the file emptied.
+        for (const name of [path, `${path}.times`]) if (existsSync(name)) copyFileSync(name, `${name}.1`);
+        for (const name of [path, `${path}.times`]) if (existsSync(name)) truncateSync(name);
+        this.#notedBytes = 0;
+      } else if (size !== this.#notedBytes && now - this.#notedMs >= noteEveryMs) {
+        appendFileSync(`${path}.times`, `${size} ${Date.now()}\n`, { mode: 0o600 });
+        [this.#notedBytes, this.#notedMs] = [size, now];
+      }
+    } catch {
+      // No log yet, or no space: the next look tries again.
+    }
   }
 }
 
-/** Lines have no times of their own: `sinceMs` holds for the file as a whole. `runs`: whether more may come. */
+/** `runs`: whether more may come. A line's time is when it was seen, some two seconds late at most. */
 export async function* readLog(handle: string, query: LogQuery, runs: () => boolean): AsyncGenerator<LogLine> {
   const path = join(handle, 'log');
   if (!existsSync(path)) return;
-  const { mtimeMs, size } = statSync(path);
+  const { size } = statSync(path);
+  const before = linesIn(path, '.1', Infinity);
   if (query.follow && query.untilExit === true) {
-    if (existsSync(`${path}.1`)) for await (const text of linesIn(`${path}.1`)) yield lineAt(mtimeMs, text);
+    yield* before;
     yield* follow(handle, 0, query.signal, runs);
     return;
   }
   const lines: LogLine[] = [];
-  const read = async (file: string, end: number): Promise<void> => {
-    if (end < 0) return;
-    for await (const text of linesIn(file, end)) {
-      lines.push(lineAt(mtimeMs, text));
+  for (const file of [before, linesIn(path, '', size)]) {
+    for await (const line of file) {
+      if (line.atMs < (query.sinceMs ?? 0)) continue;
+      lines.push(line);
       if (lines.length > (query.tail ?? limits.logLines)) lines.shift();
     }
-  };
-  if (existsSync(`${path}.1`)) await read(`${path}.1`, statSync(`${path}.1`).size - 1);
-  await read(path, size - 1);
-  if (query.sinceMs === undefined || mtimeMs >= query.sinceMs) yield* lines;
+  }
+  yield* lines;
   if (query.follow) yield* follow(handle, size, query.signal, () => true);
 }
 
-const linesIn = (file: string, end = Infinity): AsyncIterable<string> =>
-  createInterface({ input: createReadStream(file, { end }), crlfDelay: Infinity });
+/** Of the file, or (`which`) of the one before it, up to a byte. */
+async function* linesIn(path: string, which: '' | '.1', endByte: number): AsyncGenerator<LogLine> {
+  const file = `${path}${which}`;
+  if (!existsSync(file) || endByte === 0) return;
+  const timeAt = timesIn(`${path}.times${which}`, statSync(file).mtimeMs);
+  let rest = Buffer.alloc(0);
+  // Of the byte where `rest` begins.
+  let at = 0;
+  for await (const chunk of createReadStream(file, { end: endByte - 1 })) {
+    rest = Buffer.concat([rest, chunk as Buffer]);
+    let from = 0;
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10, from)) {
+      yield lineAt(timeAt(at + end), rest.toString('utf8', from, end));
+      from = end + 1;
+    }
+    at += from;
+    rest = rest.subarray(from);
+  }
+  if (rest.length > 0) yield lineAt(timeAt(at + rest.length - 1), rest.toString());
+}
 
-const lineAt = (atMs: number, text: string): LogLine => ({ atMs: Math.round(atMs), stream: 'stdout', text });
+/** When the byte at an offset was there first; asked with growing offsets. */
+function timesIn(file: string, lastMs: number): (offset: number) => number {
+  const notes = existsSync(file) ? readFileSync(file, 'latin1').split('\n') : [];
+  const marks = notes.map((note) => note.split(' ').map(Number)).filter(([size, ms]) => size! > 0 && ms! > 0);
+  let next = 0;
+  return (offset) => {
+    while (next < marks.length && marks[next]![0]! <= offset) next++;
+    return marks[next]?.[1] ?? lastMs;
+  };
+}
+
+const lineAt = (atMs: number, text: string): LogLine => ({
+  ...{ atMs: Math.round(atMs), stream: 'stdout' },
+  text: text.endsWith('\r') ? text.slice(0, -1) : text,
+});
 
 async function* follow(
   handle: string,
