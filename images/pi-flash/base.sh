@@ -1,9 +1,10 @@
 #!/bin/sh
-# base.sh OUT.tar: Debian for every 64-bit Raspberry Pi, without OSCA: a quarter of an hour, most of it programs of another architecture under qemu. Root is needed.
+# base.sh OUT.tar [arm64|amd64]: Debian for every 64-bit Raspberry Pi, or for PCs, without OSCA. Programs of another architecture run under qemu, and take a
+# quarter of an hour; else it is a few minutes. Root is needed.
 # `osca image build` runs it once, and again when something here or in overlay/ has changed.
 set -eu
 umask 022
-out=$1
+out=$1 arch=${2-arm64}
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 mirror=${OSCA_MIRROR-http://deb.debian.org/debian}
 security=${OSCA_SECURITY_MIRROR-http://deb.debian.org/debian-security}
@@ -12,24 +13,29 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 packages='
   systemd systemd-sysv systemd-timesyncd systemd-resolved systemd-zram-generator udev dbus kmod
-  linux-image-arm64/trixie-backports raspi-firmware firmware-brcm80211 bluez-firmware initramfs-tools zstd
+  initramfs-tools zstd firmware-brcm80211
   docker.io docker-cli nftables iptables iproute2 iputils-ping ca-certificates curl
   tzdata openssh-server wpasupplicant iw wireless-regdb batctl
   e2fsprogs dosfstools fdisk util-linux login passwd procps less
 '
+case $arch in
+  arm64) packages="$packages linux-image-arm64/trixie-backports raspi-firmware bluez-firmware" ;;
+  amd64) packages="$packages linux-image-amd64 grub-pc-bin firmware-realtek firmware-iwlwifi firmware-atheros intel-microcode amd64-microcode" ;;
+  *) echo "base.sh: arm64 or amd64, not $arch" >&2; exit 2 ;;
+esac
 
 # Each kernel package would make an initrd of its own: one at the end does, and takes two minutes under qemu.
 TMPDIR=$(dirname -- "$out")
 export TMPDIR INITRD=No SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-0}
 # shellcheck disable=SC2086
-mmdebstrap --architectures=arm64 --variant=minbase --mode=root --format=tar \
+mmdebstrap --architectures="$arch" --variant=minbase --mode=root --format=tar \
   --include="$(echo $packages | tr ' ' ,)" \
   --aptopt='Apt::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --customize-hook='mkdir -p "$1/boot/firmware"' \
   --customize-hook="tar -C '$here/overlay' --mode=u+rwX,go=rX -c . | tar -C \"\$1\" -x --no-same-owner" \
-  --customize-hook="chroot \"\$1\" sh /usr/lib/osca-board/prepare $mirror $security $suite" \
+  --customize-hook="chroot \"\$1\" sh /usr/lib/osca-board/prepare $arch $mirror $security $suite" \
   "$suite" "$out" \
   "deb [signed-by=$keyring] $mirror $suite main non-free-firmware" \
   "deb [signed-by=$keyring] $mirror $suite-updates main non-free-firmware" \

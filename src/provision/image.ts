@@ -1,6 +1,7 @@
 /**
- * Images for cards, without loop devices or mounts: a base that is Debian (kept, a quarter of an hour), on it the package (kept, a minute), and a small file that is
- * personal (seconds). The partition table is an MBR, which every Pi's ROM reads: FAT with the firmware and osca.yaml, root, data.
+ * Images for cards and disks, without loop devices or mounts: a base that is Debian (kept, a quarter of an hour for another processor), on it the package (kept, a
+ * minute), and a small file that is personal (seconds). The partition table is an MBR, which every Pi's ROM and every PC reads: FAT with what the firmware starts and
+ * osca.yaml, root, data.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,8 +25,12 @@ import { promisify } from 'node:util';
 import { readSettings } from '../board/settings.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { Source } from '../specs/source.ts';
+import type { Arch } from './package.ts';
+import { archOf } from './package.ts';
 
 export interface ImageRequest {
+  /** arm64: for Raspberry Pis; amd64: for PCs. */
+  arch: Arch;
   /** As osca.yaml has them; undefined where nothing is said. */
   settings: Record<string, unknown>;
   /** A function makes one when all else is checked. */
@@ -35,7 +40,7 @@ export interface ImageRequest {
   /** Ends in .img or .img.zst. */
   output: string;
   cache: string;
-  /** One for arm64 may be among them. */
+  /** One for `arch` may be among them. */
   packages: readonly string[];
   /** Where packages are kept that were made elsewhere. */
   dataFolder: string;
@@ -51,8 +56,8 @@ export interface ImageMade {
 interface Places {
   /** images/pi-flash */
   recipe: string;
-  /** The package for arm64. */
-  packageFor(): Promise<string>;
+  /** The package for that architecture. */
+  packageFor(arch: Arch): Promise<string>;
 }
 
 const mib = 1_048_576;
@@ -66,13 +71,15 @@ const layout = {
 
 const tools: Record<string, string> = {
   mmdebstrap: 'mmdebstrap',
-  'qemu-aarch64-static': 'qemu-user-static binfmt-support',
   'mkfs.vfat': 'dosfstools',
   mcopy: 'mtools',
   mke2fs: 'e2fsprogs',
   sfdisk: 'fdisk',
   zstd: 'zstd',
 };
+
+/** What runs programs of an architecture on another. */
+const emulators: Readonly<Record<Arch, string>> = { arm64: 'qemu-aarch64', amd64: 'qemu-x86_64' };
 
 /** Throws OscaError where a tool or a right is missing, or the settings are wrong, before anything long begins. */
 export async function makeImage(
@@ -87,12 +94,14 @@ export async function makeImage(
   if (!/\.img(\.zst)?$/.test(request.output))
     throw new OscaError('bad-request', `'${request.output}' is no image`, 'name it osca.img or osca.img.zst');
   if (process.getuid?.() !== 0) throw new OscaError('denied', 'an image is built as root', 'sudo osca image build …');
-  checkTools();
-  mkdirSync(request.cache, { recursive: true });
-  const deb = await places.packageFor();
-  const base = await kept(request.cache, 'base', hashOf(places.recipe, 'base.sh', 'overlay'), '.tar', async (out) => {
-    tell('1/4 the base: Debian for arm64, about a quarter of an hour; kept for the next image');
-    await run('sh', [join(places.recipe, 'base.sh'), out]);
+  const { arch, cache } = request;
+  checkTools(arch);
+  mkdirSync(cache, { recursive: true });
+  const deb = await places.packageFor(arch);
+  const base = await kept(cache, `base-${arch}`, hashOf(places.recipe, 'base.sh', 'overlay'), '.tar', async (out) => {
+    const time = isNative(arch) ? 'some minutes' : 'about a quarter of an hour';
+    tell(`1/4 the base: Debian for ${arch}, ${time}; kept for the next image`);
+    await run('sh', [join(places.recipe, 'base.sh'), out, arch]);
   });
   const sum = createHash('sha256')
     .update(readFileSync(deb))
@@ -100,9 +109,9 @@ export async function makeImage(
     .update(JSON.stringify(layout))
     .digest('hex')
     .slice(0, 16);
-  const system = await kept(request.cache, 'system', sum, '', async (out) => {
+  const system = await kept(cache, `system-${arch}`, sum, '', async (out) => {
     tell('2/4 the system: the package on the base, about a minute; kept for the next image');
-    await makeSystem(base, deb, request.cache, out);
+    await makeSystem({ base, deb, arch, cache }, out);
   });
   tell('3/4 what is yours');
   await personal(system, yaml(typeof ticket === 'function' ? await ticket() : ticket), request.output);
@@ -135,19 +144,23 @@ function oscaYaml(template: string, { settings, sshKeys }: ImageRequest, ticket:
   return text;
 }
 
-function checkTools(): void {
+const isNative = (arch: Arch): boolean => archOf(process.arch) === arch;
+
+function checkTools(arch: Arch): void {
   const missing: string[] = [];
-  for (const [tool, from] of Object.entries(tools))
+  const emulator = emulators[arch];
+  const needed = isNative(arch) ? tools : { ...tools, [`${emulator}-static`]: 'qemu-user-static binfmt-support' };
+  for (const [tool, from] of Object.entries(needed))
     if (!['/usr/bin', '/usr/sbin', '/bin', '/sbin', '/usr/local/bin'].some((folder) => existsSync(join(folder, tool))))
       missing.push(from);
   if (!existsSync('/usr/share/keyrings/debian-archive-keyring.gpg')) missing.push('debian-archive-keyring');
   if (missing.length > 0)
     throw new OscaError('bad-request', 'tools are missing', `apt-get install ${missing.join(' ')}`);
-  if (process.arch !== 'arm64' && !existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64'))
+  if (!isNative(arch) && !existsSync(`/proc/sys/fs/binfmt_misc/${emulator}`))
     throw new OscaError(
       'bad-request',
-      'programs for arm64 do not run here',
-      'update-binfmts --enable qemu-aarch64 (package binfmt-support)',
+      `programs for ${arch} do not run here`,
+      `update-binfmts --enable ${emulator} (package binfmt-support)`,
     );
 }
 
@@ -186,7 +199,10 @@ function hashOf(folder: string, ...names: string[]): string {
 }
 
 /** A folder with `head.img`, up to the end of the FAT partition, and `tail.img.zst`, the rest. */
-async function makeSystem(base: string, deb: string, cache: string, out: string): Promise<void> {
+async function makeSystem(
+  { base, deb, arch, cache }: { base: string; deb: string; arch: Arch; cache: string },
+  out: string,
+): Promise<void> {
   // Not in /tmp, which may be memory: it is three gigabytes.
   const work = mkdtempSync(join(cache, '.work-'));
   const [tree, boot, data, image] = ['tree', 'boot', 'data', 'image'].map((name) => join(work, name)) as [
@@ -201,7 +217,8 @@ async function makeSystem(base: string, deb: string, cache: string, out: string)
     await run('cp', [deb, join(tree, 'root/osca.deb')]);
     // Its start is not tried here: there is no systemd, and the kernel is another.
     // What is compiled ahead holds for processors with the same features: those of a Pi 3 and 4, not all that QEMU has.
-    const clean = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'QEMU_CPU=cortex-a72'];
+    const cpu = arch === 'arm64' ? 'cortex-a72' : 'Nehalem';
+    const clean = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', `QEMU_CPU=${cpu}`];
     await run('chroot', [tree, ...clean, 'dpkg', '-i', '/root/osca.deb']);
     rmSync(join(tree, 'root/osca.deb'));
     await run('chroot', [tree, ...clean, 'systemctl', 'enable', 'osca.service']);
@@ -240,6 +257,12 @@ async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'b
     '',
   ].join('\n');
   await run('sh', ['-c', 'printf %s "$1" | sfdisk -q "$2"', 'sh', table, image]);
+  // What a BIOS starts stands before the first partition; the table is in the first sector, behind its first 440 bytes.
+  const bios = join(tree, 'usr/lib/osca-board/bios.img');
+  if (existsSync(bios)) {
+    await run('dd', [`if=${bios}`, `of=${image}`, 'bs=440', 'count=1', 'conv=notrunc', 'status=none']);
+    await run('dd', [`if=${bios}`, `of=${image}`, 'bs=512', 'skip=1', 'seek=1', 'conv=notrunc', 'status=none']);
+  }
   const fat = `${image}.fat`;
   await run('truncate', ['-s', String(b.size * mib), fat]);
   await run('mkfs.vfat', ['-F', '32', '-n', 'OSCA-BOOT', fat]);

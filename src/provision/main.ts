@@ -119,7 +119,7 @@ export async function buildImage(request: ImageRequest, tell: (text: string) => 
   const packages = new Packages(request);
   try {
     const recipe = join(root, 'images/pi-flash');
-    return await makeImage(request, { recipe, packageFor: () => packages.of('arm64') }, tell);
+    return await makeImage(request, { recipe, packageFor: (arch) => packages.of(arch) }, tell);
   } finally {
     packages.tidy();
   }

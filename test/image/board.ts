@@ -1,7 +1,7 @@
-/** A board of the lab: an emulated machine that starts from an image, on the bridge of the hosts. */
+/** A board of the lab: an emulated machine that starts from an image, a Raspberry Pi's or a PC's, on the bridge of the hosts. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { existsSync, openSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../lab/lab.ts';
 import type { Ran } from '../lab/shell.ts';
@@ -10,16 +10,21 @@ import { run, sh } from '../lab/shell.ts';
 /** MiB from the start of the image to its FAT partition. */
 export const bootAt = 4;
 
+/** What starts it: QEMU has no firmware of a Pi, so its kernel is handed over; a PC's is started by the image itself. */
+export type BoardKind = 'pi' | 'uefi' | 'bios';
+
 export class Board {
+  readonly kind: BoardKind;
   readonly name: string;
   readonly address: string;
   readonly image: string;
   readonly #lab: Lab;
   readonly #key: string;
   readonly #number: number;
-  #machine: ChildProcess | undefined;
+  #running: ChildProcess | undefined;
 
-  constructor(lab: Lab, number: number, image: string, key: string) {
+  constructor(lab: Lab, number: number, kind: BoardKind, image: string, key: string) {
+    this.kind = kind;
     this.#lab = lab;
     this.#number = number;
     this.#key = key;
@@ -30,7 +35,17 @@ export class Board {
     const inLan = (...words: string[]): string => sh('ip', 'netns', 'exec', `${lab.id}-lan`, ...words);
     inLan('ip', 'tuntap', 'add', tap, 'mode', 'tap');
     inLan('ip', 'link', 'set', tap, 'master', 'br0', 'up');
-    // The kernel and what it starts from, as the firmware of a Pi would read them.
+    if (kind === 'pi') this.#takeKernel();
+    if (kind === 'uefi') copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', this.#file('vars'));
+  }
+
+  #file(ending: string): string {
+    return join(this.#lab.folder, `${this.name}.${ending}`);
+  }
+
+  /** The kernel and what it starts from, as the firmware of a Pi would read them. */
+  #takeKernel(): void {
+    const { image } = this;
     for (const [from, to] of [
       ['vmlinuz', 'kernel'],
       ['initrd.img', 'initrd'],
@@ -40,7 +55,7 @@ export class Board {
         .map((one) => one.replace(/^::\//, ''));
       const name = names.find((one) => one.startsWith(from));
       if (name === undefined) throw new Error(`no ${from} on the FAT partition: ${names.join(' ')}`);
-      sh('mcopy', '-n', '-o', '-i', `${image}@@${bootAt}M`, `::${name}`, join(lab.folder, `${this.name}.${to}`));
+      sh('mcopy', '-n', '-o', '-i', `${image}@@${bootAt}M`, `::${name}`, this.#file(to));
     }
   }
 
@@ -49,54 +64,51 @@ export class Board {
   }
 
   get serial(): string {
-    const path = join(this.#lab.folder, `${this.name}.serial`);
+    const path = this.#file('serial');
     return existsSync(path) ? readFileSync(path, 'latin1') : '';
   }
 
+  #machine(): string[] {
+    const shared = ['-smp', '2', '-m', '1024', '-display', 'none', '-no-reboot'];
+    const accel = ['-accel', 'tcg,tb-size=192'];
+    if (this.kind === 'pi') {
+      const words = 'root=LABEL=osca-root rootwait net.ifnames=0 console=ttyAMA0 quiet';
+      const kernel = ['-kernel', this.#file('kernel'), '-initrd', this.#file('initrd'), '-append', words];
+      return ['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', ...accel, ...shared, ...kernel];
+    }
+    const flash = (file: string, more = ''): string[] => ['-drive', `if=pflash,format=raw,file=${file}${more}`];
+    const firmware =
+      this.kind === 'bios'
+        ? []
+        : [...flash('/usr/share/OVMF/OVMF_CODE_4M.fd', ',readonly=on'), ...flash(this.#file('vars'))];
+    return ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'Nehalem', ...accel, ...shared, ...firmware];
+  }
+
   powerOn(): void {
-    const { folder, id } = this.#lab;
-    const log = openSync(join(folder, `${this.name}.qemu`), 'a');
-    const [kernel, initrd] = ['kernel', 'initrd'].map((end) => join(folder, `${this.name}.${end}`)) as [string, string];
-    const words = 'root=LABEL=osca-root rootwait net.ifnames=0 console=ttyAMA0 quiet';
+    const { id } = this.#lab;
+    const log = openSync(this.#file('qemu'), 'a');
+    const bus = this.kind === 'pi' ? 'device' : 'pci';
     const args = [
-      ...[
-        '-M',
-        'virt',
-        '-cpu',
-        'cortex-a72',
-        '-smp',
-        '2',
-        '-m',
-        '1024',
-        '-accel',
-        'tcg,tb-size=192',
-        '-display',
-        'none',
-      ],
-      ...['-kernel', kernel, '-initrd', initrd, '-append', words, '-no-reboot'],
-      ...[
-        '-drive',
-        `if=none,id=card,format=raw,file=${this.image},cache=writethrough`,
-        '-device',
-        'virtio-blk-device,drive=card',
-      ],
+      ...this.#machine(),
+      ...['-drive', `if=none,id=card,format=raw,file=${this.image},cache=writethrough`],
+      ...['-device', `virtio-blk-${bus},drive=card`],
       ...['-netdev', `tap,id=net,ifname=${this.#tap},script=no,downscript=no`],
-      ...['-device', `virtio-net-device,netdev=net,mac=52:54:00:77:00:0${this.#number}`],
-      ...['-serial', `file:${join(folder, `${this.name}.serial`)}`],
+      ...['-device', `virtio-net-${bus},netdev=net,mac=52:54:00:77:00:0${this.#number}`],
+      ...['-serial', `file:${this.#file('serial')}`],
     ];
-    const child = spawn('ip', ['netns', 'exec', `${id}-lan`, 'qemu-system-aarch64', ...args], {
+    const child = spawn('ip', ['netns', 'exec', `${id}-lan`, ...args], {
       detached: true,
       stdio: ['ignore', log, log],
       env: { ...process.env, OSCA_LAB: id },
     });
     child.unref();
-    this.#machine = child;
+    this.#running = child;
   }
 
   /** At once, without a word; resolves when the emulator has let go of its card and cable. */
   async powerOff(): Promise<void> {
-    const machine = this.#machine;
-    this.#machine = undefined;
+    const machine = this.#running;
+    this.#running = undefined;
     if (machine?.pid === undefined || machine.exitCode !== null || machine.signalCode !== null) return;
     const gone = new Promise((done) => machine.once('exit', done));
     machine.kill('SIGKILL');

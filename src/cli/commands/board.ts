@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { Option } from 'commander';
 import { applyBoard } from '../../board/files/apply.ts';
 import { OscaError } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
@@ -13,6 +14,7 @@ import { clientOf, duration, show, wholeNumber } from '../shared.ts';
 import { provisionUrl, throwOwn } from './add.ts';
 
 interface BuildOptions {
+  arch: ImageRequest['arch'];
   output: string;
   ticket?: string | true;
   newAppliance?: string;
@@ -53,9 +55,14 @@ export function addBoardCommands(osca: Command): void {
     .description('images for cards')
     .command('build')
     .description(
-      'an image for every 64-bit Raspberry Pi, from which boards start as cells; needs root, on Debian or Ubuntu',
+      'an image for every 64-bit Raspberry Pi, or for PCs, from which machines start as cells; needs root, on Debian or Ubuntu',
     )
     .requiredOption('-o, --output <file>', 'osca.img, or osca.img.zst')
+    .addOption(
+      new Option('--arch <arch>', 'arm64 for Raspberry Pis; amd64 for PCs, by UEFI or BIOS')
+        .choices(['arm64', 'amd64'])
+        .default('arm64'),
+    )
     .option('--ticket [ticket]', 'boards join by it; without a value a new one of this appliance')
     .option(
       '--new-appliance <name>',
@@ -73,7 +80,7 @@ export function addBoardCommands(osca: Command): void {
     .option('--timezone <zone>', 'as Europe/Berlin')
     .option('--static-ip <address>', 'as 192.168.1.20/24; also --gateway')
     .option('--gateway <address>', 'to other networks, and for names')
-    .option('--package <file...>', 'package for arm64, where this is no checkout and no arm64 cell', [])
+    .option('--package <file...>', 'package for that architecture, where this is no checkout and no cell of it', [])
     .option('--cache <dir>', 'where the base is kept that takes a quarter of an hour', join(homedir(), '.cache/osca'))
     .option('--json', 'print JSON')
     .addHelpText(
@@ -84,6 +91,7 @@ What is yours is a file on the image's first partition, osca.yaml, which any com
 Examples:
   sudo osca image build --new-appliance attic --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
+  sudo osca image build --arch amd64 --ticket -o osca-pc.img.zst
   sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst`,
     )
     .action(async (options: BuildOptions, command: Command) => await build(options, command));
@@ -144,7 +152,14 @@ function requestOf(options: BuildOptions, command: Command, founders?: string): 
         : { address: options.staticIp, gateway, dns: gateway === undefined ? undefined : [gateway] },
   };
   return {
-    ...{ settings, sshKeys: options.sshKey ?? [], output: options.output, cache: options.cache!, version },
+    ...{
+      arch: options.arch,
+      settings,
+      sshKeys: options.sshKey ?? [],
+      output: options.output,
+      cache: options.cache!,
+      version,
+    },
     ...{ packages: options.package, dataFolder: clientOf(command).folder },
     ...(founders === undefined ? {} : { ticket: founders }),
     ...(options.ticket === undefined ? {} : { ticket: options.ticket === true ? ticket : options.ticket }),
