@@ -85,7 +85,7 @@ export class KeyTable {
         if (said !== undefined) (value as Record<string, unknown>)[key] = said;
         this.#walk(source, said ?? child, known, [...path, key], found);
       } else if (!key.startsWith('x-')) {
-        const names = (this.#children.get(row.path) ?? []).filter((name) => name !== '*');
+        const names = (this.#children.get(row.path) ?? []).filter((name) => name !== '*' && !name.endsWith('[]'));
         const meant = nearest(key, names);
         const isOurs = /(^|\.)x-osca(\.|$)/.test(row.path);
         const hint =

@@ -90,7 +90,7 @@ export function driverSuite(name: string, given: DriverCase): void {
     });
 
     it('knows which lines are of late', async () => {
-      const { handle } = await start(unit('g/web/1', "echo early; sleep 1; echo 'lät\r'; while :; do sleep 0.1; done"));
+      const { handle } = await start(unit('g/web/1', "echo early; sleep 2; echo 'lät\r'; while :; do sleep 0.1; done"));
       const since = async (sinceMs: number): Promise<LogLine[]> => {
         const lines: LogLine[] = [];
         const query = { follow: false, sinceMs, signal: AbortSignal.timeout(5_000) };

@@ -117,7 +117,8 @@ function factsOf(root: string): BoardFacts {
         .map((name) => read(`sys/class/net/${name}/address`))
     : [];
   const mac = macs.find((text) => /[1-9a-f]/.test(text)) ?? '';
-  const found = [read('sys/firmware/devicetree/base/serial-number'), mac, read('etc/machine-id')]
+  // A Pi has a serial number. The cards of a PC are not always there yet, and come in another order.
+  const found = [read('sys/firmware/devicetree/base/serial-number'), read('etc/machine-id'), mac]
     .map((text) => text.toLowerCase().replace(/[^0-9a-f]/g, ''))
     .find((text) => /[1-9a-f]/.test(text) && text.length >= 6);
   return {

@@ -91,7 +91,7 @@ What is yours is a file on the image's first partition, osca.yaml, which any com
 Examples:
   sudo osca image build --new-appliance attic --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
-  sudo osca image build --arch amd64 --ticket -o osca-pc.img.zst
+  sudo osca image build --arch amd64 --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca-pc.img.zst
   sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst`,
     )
     .action(async (options: BuildOptions, command: Command) => await build(options, command));
@@ -110,7 +110,11 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
   );
   if (options.json === true) return;
   if (made.file.endsWith('.zst'))
-    say(dim(`write it to a card: zstd -dc ${made.file} | sudo dd of=/dev/sdX bs=4M conv=fsync`));
+    say(
+      dim(
+        `write it to a ${options.arch === 'arm64' ? 'card' : 'stick or disk, of which all is lost'}: zstd -dc ${made.file} | sudo dd of=/dev/sdX bs=4M conv=fsync`,
+      ),
+    );
   if (begun !== undefined) say(dim(`appliance ${appliance}; other machines join it with: osca up --ticket ${ticket}`));
 }
 

@@ -163,6 +163,7 @@ export class ProcessDriver implements RuntimeDriver {
     const keeper = new LogKeeper(handle);
     const timer = setInterval(() => {
       if (isSame(file.pid, file.pidStart)) return keeper.look();
+      keeper.look(true);
       this.#forget(handle);
       const { replica, hash } = file.unit;
       const change: DriverChange = { kind: 'exited', replica, hash, exitCode: exitCodeOf(handle), oom: false };

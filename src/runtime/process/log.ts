@@ -7,9 +7,11 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   statSync,
   truncateSync,
   watch as watchFolder,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
@@ -19,6 +21,8 @@ import type { LogLine, LogQuery } from '../../core/ports.ts';
 /** A log this large is moved to `log.1`, in place of the one there. */
 const maxLogBytes = 8_388_608;
 const noteEveryMs = 2_000;
+/** Notes of some hours; of a longer time every second one is left out, again and again. */
+const maxTimesBytes = 262_144;
 
 export function openLog(handle: string): number {
   mkdirSync(handle, { recursive: true, mode: 0o700 });
@@ -29,33 +33,46 @@ export function openLog(handle: string): number {
 export class LogKeeper {
   readonly #path: string;
   #notedBytes = -1;
-  #notedMs = 0;
+  #notedMs = -Infinity;
 
   constructor(handle: string) {
     this.#path = join(handle, 'log');
   }
 
-  look(): void {
-    const path = this.#path;
+  /** `isLast`: the process has ended. */
+  look(isLast = false): void {
     try {
-      const { size } = statSync(path);
-      const now = performance.now();
-      if (size > maxLogBytes) {
-        // The process appends to the same file, so its content is copied away and the file emptied.
-        for (const name of [path, `${path}.times`]) if (existsSync(name)) copyFileSync(name, `${name}.1`);
-        for (const name of [path, `${path}.times`]) if (existsSync(name)) truncateSync(name);
-        this.#notedBytes = 0;
-      } else if (size !== this.#notedBytes && now - this.#notedMs >= noteEveryMs) {
-        appendFileSync(`${path}.times`, `${size} ${Date.now()}\n`, { mode: 0o600 });
-        [this.#notedBytes, this.#notedMs] = [size, now];
-      }
+      const { size, mtimeMs } = statSync(this.#path);
+      if (size > maxLogBytes) this.#beginAnew();
+      else if (size > 0 && size !== this.#notedBytes && (isLast || performance.now() - this.#notedMs >= noteEveryMs))
+        this.#note(size, mtimeMs);
     } catch {
       // No log yet, or no space: the next look tries again.
     }
   }
+
+  /** The time is that of the last write: also of what was written while nobody looked. */
+  #note(size: number, mtimeMs: number): void {
+    const file = `${this.#path}.times`;
+    appendFileSync(file, `${size} ${Math.round(mtimeMs)}\n`, { mode: 0o600 });
+    [this.#notedBytes, this.#notedMs] = [size, performance.now()];
+    if (statSync(file).size <= maxTimesBytes) return;
+    const thinned = notesIn(file).flatMap((note, i) => (i % 2 === 0 ? [] : [`${note.join(' ')}\n`]));
+    writeFileSync(`${file}.new`, thinned.join(''), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+
+  /** The process appends to the same file, so its content is copied away and the file emptied; times without a log would be wrong ones. */
+  #beginAnew(): void {
+    const [log, times] = [this.#path, `${this.#path}.times`];
+    copyFileSync(log, `${log}.1`);
+    if (existsSync(times)) renameSync(times, `${times}.1`);
+    truncateSync(log);
+    this.#notedBytes = 0;
+  }
 }
 
-/** `runs`: whether more may come. A line's time is when it was seen, some two seconds late at most. */
+/** `runs`: whether more may come. A line's time is that of the last write in the two seconds after it; in an old log, of the minutes after it. */
 export async function* readLog(handle: string, query: LogQuery, runs: () => boolean): AsyncGenerator<LogLine> {
   const path = join(handle, 'log');
   if (!existsSync(path)) return;
@@ -99,14 +116,22 @@ async function* linesIn(path: string, which: '' | '.1', endByte: number): AsyncG
   if (rest.length > 0) yield lineAt(timeAt(at + rest.length - 1), rest.toString());
 }
 
+type Note = readonly [bytes: number, ms: number];
+
+function notesIn(file: string): Note[] {
+  const lines = existsSync(file) ? readFileSync(file, 'latin1').split('\n') : [];
+  return lines
+    .map((line) => line.split(' ').map(Number) as [number, number])
+    .filter(([size, ms]) => size > 0 && ms > 0);
+}
+
 /** When the byte at an offset was there first; asked with growing offsets. */
 function timesIn(file: string, lastMs: number): (offset: number) => number {
-  const notes = existsSync(file) ? readFileSync(file, 'latin1').split('\n') : [];
-  const marks = notes.map((note) => note.split(' ').map(Number)).filter(([size, ms]) => size! > 0 && ms! > 0);
+  const notes = notesIn(file);
   let next = 0;
   return (offset) => {
-    while (next < marks.length && marks[next]![0]! <= offset) next++;
-    return marks[next]?.[1] ?? lastMs;
+    while (next < notes.length && notes[next]![0] <= offset) next++;
+    return notes[next]?.[1] ?? lastMs;
   };
 }
 
