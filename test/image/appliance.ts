@@ -118,6 +118,10 @@ export function applianceOf(arch: Arch, kinds: [BoardKind, BoardKind]): void {
       expect(await homes()).toEqual(['b1', 'b2']);
       // The network of a container is none of networkd's business.
       expect(await boards[0].ok('networkctl list --no-legend | grep veth')).toMatch(/unmanaged/);
+      // In the middle of a change of its kernel, where it has that of a PC.
+      const replaced = 'head -c 512 /dev/zero >>/boot/initrd.img-$(uname -r) && /usr/lib/osca-board/kernel';
+      const half = 'cd /boot/firmware && cmp now/initrd.img /boot/initrd.img-$(uname -r) && mv now last && sync';
+      if (boards[1].kind !== 'pi') await boards[1].ok(`${replaced} && ${half}`);
       await boards[1].powerOff();
       const cutMs = performance.now();
       await until('both replicas on the other', async () => (await homes()).join() === 'b1,b1', 60_000);
@@ -133,6 +137,10 @@ export function applianceOf(arch: Arch, kinds: [BoardKind, BoardKind]): void {
         await boards[1].ok('journalctl -k --no-pager -q | grep -ciE "ext4-fs (error|warning)|i/o error" || true'),
       ).toBe('0\n');
       expect(await boards[1].ok('OSCA_DATA=/var/lib/osca osca cell ls')).toContain('b1');
+      if (boards[1].kind !== 'pi')
+        expect(await boards[1].ok('/usr/lib/osca-board/kernel; cd /boot/firmware; ls -d now last before 2>&1')).toMatch(
+          /^now$/m,
+        );
     });
   });
 }
