@@ -138,9 +138,7 @@ export function applianceOf(arch: Arch, kinds: [BoardKind, BoardKind]): void {
       ).toBe('0\n');
       expect(await boards[1].ok('OSCA_DATA=/var/lib/osca osca cell ls')).toContain('b1');
       if (boards[1].kind !== 'pi')
-        expect(await boards[1].ok('/usr/lib/osca-board/kernel; cd /boot/firmware; ls -d now last before 2>&1')).toMatch(
-          /^now$/m,
-        );
+        expect(await boards[1].ok('/usr/lib/osca-board/kernel; ls /boot/firmware')).toMatch(/^now$/m);
     });
   });
 }
