@@ -325,5 +325,8 @@ describe('strict services', () => {
       message: expect.stringContaining('is no key of x-osca'),
       hint: expect.stringContaining('here may stand: driver, singleton'),
     });
+    expect(problems(() => service('    x-osca: { pre_deploy: { picture: x } }\n'))[0]!.hint).toBe(
+      'here may stand: command, deadline',
+    );
   });
 });

@@ -52,7 +52,7 @@ export function addBoardCommands(osca: Command): void {
     });
   osca
     .command('image')
-    .description('images for cards')
+    .description('images for cards and disks')
     .command('build')
     .description(
       'an image for every 64-bit Raspberry Pi, or for PCs, from which machines start as cells; needs root, on Debian or Ubuntu',
@@ -156,15 +156,14 @@ function requestOf(options: BuildOptions, command: Command, founders?: string): 
         : { address: options.staticIp, gateway, dns: gateway === undefined ? undefined : [gateway] },
   };
   return {
-    ...{
-      arch: options.arch,
-      settings,
-      sshKeys: options.sshKey ?? [],
-      output: options.output,
-      cache: options.cache!,
-      version,
-    },
-    ...{ packages: options.package, dataFolder: clientOf(command).folder },
+    arch: options.arch,
+    settings,
+    sshKeys: options.sshKey ?? [],
+    output: options.output,
+    cache: options.cache!,
+    packages: options.package,
+    dataFolder: clientOf(command).folder,
+    version,
     ...(founders === undefined ? {} : { ticket: founders }),
     ...(options.ticket === undefined ? {} : { ticket: options.ticket === true ? ticket : options.ticket }),
   };
