@@ -49,6 +49,14 @@ describe('a board', () => {
       expect(existsSync(at(path))).toBe(false);
   });
 
+  it('keeps its name on a PC, whichever cards are there', () => {
+    rmSync(at('sys/firmware'), { recursive: true });
+    write('etc/machine-id', '0123456789abcdef0123456789abcdef\n');
+    expect(applyBoard(root).name).toBe('osca-abcdef');
+    write('sys/class/net/docker0/address', '02:42:11:33:44:55\n');
+    expect(applyBoard(root).name).toBe('osca-abcdef');
+  });
+
   it('keeps what it had where the file is lost', () => {
     apply('name: attic\n');
     const words = 'osca.yaml is lost';

@@ -3,17 +3,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Arch } from '../../src/provision/package.ts';
-import { root } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
-import { run, sh } from '../lab/shell.ts';
+import { sh } from '../lab/shell.ts';
 import { until } from '../until.ts';
 import type { BoardKind } from './board.ts';
-import { Board, bootAt } from './board.ts';
+import { Board, bootAt, buildImage } from './board.ts';
 
 let lab: Lab;
 let boards: [Board, Board];
 let ticket: string;
-const key = (): string => join(lab.folder, 'key');
 
 /** What any computer can do with a card. */
 function edit(image: string, change: (yaml: string) => string): void {
@@ -36,19 +34,12 @@ const homes = async (): Promise<string[]> =>
 export function applianceOf(arch: Arch, kinds: [BoardKind, BoardKind]): void {
   beforeAll(async () => {
     lab = await Lab.up(1);
-    sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key());
-    const [first, second] = ['b1.img', 'b2.img'].map((name) => join(lab.folder, name)) as [string, string];
-    const words = ['--arch', arch, '--new-appliance', 'attic', '--name', 'b1', '--static-ip', '10.77.0.201/24'];
-    const more = ['--ssh-key', `${key()}.pub`, '--timezone', 'Europe/Berlin', '-o', first, '--json'];
-    const made = await run(join(root, 'osca'), ['image', 'build', ...words, ...more]);
-    expect(made.stderr).toBe('');
-    console.log(made.stdout);
-    ({ ticket } = JSON.parse(made.stdout) as { ticket: string });
-    // A card is larger than the image.
-    sh('truncate', '-s', '4G', first);
+    const { image: first, key, ticket: forOthers } = await buildImage(lab, arch);
+    ticket = forOthers;
+    const second = join(lab.folder, 'b2.img');
     sh('cp', '--sparse=always', first, second);
     edit(second, (yaml) => yaml.replace('"b1"', '"b2"').replace('10.77.0.201', '10.77.0.202'));
-    boards = [new Board(lab, 1, kinds[0], first, key()), new Board(lab, 2, kinds[1], second, key())];
+    boards = [new Board(lab, 1, kinds[0], first, key), new Board(lab, 2, kinds[1], second, key)];
   });
   afterAll(async () => {
     for (const board of boards ?? []) await board.powerOff();

@@ -3,12 +3,28 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Arch } from '../../src/provision/package.ts';
+import { root } from '../lab/host.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Ran } from '../lab/shell.ts';
 import { run, sh } from '../lab/shell.ts';
 
 /** MiB from the start of the image to its FAT partition. */
 export const bootAt = 4;
+
+/** An image of a new appliance, for the first board. The ticket is for others. */
+export async function buildImage(lab: Lab, arch: Arch): Promise<{ image: string; key: string; ticket: string }> {
+  const [image, key] = [join(lab.folder, 'b1.img'), join(lab.folder, 'key')];
+  sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key);
+  const words = ['--arch', arch, '--new-appliance', 'attic', '--name', 'b1', '--static-ip', '10.77.0.201/24'];
+  const more = ['--ssh-key', `${key}.pub`, '--timezone', 'Europe/Berlin', '-o', image, '--json'];
+  const made = await run(join(root, 'osca'), ['image', 'build', ...words, ...more]);
+  if (made.code !== 0 || made.stderr !== '') throw new Error(`no image: ${made.stderr}`);
+  console.log(made.stdout);
+  // A card is larger than the image.
+  sh('truncate', '-s', '4G', image);
+  return { image, key, ticket: (JSON.parse(made.stdout) as { ticket: string }).ticket };
+}
 
 /** What starts it: QEMU has no firmware of a Pi, so its kernel is handed over; a PC's is started by the image itself. */
 export type BoardKind = 'pi' | 'uefi' | 'bios';

@@ -6,11 +6,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';
-import { root } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
-import { run, sh } from '../lab/shell.ts';
 import { until } from '../until.ts';
-import { Board } from './board.ts';
+import { Board, buildImage } from './board.ts';
 
 const cuts = Number(process.env.OSCA_CUTS ?? 6);
 const seed = process.env.OSCA_SEED ?? `cuts-${Date.now()}`;
@@ -20,16 +18,7 @@ let lab: Lab;
 let board: Board;
 beforeAll(async () => {
   lab = await Lab.up(1);
-  const key = join(lab.folder, 'key');
-  sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key);
-  const image = join(lab.folder, 'b1.img');
-  const words = ['--arch', 'amd64', '--new-appliance', 'attic', '--name', 'b1', '--static-ip', '10.77.0.201/24'];
-  const made = await run(join(root, 'osca'), [
-    ...['image', 'build', ...words, '--ssh-key', `${key}.pub`, '-o', image, '--json'],
-  ]);
-  if (made.code !== 0) throw new Error(made.stderr);
-  const { ticket } = JSON.parse(made.stdout) as { ticket: string };
-  sh('truncate', '-s', '4G', image);
+  const { image, key, ticket } = await buildImage(lab, 'amd64');
   board = new Board(lab, 1, 'bios', image, key);
   board.powerOn();
   await lab.host(1).up('--name', 'h1', '--engine', 'none', '--ticket', ticket);
