@@ -250,13 +250,17 @@ export class Detector {
     watch.rttMs += (rttMs - watch.rttMs) / (rttMs < watch.rttMs ? 2 : 8);
   }
 
-  /** Shorter where another observer misses it too: a suspicion that is confirmed needs less time (Lifeguard's LHA-Suspicion). */
+  /**
+   * The first probe is given what the path took at its worst of late. Shorter are those after it, and all where another
+   * observer misses it too: a suspicion that is confirmed needs less time (Lifeguard's LHA-Suspicion).
+   */
   #timeout(watch: Watch, now: number): number {
     const { timeoutMinMs, timeoutMaxMs } = this.#options;
     const firm = Math.max(timeoutMinMs * 2, watch.rttMinMs * 3);
     if (watch.rttMs < 0) return Math.min(timeoutMaxMs, firm);
     const patient = Math.max(timeoutMinMs, watch.rttMs * 2 + watch.rttVarMs * 4);
-    return Math.min(timeoutMaxMs, now < watch.urgedUntilMs ? Math.min(patient, firm) : patient);
+    const isConfirmed = watch.misses > 0 || now < watch.urgedUntilMs;
+    return Math.min(timeoutMaxMs, isConfirmed ? Math.min(patient, firm) : patient);
   }
 
   /** Nobody of several answers: more likely me than all of them. */

@@ -46,10 +46,13 @@ export class Fleet {
 
   /** `cells` in the same columns where nothing differs that a home depends on, else in new ones. */
   with(given: readonly PlacementCell[]): Fleet {
-    const isSorted = given.every((cell, i) => i === 0 || compare(given[i - 1]!.id, cell.id) < 0);
-    const cells = isSorted ? given : [...given].sort((a, b) => compare(a.id, b.id));
-    const same = cells.length === this.cells.length && cells.every((cell, row) => isAlike(cell, this.cells[row]!));
-    return new Fleet(cells, same ? this : undefined);
+    if (this.#isLikeMine(given)) return new Fleet(given, this);
+    const cells = [...given].sort((a, b) => compare(a.id, b.id));
+    return new Fleet(cells, this.#isLikeMine(cells) ? this : undefined);
+  }
+
+  #isLikeMine(cells: readonly PlacementCell[]): boolean {
+    return cells.length === this.cells.length && cells.every((cell, row) => isAlike(cell, this.cells[row]!));
   }
 
   isLike(other: Fleet): boolean {

@@ -49,6 +49,17 @@ describe('the detector', () => {
     expect(count(watched(11_300, strays, { urgedFromMs: 10_000 }), 'lost')).toBe(1);
   });
 
+  it('is as patient only once: who stays silent is asked again as soon as the path at its best allows', () => {
+    const strays = (now: number): number | undefined => (now < 8_000 ? 20 : now < 10_000 ? 400 : undefined);
+    expect(count(watched(12_000, strays), 'lost')).toBe(1);
+    expect(
+      count(
+        watched(12_000, (now) => (now < 10_000 ? 700 : undefined)),
+        'lost',
+      ),
+    ).toBe(0);
+  });
+
   it('does not take a slow path for silence because another observer does', () => {
     expect(
       count(
