@@ -17,6 +17,8 @@ export interface Mount {
   target: string;
   readOnly?: boolean;
   sizeBytes?: number;
+  /** Of a tmpfs; 1777 in octal where it is not given. */
+  mode?: number;
   /** Bind only: make the folder where it is missing (the short form of Compose does). */
   createPath?: boolean;
   /** Scratch only: never on the cell's disk. */
@@ -126,6 +128,21 @@ export const updateDefaults: UpdatePolicy = {
   ...{ parallelism: 1, delayMs: 0, order: 'start-first', monitorMs: 5_000, maxFailureRatio: 0, onFailure: 'rollback' },
 };
 
+/** How a container uses disks: its weight beside others, and limits by device in bytes or operations a second. */
+export interface Blkio {
+  weight?: number;
+  weightDevice?: { path: string; weight: number }[];
+  readBps?: DiskRate[];
+  writeBps?: DiskRate[];
+  readIops?: DiskRate[];
+  writeIops?: DiskRate[];
+}
+
+export interface DiskRate {
+  path: string;
+  rate: number;
+}
+
 /** What a container engine is asked for beyond what OSCA itself looks at. */
 export interface EngineOptions {
   hostname?: string;
@@ -162,6 +179,7 @@ export interface EngineOptions {
   ipc?: string;
   network?: string;
   logging?: { driver: string; options: Record<string, string> };
+  blkio?: Blkio;
 }
 
 /** A command in a container of a service. */
@@ -288,6 +306,8 @@ export interface AppSpec {
 export interface BuildSpec {
   context: string;
   dockerfile?: string;
+  /** The Dockerfile itself. */
+  inline?: string;
   target?: string;
   args: Record<string, string>;
   labels?: Record<string, string>;

@@ -19,6 +19,7 @@ import type { Chosen, Part } from './project.ts';
 import { Reader } from './project.ts';
 import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
+import { withVolumesFrom } from './volumes-from.ts';
 import { ofNetworks, ofService } from './warnings.ts';
 
 export interface ComposeRequest {
@@ -65,7 +66,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     );
   }
   const found = parts.flatMap((part) => Object.keys(part.services).map((service) => ({ part, service })));
-  const chosen = wantedOf(found, request.profiles, reader, problems);
+  const chosen = withVolumesFrom(wantedOf(found, request.profiles, reader, problems), problems);
   const all = new Set(found.map(({ service }) => service));
   const wanted = new Set(chosen.map(({ service }) => service));
   const top = Object.assign(

@@ -1,6 +1,6 @@
 /** What a service asks of its container engine and of nothing else: handed on as it is, after its form was checked. */
 
-import type { EngineOptions } from '../core/spec.ts';
+import type { Blkio, DiskRate, EngineOptions } from '../core/spec.ts';
 import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { hostList, isRaw, pairs } from './extend.ts';
@@ -47,6 +47,7 @@ const readers: Record<string, (value: unknown, path: Path, report: Report) => Pa
   network_mode: (value, path, report) =>
     String(value).startsWith('service:') ? {} : { network: mode(value, ['host', 'none', 'bridge'], path, report) },
   logging: (value) => ({ logging: logging(value) }),
+  blkio_config: (value, path, report) => ({ blkio: blkio(value, path, report) }),
 };
 
 /** The Compose keys that are for the engine alone. */
@@ -110,4 +111,41 @@ function mode(value: unknown, allowed: readonly string[], path: Path, report: Re
 function logging(value: unknown): NonNullable<EngineOptions['logging']> {
   const { driver, options } = isRaw(value) ? value : {};
   return { driver: String(driver ?? 'json-file'), options: named(options) };
+}
+
+const rateKeys = {
+  device_read_bps: 'readBps',
+  device_write_bps: 'writeBps',
+  device_read_iops: 'readIops',
+  device_write_iops: 'writeIops',
+} as const;
+
+function blkio(value: unknown, path: Path, report: Report): Blkio {
+  const given = isRaw(value) ? value : {};
+  const items = (key: string): Raw[] => (Array.isArray(given[key]) ? given[key].filter(isRaw) : []);
+  const device = (one: Raw, at: Path): string => {
+    const text = String(one.path ?? '');
+    if (!text.startsWith('/')) report(at, `'${text}' is no device`, 'write path: /dev/sda');
+    return text;
+  };
+  const weight = (one: unknown, at: Path): number => within(one, 10, 1_000, at, report);
+  const rates = Object.entries(rateKeys).flatMap(([key, name]): [string, DiskRate[]][] => {
+    const list = items(key).map((one, i): DiskRate => {
+      const at = [...path, key, i];
+      const rate = key.endsWith('bps')
+        ? bytes(one.rate, [...at, 'rate'], report)
+        : within(one.rate, 1, Number.MAX_SAFE_INTEGER, [...at, 'rate'], report);
+      return { path: device(one, at), rate };
+    });
+    return list.length === 0 ? [] : [[name, list]];
+  });
+  const weights = items('weight_device').map((one, i) => {
+    const at = [...path, 'weight_device', i];
+    return { path: device(one, at), weight: weight(one.weight, [...at, 'weight']) };
+  });
+  return {
+    ...(given.weight === undefined ? {} : { weight: weight(given.weight, [...path, 'weight']) }),
+    ...(weights.length === 0 ? {} : { weightDevice: weights }),
+    ...Object.fromEntries(rates),
+  };
 }

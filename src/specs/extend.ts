@@ -23,7 +23,7 @@ const replaced = new Set(['command', 'entrypoint', 'test']);
 /** A mapping, or a list of NAME=value. */
 const paired = new Set(['environment', 'labels', 'sysctls', 'args', 'annotations']);
 /** A list, or one of its items. */
-const listed = new Set(['dns', 'dns_search', 'tmpfs', 'env_file']);
+const listed = new Set(['dns', 'dns_search', 'tmpfs', 'env_file', 'label_file']);
 
 export const isRaw = (value: unknown): value is Raw =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -67,10 +67,14 @@ function joined(key: string, below: readonly unknown[], over: readonly unknown[]
 
 /** Mounts are told apart by where they are in the container. */
 function nameOf(key: string, item: unknown): string {
-  if (key === 'volumes') return isRaw(item) ? String(item.target) : (String(item).split(':')[1] ?? String(item));
+  if (key === 'volumes') return targetOf(item);
   if (key === 'configs' || key === 'secrets') return String(isRaw(item) ? (item.target ?? item.source) : item);
   return JSON.stringify(item);
 }
+
+/** Where a mount is in the container. */
+export const targetOf = (item: unknown): string =>
+  isRaw(item) ? String(item.target) : (String(item).split(':')[1] ?? String(item));
 
 /** A list of names as a mapping of them. */
 function byName(value: unknown): Raw {
@@ -132,19 +136,28 @@ export function extended(
   return mergeRaw(gone.filter(({ length }) => length > 0).reduce(without, inherited), own);
 }
 
+export function rebasedVolumes(volumes: readonly unknown[], folder: string): unknown[] {
+  const absolute = (path: string): string =>
+    /^\.{0,2}\//.test(path) || path === '.' || path === '..' ? resolve(folder, path) : path;
+  return volumes.map((item) => {
+    if (!isRaw(item)) return String(item).replace(/^[^:]+/, absolute);
+    const source = String(item.source ?? '~');
+    return item.type === 'bind' && !source.startsWith('~') ? { ...item, source: resolve(folder, source) } : item;
+  });
+}
+
 /** Relative paths of another file stay relative to that file. */
 function rebased(service: Raw, folder: string): Raw {
-  const absolute = (path: string): string => (/^\.{0,2}\//.test(path) || path === '.' ? resolve(folder, path) : path);
   const out: Raw = { ...service };
-  const { env_file: envFile, volumes, build } = service;
+  const { env_file: envFile, label_file: labelFile, volumes, build } = service;
+  if (labelFile !== undefined) out.label_file = [labelFile].flat().map((item) => resolve(folder, String(item)));
   if (envFile !== undefined) {
     const items = Array.isArray(envFile) ? envFile : [envFile];
     out.env_file = items.map((item) =>
       isRaw(item) ? { ...item, path: resolve(folder, String(item.path)) } : resolve(folder, String(item)),
     );
   }
-  if (Array.isArray(volumes))
-    out.volumes = volumes.map((item) => (typeof item === 'string' ? item.replace(/^[^:]+/, absolute) : item));
+  if (Array.isArray(volumes)) out.volumes = rebasedVolumes(volumes, folder);
   if (typeof build === 'string') out.build = resolve(folder, build);
   else if (isRaw(build) && build.context !== undefined)
     out.build = { ...build, context: resolve(folder, String(build.context)) };

@@ -25,7 +25,6 @@ export const refuseAll = (prefix: string, note: string, keys: string): KeyRow[] 
 export const ignoreAll = (prefix: string, note: string, keys: string): KeyRow[] =>
   keys.split(' ').map((key) => row(`${prefix}${key}`, 'any', note, 'translated'));
 export const S = 'services.*.';
-export const later = 'it comes with a later release; remove the key';
 
 export function policyRows(key: string, note: string): KeyRow[] {
   return [

@@ -8,7 +8,7 @@ import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Part } from './project.ts';
 import type { Path } from './source.ts';
-import { parseBytes } from './values.ts';
+import { fileMode, parseBytes } from './values.ts';
 
 export function mountsOf(service: Raw, context: ServiceContext, report: Report): Mount[] {
   const items = Array.isArray(service.volumes) ? service.volumes : [];
@@ -59,9 +59,12 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
   if (!absolute(target, complain)) return [];
   const readOnly = item.read_only === true || item.read_only === 'true' ? { readOnly: true as const } : {};
   if (kind === 'tmpfs') {
-    const size =
-      isRaw(item.tmpfs) && item.tmpfs.size !== undefined ? parseBytes(item.tmpfs.size as string | number) : undefined;
-    return [{ kind, target, ...(size === undefined ? {} : { sizeBytes: size }), ...readOnly }];
+    const tmpfs = isRaw(item.tmpfs) ? item.tmpfs : {};
+    const size = tmpfs.size === undefined ? undefined : parseBytes(tmpfs.size as string | number);
+    const mode = tmpfs.mode === undefined ? undefined : fileMode(tmpfs.mode as string | number);
+    if (Number.isNaN(mode)) complain(`mode '${String(tmpfs.mode)}' is no mode`, 'write it in octal: 0700');
+    const said = { ...(size === undefined ? {} : { sizeBytes: size }), ...(mode === undefined ? {} : { mode }) };
+    return [{ kind, target, ...said, ...readOnly }];
   }
   if (kind === 'bind') {
     if (item.source === undefined) complain('a bind needs a source', 'add source: a path on the cell');

@@ -50,7 +50,12 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
     ports: portsOf(service, report),
     mounts,
     ...(strict ? { strict } : {}),
-    labels: strings({ ...pairs(service.annotations), ...pairs(service.labels), ...pairs(deploy.labels) }),
+    labels: strings({
+      ...pairs(service.annotations),
+      ...variablesIn(service, 'label_file', context, report),
+      ...pairs(service.labels),
+      ...pairs(deploy.labels),
+    }),
     restart: jobs.job === undefined ? restartOf(service, deploy, report) : delayOf(deploy),
     stopGraceMs: ms(service.stop_grace_period) ?? grace,
     ...jobs,
@@ -94,6 +99,7 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
       'cap_add',
       'cap_drop',
       'volumes',
+      'volumes_from',
       'tmpfs',
       'ulimits',
       'init',
@@ -152,6 +158,8 @@ function buildOf(service: Raw, { folder, env }: ServiceContext, report: Report):
       `${context} is not on this machine`,
       'clone it beside the file, and name the folder',
     );
+  if (build.dockerfile !== undefined && build.dockerfile_inline !== undefined)
+    report(['build', 'dockerfile_inline'], 'there are two Dockerfiles', 'remove dockerfile or dockerfile_inline');
   // One that is only named is taken from outside, or left to the Dockerfile.
   const args = Object.entries(pairs(build.args)).flatMap(([name, value]) => {
     const known = value ?? env[name];
@@ -168,6 +176,7 @@ function buildOf(service: Raw, { folder, env }: ServiceContext, report: Report):
       noCache: build.no_cache === undefined ? undefined : flag(build.no_cache),
       pull: build.pull === undefined ? undefined : flag(build.pull),
       dockerfile: build.dockerfile === undefined ? undefined : String(build.dockerfile),
+      inline: build.dockerfile_inline === undefined ? undefined : String(build.dockerfile_inline),
       target: build.target === undefined ? undefined : String(build.target),
     }),
   };
@@ -190,14 +199,17 @@ function commandOf(value: unknown, onBad: () => void): string[] | undefined {
 const strings = (values: Raw): Record<string, string> =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === null ? '' : String(value)]));
 
-function environmentOf(service: Raw, { folder, env, unset }: ServiceContext, report: Report): Record<string, string> {
+/** What the files hold that `key` of the service names, those before in those after. */
+function variablesIn(
+  service: Raw,
+  key: 'env_file' | 'label_file',
+  { folder, env, unset }: ServiceContext,
+  report: Report,
+): Record<string, string> {
   const out: Record<string, string> = {};
-  const files = Array.isArray(service.env_file)
-    ? service.env_file
-    : service.env_file === undefined
-      ? []
-      : [service.env_file];
-  files.forEach((item: unknown, i) => {
+  const given = service[key];
+  const files: unknown[] = Array.isArray(given) ? given : given === undefined ? [] : [given];
+  files.forEach((item, i) => {
     const path = resolve(folder, isRaw(item) ? String(item.path) : String(item));
     if (statSync(path, { throwIfNoEntry: false })?.isFile() === true)
       Object.assign(
@@ -205,13 +217,16 @@ function environmentOf(service: Raw, { folder, env, unset }: ServiceContext, rep
         readEnv({ path, text: readSome(path, limits.specBytes).toString() }, { ...out, ...env }, unset),
       );
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
-      report(
-        Array.isArray(service.env_file) ? ['env_file', i] : ['env_file'],
-        `there is no file ${path}`,
-        'make it, or say required: false',
-      );
+      const hint = key === 'env_file' ? 'make it, or say required: false' : 'make it, or remove the key';
+      report(Array.isArray(given) ? [key, i] : [key], `there is no file ${path}`, hint);
     }
   });
+  return out;
+}
+
+function environmentOf(service: Raw, context: ServiceContext, report: Report): Record<string, string> {
+  const { env } = context;
+  const out = variablesIn(service, 'env_file', context, report);
   for (const [key, value] of Object.entries(pairs(service.environment))) {
     if (value !== null) out[key] = String(value);
     else if (env[key] !== undefined) out[key] = env[key];

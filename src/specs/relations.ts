@@ -4,6 +4,7 @@ import type { Dependency } from '../core/spec.ts';
 import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
+import { volumeSources } from './volumes-from.ts';
 
 const conditions: Record<string, Dependency['condition']> = {
   service_started: 'started',
@@ -20,13 +21,21 @@ export function dependenciesOf(
 ): Dependency[] {
   const given = service.depends_on;
   const links = Array.isArray(service.links) ? service.links.map((one) => String(one).split(':')[0]!) : [];
+  const sources = volumeSources(service).map(({ name }) => (name.startsWith('container:') ? '' : name));
+  const implied = [...links, ...sources].filter((name) => name !== '');
   const awaited = new Set(Array.isArray(given) ? given.map(String) : Object.keys(isRaw(given) ? given : {}));
-  const linked = [...new Set(links)].filter((name) => !awaited.has(name)).map((name): [string, Raw] => [name, {}]);
+  const linked = [...new Set(implied)].filter((name) => !awaited.has(name)).map((name): [string, Raw] => [name, {}]);
   const said: [string, Raw][] = Array.isArray(given)
     ? given.map((name) => [String(name), {}])
     : Object.entries(isRaw(given) ? given : {}).map(([name, one]) => [name, isRaw(one) ? one : {}]);
   return [...said, ...linked].flatMap(([name, { condition = 'service_started', required }], i): Dependency[] => {
-    const path = i >= said.length ? ['links', links.indexOf(name)] : ['depends_on', Array.isArray(given) ? i : name];
+    const isLink = links.includes(name);
+    const path =
+      i < said.length
+        ? ['depends_on', Array.isArray(given) ? i : name]
+        : isLink
+          ? ['links', links.indexOf(name)]
+          : ['volumes_from', sources.indexOf(name)];
     const known = conditions[String(condition)];
     if (known === undefined)
       report(

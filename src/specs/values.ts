@@ -113,7 +113,7 @@ function editDistance(a: string, b: string): number {
 
 /** Modes that people mean, as numbers: what YAML makes of 0o644, and what a cluster gives out. */
 const decimalModes = new Set([
-  256, 288, 292, 320, 360, 365, 384, 416, 420, 432, 436, 438, 448, 488, 493, 504, 509, 511,
+  256, 288, 292, 320, 360, 365, 384, 416, 420, 432, 436, 438, 448, 488, 493, 504, 509, 511, 1_023,
 ]);
 
 /** Of a file: '0440', or 0440, which YAML 1.2 reads as 440. NaN for what is none. */

@@ -1,5 +1,5 @@
 /** Engines: the driver's contract on real Docker and real Podman, images, and containers that go wrong. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -59,6 +59,8 @@ function file(name: string, text: string, folder = name): string {
 
 const web = (line: string, more = ''): string =>
   `services:\n  web:\n    image: busybox:lab\n    command: [sh, -c, '${line}']\n    stop_grace_period: 1s\n${more}`;
+/** Some disk of this machine. */
+const disk = ['/dev/vda', '/dev/sda', '/dev/nvme0n1', '/dev/loop0'].find((path) => existsSync(path));
 const forever = 'while :; do sleep 0.2; done';
 
 describe('an appliance of one Docker and one Podman host', () => {
@@ -221,12 +223,14 @@ spec:
     sysctls: { net.ipv4.ip_unprivileged_port_start: 0 }
     devices: [/dev/null:/dev/nothing]
     group_add: ["1234"]
+    blkio_config: { device_read_bps: [{ path: ${disk}, rate: 1mb }] }
+    volumes: [{ type: tmpfs, target: /mine, tmpfs: { mode: 0700 } }]
     deploy: { placement: { constraints: [node.hostname == h${number}] } }
 `;
     await h(1).ok('deploy', file('engine', web(forever, more)));
     const inside = await h(1).ok(
       ...['exec', 'engine/web', '--', 'sh', '-c'],
-      'hostname; cat /etc/hosts /etc/resolv.conf /proc/sys/net/ipv4/ip_unprivileged_port_start; df -k /dev/shm; ls -l /dev/nothing; id -G',
+      'hostname; cat /etc/hosts /etc/resolv.conf /proc/sys/net/ipv4/ip_unprivileged_port_start; df -k /dev/shm; ls -l /dev/nothing; id -G; stat -c %a /mine',
     );
     expect(inside).toMatch(/^inside$/m);
     expect(inside).toMatch(/^10\.9\.8\.7\s+shop\.test$/m);
@@ -235,6 +239,10 @@ spec:
     expect(inside).toMatch(/\s16384\s/);
     expect(inside).toMatch(/^crw.*\/dev\/nothing$/m);
     expect(inside).toMatch(/\b1234\b/);
+    expect(inside).toMatch(/^700$/m);
+    const [name] = (await h(number).containers()).filter((one) => one.startsWith('osca-engine-'));
+    const { HostConfig } = await h(number).docker.getContainer(name!).inspect();
+    expect(HostConfig.BlkioDeviceReadBps).toEqual([{ Path: disk, Rate: 1_048_576 }]);
     await h(1).ok('rm', 'engine');
   });
 
@@ -365,6 +373,25 @@ volumes: { keep: {} }
     expect(failed.stderr).toContain('build');
     expect(await h(1).replicas('built')).toHaveLength(2);
     await h(1).ok('rm', 'built');
+  });
+
+  it.each([
+    [1, 'Docker'],
+    [2, 'Podman'],
+  ])('builds from a Dockerfile in the spec, without what .dockerignore names, on host %i (%s)', async (number) => {
+    const folder = join(h(1).folder, 'inline');
+    mkdirSync(join(folder, 'node_modules'), { recursive: true });
+    writeFileSync(join(folder, '.dockerignore'), 'node_modules\n.env\n');
+    for (const name of ['node_modules/big', '.env', 'app.sh']) writeFileSync(join(folder, name), name);
+    const build = `    build:\n      dockerfile_inline: |\n        FROM busybox:lab\n        COPY . /app\n`;
+    const path = file(
+      'inline',
+      `services:\n  web:\n${build}    command: [sh, -c, '${forever}']\n    stop_grace_period: 1s\n`,
+    );
+    await h(number).ok('deploy', path);
+    const inside = await h(1).ok('exec', 'inline/web', '--', 'sh', '-c', 'ls -A /app');
+    expect(inside.trim().split('\n').sort()).toEqual(['app.sh', 'compose.yaml']);
+    await h(1).ok('rm', 'inline');
   });
 
   it('pulls from a registry, and says what it is doing', async () => {

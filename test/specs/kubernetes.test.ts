@@ -64,7 +64,7 @@ describe('manifests that somebody wrote', () => {
     const result = corpus('wordpress');
     const [mysql] = result.app.services as [ServiceSpec];
     expect(mysql).toMatchObject({
-      ...{ name: 'wordpress-mysql', strict: true, user: '999:999', stopGraceMs: 60_000 },
+      ...{ name: 'wordpress-mysql', strict: true, user: '999:999', stopSignal: 'SIGINT', stopGraceMs: 60_000 },
       ...{ environment: { ID: '7' }, ownVariables: { POD: 'replica' } },
       sealedEnvironment: { MYSQL_ROOT_PASSWORD: '#Secret/mysql-pass/password' },
       command: ['--default-authentication-plugin=mysql_native_password', '--server-id=7'],

@@ -12,7 +12,7 @@ describe('a wrong Compose file is refused by place', () => {
   it.each([
     ['a tab', 'services:\n\tweb: {image: a}\n', 2, 'tab'],
     ['an unknown key', 'services:\n  web:\n    image: a\n    comand: b\n', 4, 'no key'],
-    ['an unsupported key', 'services:\n  web:\n    image: a\n    volumes_from: [db]\n', 4, 'not supported'],
+    ['an unsupported key', 'services:\n  web:\n    image: a\n    mac_address: 02:42:ac:11:65:43\n', 4, 'not supported'],
     [
       'a service to wait for that is not there',
       'services:\n  web:\n    image: a\n    depends_on: [db]\n',

@@ -1,7 +1,7 @@
 /** A unit in the words of the Engine API (v1.41), which Docker and Podman both speak. */
 import type { ContainerCreateOptions, MountSettings } from 'dockerode';
 import type { UnitSpec } from '../../core/events.ts';
-import type { EngineOptions, Mount, PartSpec, Port, ServiceSpec } from '../../core/spec.ts';
+import type { Blkio, DiskRate, EngineOptions, Mount, PartSpec, Port, ServiceSpec } from '../../core/spec.ts';
 import type { PlacedFile } from '../files/files.ts';
 import { nameOf } from '../files/files.ts';
 
@@ -186,6 +186,20 @@ function engineConfig(engine: EngineOptions): NonNullable<ContainerCreateOptions
     IpcMode: engine.ipc,
     NetworkMode: engine.network,
     LogConfig: logging === undefined ? undefined : { Type: logging.driver, Config: logging.options },
+    ...diskConfig(engine.blkio ?? {}),
+  });
+}
+
+function diskConfig(blkio: Blkio): object {
+  const rates = (list: readonly DiskRate[] | undefined): object[] | undefined =>
+    list?.map(({ path, rate }) => ({ Path: path, Rate: rate }));
+  return given({
+    BlkioWeight: blkio.weight,
+    BlkioWeightDevice: blkio.weightDevice?.map(({ path, weight }) => ({ Path: path, Weight: weight })),
+    BlkioDeviceReadBps: rates(blkio.readBps),
+    BlkioDeviceWriteBps: rates(blkio.writeBps),
+    BlkioDeviceReadIOps: rates(blkio.readIops),
+    BlkioDeviceWriteIOps: rates(blkio.writeIops),
   });
 }
 
@@ -209,15 +223,18 @@ function hostnameOf(unit: UnitSpec, of: PartOf | undefined): string | undefined 
 export const scratchName = (unitName: string, volume: string): string => `${unitName}-scratch-${volume}`;
 
 function mountSettings(mount: Mount, unitName: string): MountSettings {
-  const { kind, source, target, readOnly, sizeBytes } = mount;
+  const { kind, source, target, readOnly, sizeBytes, mode } = mount;
   if (kind === 'scratch') {
     const name = scratchName(unitName, source ?? '');
     return { Type: 'volume', Source: name, Target: target, ReadOnly: readOnly === true };
   }
   const settings = { Type: kind, Target: target, ...(readOnly === undefined ? {} : { ReadOnly: readOnly }) };
   if (kind === 'tmpfs') {
-    const size = sizeBytes === undefined ? {} : { TmpfsOptions: { SizeBytes: sizeBytes, Mode: 0o1777 } };
-    return { ...settings, ...size } as MountSettings;
+    const options = { ...(sizeBytes === undefined ? {} : { SizeBytes: sizeBytes }), Mode: mode ?? 0o1777 };
+    return {
+      ...settings,
+      ...(sizeBytes === undefined && mode === undefined ? {} : { TmpfsOptions: options }),
+    } as MountSettings;
   }
   // What the image has there is not copied into it.
   const empty = mount.options?.includes('nocopy') ? { VolumeOptions: { NoCopy: true } } : {};

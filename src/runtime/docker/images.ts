@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { OscaError, reasonOf } from '../../core/errors.ts';
 import type { BuildSpec } from '../../core/spec.ts';
+import { packContext } from './context.ts';
 import { engineError } from './errors.ts';
 
 interface Progress {
@@ -70,23 +71,23 @@ export async function buildImage(
   request: BuildRequest,
   progress: (text: string) => void,
 ): Promise<string> {
-  const { context, dockerfile, target, args, tag, labels, network, extraHosts, shmBytes, noCache, pull } = request;
+  const { context, target, args, tag, labels, network, extraHosts, shmBytes, noCache, pull } = request;
   const tail: string[] = [];
   try {
-    const stream = await docker.buildImage(
-      { context, src: ['.'] },
-      {
-        ...{ t: tag, buildargs: args, rm: true, forcerm: true },
-        ...(dockerfile === undefined ? {} : { dockerfile }),
-        ...(target === undefined ? {} : { target }),
-        ...(labels === undefined ? {} : { labels }),
-        ...(network === undefined ? {} : { networkmode: network }),
-        ...(extraHosts === undefined ? {} : { extrahosts: extraHosts.join(',') }),
-        ...(shmBytes === undefined ? {} : { shmsize: shmBytes }),
-        ...(noCache === true ? { nocache: true } : {}),
-        ...(pull === true ? { pull: true } : {}),
-      },
-    );
+    const packed = await packContext(request);
+    const unread = new AbortController();
+    packed.stream.once('error', (error) => unread.abort(error));
+    const stream = await docker.buildImage(packed.stream, {
+      ...{ t: tag, buildargs: args, rm: true, forcerm: true },
+      ...{ dockerfile: packed.dockerfile, abortSignal: unread.signal },
+      ...(target === undefined ? {} : { target }),
+      ...(labels === undefined ? {} : { labels }),
+      ...(network === undefined ? {} : { networkmode: network }),
+      ...(extraHosts === undefined ? {} : { extrahosts: extraHosts.join(',') }),
+      ...(shmBytes === undefined ? {} : { shmsize: shmBytes }),
+      ...(noCache === true ? { nocache: true } : {}),
+      ...(pull === true ? { pull: true } : {}),
+    });
     await followed(docker, stream, ({ stream: text }) => {
       const line = text?.trim() ?? '';
       if (line === '') return;

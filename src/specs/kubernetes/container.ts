@@ -43,6 +43,7 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
     report([...where, 'securityContext', 'seccompProfile', 'type'], what, 'use RuntimeDefault or Unconfined');
   }
   const capabilities = raw(security.capabilities);
+  const { stopSignal: signal } = raw(container.lifecycle);
   return {
     image: String(container.image ?? ''),
     ...env,
@@ -61,6 +62,7 @@ export function containerOf(value: unknown, path: Path, pod: PodAround, context:
       probes: filled(probesOf(container, path, report)),
       postStart: hooksOf(container, 'postStart', path, report),
       preStop: hooksOf(container, 'preStop', path, report),
+      stopSignal: signal === undefined ? undefined : String(signal),
     }),
     resources: resourcesOf(container, path, report),
   };

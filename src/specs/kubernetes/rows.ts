@@ -21,6 +21,7 @@ export function security(path: string): KeyRow[] {
     row(`${path}.seccompProfile.type`, 'text', 'RuntimeDefault or Unconfined'),
     row(`${path}.seccompProfile.localhostProfile`, 'text', 'of type Localhost, which is refused'),
     ...rows(`${path}.`, 'translated', 'ignored: the engine’s default profile is used', 'appArmorProfile'),
-    ...rows(`${path}.`, refused, 'it is not known here; remove the key', 'seLinuxOptions windowsOptions'),
+    ...rows(`${path}.`, refused, 'cells go by AppArmor and seccomp; remove the key', 'seLinuxOptions'),
+    ...rows(`${path}.`, refused, 'it is for Windows; remove the key', 'windowsOptions'),
   ];
 }

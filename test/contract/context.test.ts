@@ -1,0 +1,68 @@
+/** What an engine gets to build from: the folder, without what .dockerignore leaves out (docs.docker.com: build/concepts/context). */
+import { execFileSync } from 'node:child_process';
+import { createWriteStream, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { describe, expect, it } from 'vitest';
+import { packContext } from '../../src/runtime/docker/context.ts';
+
+async function packed(files: Record<string, string>, request: { dockerfile?: string; inline?: string } = {}) {
+  const context = mkdtempSync(join(tmpdir(), 'osca-context-'));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(context, path)), { recursive: true });
+    writeFileSync(join(context, path), text);
+  }
+  symlinkSync('gone', join(context, 'link'));
+  const { stream, dockerfile } = await packContext({ context, args: {}, ...request });
+  const archive = join(mkdtempSync(join(tmpdir(), 'osca-packed-')), 'context.tar');
+  await pipeline(stream, createWriteStream(archive));
+  const tar = (...args: string[]): string => execFileSync('tar', ['--force-local', ...args], { encoding: 'utf8' });
+  const lines = tar('-tvf', archive).split('\n');
+  const names = lines.flatMap((line) => /^[-l].*:\d\d (.*?)(?: -> .*)?$/.exec(line)?.[1] ?? []);
+  return { names: names.sort(), dockerfile, read: (name: string) => tar('-xOf', archive, name) };
+}
+
+const app = {
+  Dockerfile: 'FROM scratch\n',
+  '.env': 'PASSWORD=x',
+  'src/main.js': '',
+  'src/main.log': '',
+  'node_modules/a/index.js': '',
+  'docs/README.md': '',
+  'docs/long.md': '',
+};
+
+describe('the context of a build', () => {
+  it('is the whole folder where nothing is left out', async () => {
+    const { names, dockerfile } = await packed(app);
+    for (const name of Object.keys(app)) expect(names).toContain(name);
+    expect(names).toContain('link');
+    expect(dockerfile).toBe('Dockerfile');
+  });
+
+  it('is without what .dockerignore names, at any depth', async () => {
+    const { names } = await packed({ ...app, '.dockerignore': '# not these\nnode_modules\n.env\n**/*.log\n' });
+    const rest = ['docs/README.md', 'docs/long.md', 'link', 'src/main.js'];
+    expect(names).toEqual(['.dockerignore', 'Dockerfile', ...rest]);
+  });
+
+  it('has again what a later line brings back, also from a folder that is left out', async () => {
+    const { names } = await packed({ ...app, '.dockerignore': '*\n!src\n!docs/README.md\nsrc/*.log\n' });
+    expect(names).toEqual(['.dockerignore', 'Dockerfile', 'docs/README.md', 'src/main.js']);
+  });
+
+  it('goes by the file of its Dockerfile’s own where there is one', async () => {
+    const files = { ...app, 'small.Dockerfile': 'FROM scratch\n', '.dockerignore': '.env\n' };
+    const own = { ...files, 'small.Dockerfile.dockerignore': '*\n!src\n' };
+    const { names } = await packed(own, { dockerfile: 'small.Dockerfile' });
+    expect(names).toEqual(['small.Dockerfile', 'small.Dockerfile.dockerignore', 'src/main.js', 'src/main.log']);
+  });
+
+  it('has a Dockerfile that stands in no file in place of the one that does', async () => {
+    const inline = 'FROM scratch\nCOPY src /\n';
+    const { names, dockerfile, read } = await packed({ ...app, '.dockerignore': '*\n!src\n' }, { inline });
+    expect(names).toEqual(['.dockerignore', dockerfile, 'src/main.js', 'src/main.log']);
+    expect(read(dockerfile)).toBe(inline);
+  });
+});
