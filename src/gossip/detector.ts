@@ -55,6 +55,8 @@ interface Watch {
   /** Since then its kernel took a connection. */
   there: boolean;
   alerted: boolean;
+  /** Its silence is told already, and somebody says that it is down: it is counted once more. */
+  doubted: boolean;
   /** Until then another observer's alert stands. */
   urgedUntilMs: number;
   rttMs: number;
@@ -111,9 +113,13 @@ export class Detector {
     for (const subject of subjects) if (!this.#watches.has(subject)) this.#add(subject, firstMs(subject), false);
   }
 
-  /** See for myself whether this member is really down. */
+  /** See for myself whether this member is really down: anew also where I had said that I miss it. */
   verify(subject: CellId, now: number): void {
-    if (!this.#watches.has(subject)) this.#add(subject, now, true);
+    const watch = this.#watches.get(subject);
+    if (watch === undefined) return this.#add(subject, now, true);
+    if (!watch.alerted || watch.doubted || watch.down) return;
+    watch.doubted = true;
+    watch.misses = 0;
   }
 
   forget(subject: CellId): void {
@@ -122,7 +128,7 @@ export class Detector {
 
   #add(subject: CellId, nextMs: number, hearsay: boolean): void {
     const fresh = { down: false, probe: 0, sentMs: undefined, misses: 0, silentMs: 0, there: false };
-    const unmeasured = { alerted: false, urgedUntilMs: 0, rttMs: -1, rttVarMs: 0, rttMinMs: -1 };
+    const unmeasured = { alerted: false, doubted: false, urgedUntilMs: 0, rttMs: -1, rttVarMs: 0, rttMinMs: -1 };
     this.#watches.set(subject, { subject, hearsay, nextMs, sent: new Map(), ...fresh, ...unmeasured });
   }
 
@@ -131,7 +137,16 @@ export class Detector {
     if (watch === undefined || watch.down === down) return;
     watch.down = down;
     // What was measured while it came and went says nothing of how it answers now: it is probed at the next tick.
-    const fresh = { misses: 0, alerted: false, sentMs: undefined, nextMs: 0, rttMs: -1, rttVarMs: 0, rttMinMs: -1 };
+    const fresh = {
+      misses: 0,
+      alerted: false,
+      doubted: false,
+      sentMs: undefined,
+      nextMs: 0,
+      rttMs: -1,
+      rttVarMs: 0,
+      rttMinMs: -1,
+    };
     if (!down) Object.assign(watch, fresh);
   }
 
@@ -140,7 +155,7 @@ export class Detector {
     for (const watch of this.#watches.values()) {
       watch.sentMs = undefined;
       watch.nextMs = now;
-      if (!watch.alerted) watch.misses = 0;
+      if (!watch.alerted || watch.doubted) watch.misses = 0;
     }
   }
 
@@ -188,9 +203,10 @@ export class Detector {
   }
 
   #lose(watch: Watch, verdicts: Verdict[]): void {
-    if (watch.alerted) return;
+    if (watch.alerted && !watch.doubted) return;
+    verdicts.push({ kind: 'lost', subject: watch.subject, hearsay: watch.hearsay || watch.doubted });
     watch.alerted = true;
-    verdicts.push({ kind: 'lost', subject: watch.subject, hearsay: watch.hearsay });
+    watch.doubted = false;
     if (watch.hearsay) this.#watches.delete(watch.subject);
   }
 
@@ -231,6 +247,7 @@ export class Detector {
     const back = watch.alerted || watch.down;
     watch.misses = 0;
     watch.alerted = false;
+    watch.doubted = false;
     watch.nextMs = now + (watch.down ? this.#options.probeDownEveryMs : this.#everyMs);
     const hearsay = watch.hearsay;
     if (hearsay) this.#watches.delete(subject);
