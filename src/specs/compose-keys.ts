@@ -80,8 +80,8 @@ export const composeKeys: readonly KeyRow[] = [
   // what it is
   row(`${S}image`, 'text', 'image of the container'),
   row(`${S}build`, 'text|object', 'built on the cell that takes the deploy, loaded where it is needed'),
-  row(`${S}build.context`, 'text', 'folder with the Dockerfile'),
-  row(`${S}build.dockerfile`, 'text', 'path in the context'),
+  row(`${S}build.context`, 'text', 'folder that it is built from, without what .dockerignore there leaves out'),
+  row(`${S}build.dockerfile`, 'text', 'its path, from the context; it may be outside of that'),
   row(`${S}build.dockerfile_inline`, 'text', 'the Dockerfile itself'),
   row(`${S}build.args`, 'object|list', 'build arguments'),
   row(`${S}build.args.*`, 'text|number|flag|null', 'a build argument'),

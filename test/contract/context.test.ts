@@ -14,7 +14,7 @@ async function packed(files: Record<string, string>, request: { dockerfile?: str
     writeFileSync(join(context, path), text);
   }
   symlinkSync('gone', join(context, 'link'));
-  const { stream, dockerfile } = await packContext({ context, args: {}, ...request });
+  const { stream, dockerfile } = await packContext({ context, ...request });
   const archive = join(mkdtempSync(join(tmpdir(), 'osca-packed-')), 'context.tar');
   await pipeline(stream, createWriteStream(archive));
   const tar = (...args: string[]): string => execFileSync('tar', ['--force-local', ...args], { encoding: 'utf8' });
@@ -54,9 +54,26 @@ describe('the context of a build', () => {
 
   it('goes by the file of its Dockerfile’s own where there is one', async () => {
     const files = { ...app, 'small.Dockerfile': 'FROM scratch\n', '.dockerignore': '.env\n' };
-    const own = { ...files, 'small.Dockerfile.dockerignore': '*\n!src\n' };
+    const own = { ...files, 'small.Dockerfile.dockerignore': '*\n!src\n!.dockerignore\n' };
     const { names } = await packed(own, { dockerfile: 'small.Dockerfile' });
     expect(names).toEqual(['small.Dockerfile', 'small.Dockerfile.dockerignore', 'src/main.js', 'src/main.log']);
+  });
+
+  it('has a Dockerfile that lies outside of it', async () => {
+    const elsewhere = join(mkdtempSync(join(tmpdir(), 'osca-elsewhere-')), 'web.Dockerfile');
+    writeFileSync(elsewhere, 'FROM scratch\n# outside\n');
+    const { names, dockerfile, read } = await packed({ 'src/main.js': '' }, { dockerfile: elsewhere });
+    expect(names).toEqual(['.dockerignore', dockerfile, 'link', 'src/main.js']);
+    expect(read(dockerfile)).toContain('# outside');
+    await expect(packed(app, { dockerfile: '../gone' })).rejects.toThrow('gone');
+  });
+
+  it('does not follow links, also those that lead in circles', async () => {
+    const context = mkdtempSync(join(tmpdir(), 'osca-context-'));
+    symlinkSync('.', join(context, 'again'));
+    writeFileSync(join(context, '.dockerignore'), '*\n!again/x\n');
+    const { stream } = await packContext({ context });
+    await expect(pipeline(stream, createWriteStream('/dev/null'))).resolves.toBeUndefined();
   });
 
   it('has a Dockerfile that stands in no file in place of the one that does', async () => {

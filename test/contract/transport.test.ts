@@ -206,6 +206,18 @@ describe('the libp2p transport', () => {
     await until('it is there', () => a.there.includes(b.id));
   });
 
+  it('looks where it is connected with it too: a machine whose cable was out told other addresses', async () => {
+    const [a, b] = [await node(16), await node(17)];
+    a.admitted.add(b.id);
+    b.admitted.add(a.id);
+    know(b, a);
+    await until('connected', () => a.connected.has(b.id));
+    const port = b.transport.addrs()[0]!.split('/')[4];
+    a.transport.know(b.id, [`/ip4/192.0.2.1/tcp/${port}`]);
+    a.transport.look(b.id);
+    await until('it is there', () => a.there.includes(b.id));
+  });
+
   it('says that nobody listens any more', async () => {
     const [a, b] = [await node(7), await node(8)];
     a.admitted.add(b.id);

@@ -216,10 +216,14 @@ export class Transport {
   look(peer: CellId): void {
     // Bridges of engines have the same address on every machine: what is mine tells nothing of another.
     const mine = new Set(this.addrs());
-    const theirs = this.#dialler
-      .addrsOf(peer)
-      .map(plain)
-      .filter((addr) => !mine.has(addr));
+    const told = this.#dialler.addrsOf(peer).map(plain);
+    // Where it is connected now, at the port that it listens on: what it told may be of a while when its cable was out.
+    const ports = new Set(told.map((addr) => addr.split('/')[4]));
+    const lines = this.#node.getConnections(peerIdFromString(peer)).flatMap(({ remoteAddr }) => {
+      const [, ip, host] = plain(remoteAddr).split('/');
+      return [...ports].map((port) => `/${ip}/${host}/tcp/${port}`);
+    });
+    const theirs = [...new Set([...lines, ...told])].filter((addr) => !mine.has(addr));
     for (const addr of theirs.slice(0, 4)) {
       const [, ip, host, tcp, port] = addr.split('/');
       if (host === undefined || tcp !== 'tcp' || (ip !== 'ip4' && ip !== 'ip6')) continue;

@@ -1,36 +1,40 @@
 /**
- * What an engine gets to build from: the folder as a tar, without what .dockerignore leaves out, and with a Dockerfile that stands in
- * no file where the spec has one. dockerode packs a folder too, and sends all of it.
+ * What an engine gets to build from: the folder as a tar, without what .dockerignore leaves out, and with the Dockerfile where that is
+ * elsewhere, or in the spec itself. dockerode packs a folder too, and sends all of it.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join, normalize, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import dockerIgnore from '@balena/dockerignore';
 import { pack } from 'tar-fs';
 import type { BuildSpec } from '../../core/spec.ts';
 
-const inlineName = '.osca.Dockerfile';
+const addedName = '.osca.Dockerfile';
 
-/** `dockerfile`: its path in the tar. Throws where the folder can't be read. */
+/** `dockerfile`: its path in the tar. Throws where the folder, or a Dockerfile outside of it, can't be read. */
 export async function packContext({
   context,
   dockerfile: given = 'Dockerfile',
   inline,
-}: Pick<BuildSpec, 'context' | 'dockerfile' | 'inline' | 'args'>): Promise<{ stream: Readable; dockerfile: string }> {
+}: Pick<BuildSpec, 'context' | 'dockerfile' | 'inline'>): Promise<{ stream: Readable; dockerfile: string }> {
   readdirSync(context);
-  const dockerfile = inline === undefined ? normalize(given) : inlineName;
-  const [name, rules] = (await firstOf(context, [`${dockerfile}.dockerignore`, '.dockerignore'])) ?? ['', ''];
-  const keeps = keeper(context, rules, inline === undefined ? [dockerfile, name] : []);
-  const isReplaced = (path: string): boolean => inline !== undefined && path === '.dockerignore';
+  const path = relative(context, resolve(context, given));
+  const isOutside = path.startsWith('../');
+  const added = inline ?? (isOutside ? await readFile(resolve(context, given), 'utf8') : undefined);
+  const dockerfile = added === undefined ? path : addedName;
+  const [name, rules] = (await firstOf(context, [`${path}.dockerignore`, '.dockerignore'])) ?? ['', ''];
+  const keeps = keeper(context, rules, added === undefined ? [dockerfile, name] : []);
+  // The engine goes by the one that it finds; that of another Dockerfile is not meant.
+  const isReplaced = (one: string): boolean => one === '.dockerignore' && (added !== undefined || name !== one);
   const stream = pack(context, {
-    ignore: (path) => isReplaced(relative(context, path)) || !keeps(relative(context, path)),
+    ignore: (one) => isReplaced(relative(context, one)) || !keeps(relative(context, one)),
     finalize: false,
     finish: (made) => {
-      if (inline !== undefined) {
-        made.entry({ name: inlineName }, inline);
-        // The engine takes out what is none of theirs, as it does for `docker build -f -`.
-        made.entry({ name: '.dockerignore' }, `${rules}\n.dockerignore\n${inlineName}\n`);
+      if (added !== undefined) {
+        made.entry({ name: addedName }, added);
+        // It takes out what is none of theirs, as it does for `docker build -f -`.
+        made.entry({ name: '.dockerignore' }, `${rules}\n.dockerignore\n${addedName}\n`);
       }
       made.finalize();
     },
@@ -51,7 +55,7 @@ function keeper(context: string, rules: string, always: readonly string[]): (pat
   const isIn = dockerIgnore.default({ ignorecase: false }).add(rules).createFilter();
   const bringsBack = /^\s*!/m.test(rules);
   const isFolder = (path: string): boolean =>
-    statSync(join(context, path), { throwIfNoEntry: false })?.isDirectory() === true;
+    lstatSync(join(context, path), { throwIfNoEntry: false })?.isDirectory() === true;
   const holds = (path: string): boolean => always.some((one) => one.startsWith(`${path}/`));
   const keeps = (path: string): boolean => {
     if (always.includes(path) || holds(path) || isIn(path)) return true;
