@@ -32,7 +32,8 @@ export function withVolumesFrom(chosen: readonly Chosen[], problems: SpecProblem
       const nameless = theirs.find((item) => !hasName(item));
       if (nameless !== undefined)
         report(`the volume of ${name} at ${targetOf(nameless)} has no name`, `write NAME:${targetOf(nameless)} there`);
-      return mode === 'ro' ? theirs.map(readOnly) : theirs;
+      const named = theirs.filter(hasName);
+      return mode === 'ro' ? named.map(readOnly) : named;
     });
     return [...own, ...others.filter((item) => !taken.has(targetOf(item)))];
   };

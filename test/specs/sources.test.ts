@@ -37,13 +37,13 @@ volumes: {data: , other: }
   it.each([
     ['a service that is not there', '[db]', "there is no service 'db'"],
     ['a container of elsewhere', '["container:old"]', 'not of the file'],
-    ['a strange mode', '["files:rx"]', 'no mode'],
-    ['a volume without a name', '[files]', 'has no name'],
+    ['a strange mode', '["other:rx"]', 'no mode'],
+    ['a volume without a name', '["files:ro"]', 'has no name'],
   ])('refuses %s', (_, from, message) => {
-    const text = `services:\n  web:\n    image: a\n    volumes_from: ${from}\n  files: {image: a, volumes: [/data]}\n`;
+    const text = `services:\n  web:\n    image: a\n    volumes_from: ${from}\n  files: {image: a, volumes: [/data]}\n  other: {image: a}\n`;
     const all = problems(() => read(text));
     expect(all.map((one) => one.message).join('\n')).toContain(message);
-    expect(all[0]).toMatchObject({ line: 4 });
+    expect(all).toMatchObject([{ line: 4 }]);
   });
 
   it('refuses services that have it of each other', () => {
