@@ -2,7 +2,7 @@
  * What an engine gets to build from: the folder as a tar, without what .dockerignore leaves out, and with the Dockerfile where that is
  * elsewhere, or in the spec itself. dockerode packs a folder too, and sends all of it.
  */
-import { lstatSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -24,7 +24,7 @@ export async function packContext({
   const added = inline ?? (isOutside ? await readFile(resolve(context, given), 'utf8') : undefined);
   const dockerfile = added === undefined ? path : addedName;
   const [name, rules] = (await firstOf(context, [`${path}.dockerignore`, '.dockerignore'])) ?? ['', ''];
-  const keeps = keeper(context, rules, added === undefined ? [dockerfile, name] : []);
+  const keeps = keeper(rules, added === undefined ? [dockerfile, name] : []);
   // The engine goes by the one that it finds; that of another Dockerfile is not meant.
   const isReplaced = (one: string): boolean => one === '.dockerignore' && (added !== undefined || name !== one);
   const stream = pack(context, {
@@ -50,17 +50,10 @@ async function firstOf(folder: string, names: readonly string[]): Promise<[strin
   return undefined;
 }
 
-/** By path in the folder. One that is left out stays where a later line brings something back that is in it. */
-function keeper(context: string, rules: string, always: readonly string[]): (path: string) => boolean {
+/** By path in the folder. One that is left out is looked into where a later line brings something back that is in it, as `docker build` does. */
+function keeper(rules: string, always: readonly string[]): (path: string) => boolean {
   const isIn = dockerIgnore.default({ ignorecase: false }).add(rules).createFilter();
-  const bringsBack = /^\s*!/m.test(rules);
-  const isFolder = (path: string): boolean =>
-    lstatSync(join(context, path), { throwIfNoEntry: false })?.isDirectory() === true;
-  const holds = (path: string): boolean => always.some((one) => one.startsWith(`${path}/`));
-  const keeps = (path: string): boolean => {
-    if (always.includes(path) || holds(path) || isIn(path)) return true;
-    if (!bringsBack || !isFolder(path)) return false;
-    return readdirSync(join(context, path)).some((name) => keeps(join(path, name)));
-  };
-  return keeps;
+  const back = rules.split('\n').flatMap((line) => /^!\s*\/?(.+?)\/?\s*$/.exec(line.trim())?.[1] ?? []);
+  const named = [...always, ...back];
+  return (path) => always.includes(path) || named.some((one) => one.startsWith(`${path}/`)) || isIn(path);
 }
