@@ -20,7 +20,8 @@ async function packed(files: Record<string, string>, request: { dockerfile?: str
   const tar = (...args: string[]): string => execFileSync('tar', ['--force-local', ...args], { encoding: 'utf8' });
   const lines = tar('-tvf', archive).split('\n');
   const names = lines.flatMap((line) => /^[-l].*:\d\d (.*?)(?: -> .*)?$/.exec(line)?.[1] ?? []);
-  return { names: names.sort(), dockerfile, read: (name: string) => tar('-xOf', archive, name) };
+  const folders = lines.flatMap((line) => /^d.*:\d\d (.*?)\/?$/.exec(line)?.[1] ?? []);
+  return { names: names.sort(), folders, dockerfile, read: (name: string) => tar('-xOf', archive, name) };
 }
 
 const app = {
@@ -50,6 +51,12 @@ describe('the context of a build', () => {
   it('has again what a later line brings back, also from a folder that is left out', async () => {
     const { names } = await packed({ ...app, '.dockerignore': '*\n!src\n!docs/README.md\nsrc/*.log\n' });
     expect(names).toEqual(['.dockerignore', 'Dockerfile', 'docs/README.md', 'src/main.js']);
+  });
+
+  it('does not look into a folder that is left out for what is brought back elsewhere', async () => {
+    const { folders } = await packed({ ...app, '.dockerignore': 'node_modules\ndocs\n!.env\n!docs/README.md\n' });
+    expect(folders).toContain('docs');
+    expect(folders).not.toContain('node_modules');
   });
 
   it('goes by the file of its Dockerfile’s own where there is one', async () => {
