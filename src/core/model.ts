@@ -307,6 +307,8 @@ export type Phase = 'fresh' | 'listening' | 'joining' | 'waiting' | 'member' | '
 /** What one cell believes now. */
 export interface ClusterView {
   phase: Phase;
+  /** All members were heard of since the start, or were waited for long enough: this cell acts on what it sees. */
+  mature: boolean;
   self: CellId;
   appliance: string;
   members: MemberView[];

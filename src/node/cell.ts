@@ -405,7 +405,8 @@ export class Cell {
     const release = this.#document.release();
     this.#view = {
       ...(release === undefined ? {} : { release }),
-      ...{ phase: this.#admission.phase, self: this.id, appliance: this.#admission.appliance },
+      ...{ phase: this.#admission.phase, mature: this.#scheduling.mature },
+      ...{ self: this.id, appliance: this.#admission.appliance },
       ...{
         members: this.#members.shown(),
         apps: this.#scheduling.apps,

@@ -10,10 +10,10 @@ const handOverMs = 20_000;
 export async function handOver(host: Host): Promise<void> {
   await host.ask({ op: 'leave', gone: false }).catch(() => {});
   const deadline = performance.now() + handOverMs;
-  // The view is a moment old: by one of before nothing would be anybody else's.
+  // The view is a moment old: by one of before nothing would be anybody else's, nor while those who could take it are not heard of yet.
   const isTold = (): boolean => {
-    const { phase, members } = host.view();
-    return phase !== 'member' || members.some(({ self, leaving }) => self && leaving === true);
+    const { phase, mature, members } = host.view();
+    return phase !== 'member' || (mature && members.some(({ self, leaving }) => self && leaving === true));
   };
   while (!isTold() && performance.now() < deadline) await new Promise((done) => setTimeout(done, 10));
   const mine = (): number => {

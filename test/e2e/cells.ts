@@ -20,18 +20,24 @@ export class TestCell {
   readonly launcher: string;
   readonly folder: string;
   readonly name: string;
+  /** What it runs ends with it. */
+  readonly isLifeline: boolean;
   child: ChildProcess | undefined;
 
-  constructor(name: string, launcher = osca) {
+  constructor(name: string, launcher = osca, isLifeline = true) {
     this.name = name;
     this.launcher = launcher;
+    this.isLifeline = isLifeline;
     this.folder = mkdtempSync(join(tmpdir(), `osca-e2e-${name}-`));
   }
 
   /** Starts the daemon; resolves when it answers. */
   async up(...more: string[]): Promise<this> {
     const args = ['--data', this.folder, 'up', '--name', this.name];
-    const local = [...(more.includes('--listen') ? loopbackElsewhere : loopback), '--lifeline'];
+    const local = [
+      ...(more.includes('--listen') ? loopbackElsewhere : loopback),
+      ...(this.isLifeline ? ['--lifeline'] : []),
+    ];
     const child = spawn(this.launcher, [...args, ...local, ...more], { stdio: ['pipe', 'ignore', 'inherit'] });
     this.child = child;
     await until(`${this.name} answers`, async () => {
