@@ -63,7 +63,8 @@ Description: a handful of small machines as one cloud that nobody has to run
 
 const copies = [
   'osca',
-  ...['dist/cli.cjs', 'dist/daemon.cjs', 'dist/provision.cjs', 'dist/kad-prefixes.bin'],
+  ...['cli', 'daemon', 'provision'].flatMap((name) => [`dist/${name}.cjs`, `dist/${name}.cjs.LEGAL.txt`]),
+  'dist/kad-prefixes.bin',
   ...['examples', 'packaging', 'images', 'docs', 'README.md', 'LICENSE'],
 ];
 

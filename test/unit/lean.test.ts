@@ -29,6 +29,11 @@ describe('the lean bundle', () => {
     expect(new ChaCha20Poly1305().open(key, nonce, sealed.subarray(0, 15))).toBeNull();
   });
 
+  it('is ASCII throughout: V8 would keep all of it as UTF-16 for one other letter', () => {
+    for (const name of ['cli', 'daemon', 'provision'])
+      expect(readFileSync(`${root}dist/${name}.cjs`, 'utf8')).not.toMatch(/[^\0-\x7f]/);
+  });
+
   it('has the whole table of key prefixes in its file', async () => {
     const path = `${root}node_modules/@libp2p/kad-dht/dist/src/routing-table/generated-prefix-list.js`;
     const { default: prefixes } = (await import(path)) as { default: number[] };

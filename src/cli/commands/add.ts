@@ -9,6 +9,7 @@ import type { CellRow } from '../../api/rows.ts';
 import { OscaError } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
 import type { AddStep, Appliance } from '../../provision/add.ts';
+import { provisionBundle } from '../bundles.ts';
 import type { Client } from '../client.ts';
 import { bold, dim, green, red, say, warn, yellow } from '../render.ts';
 import type { Changed } from '../shared.ts';
@@ -28,9 +29,6 @@ interface AddOptions {
 }
 
 const more = (value: string, before: string[]): string[] => [...before, value];
-
-export const provisionUrl = (): string =>
-  new URL(import.meta.url.endsWith('.ts') ? '../../provision/main.ts' : './provision.cjs', import.meta.url).href;
 
 export function addAddCommand(cell: Command): void {
   cell
@@ -79,7 +77,7 @@ export function throwOwn(error: Error & Partial<OscaError>): never {
 
 async function add(client: Client, machines: readonly string[], options: AddOptions): Promise<void> {
   await client.call('GET', '/v1/status');
-  const { provision } = (await import(provisionUrl())) as typeof import('../../provision/main.ts');
+  const { provision } = await provisionBundle();
   const agent = process.env.SSH_AUTH_SOCK;
   const many = machines.length > 1 || options.hosts !== undefined;
   const failed = await provision(

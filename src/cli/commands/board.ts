@@ -8,10 +8,11 @@ import { OscaError } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
 import type { ImageRequest } from '../../provision/image.ts';
 import type { NewAppliance } from '../../provision/main.ts';
+import { provisionBundle } from '../bundles.ts';
 import { dim, green, say, warn } from '../render.ts';
 import type { Changed } from '../shared.ts';
 import { clientOf, duration, show, wholeNumber } from '../shared.ts';
-import { provisionUrl, throwOwn } from './add.ts';
+import { throwOwn } from './add.ts';
 
 interface BuildOptions {
   arch: ImageRequest['arch'];
@@ -98,7 +99,7 @@ Examples:
 }
 
 async function build(options: BuildOptions, command: Command): Promise<void> {
-  const { buildImage, newAppliance } = (await import(provisionUrl())) as typeof import('../../provision/main.ts');
+  const { buildImage, newAppliance } = await provisionBundle();
   const tell = (text: string): void => {
     if (options.json !== true) warn(dim(text));
   };

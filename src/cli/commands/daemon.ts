@@ -4,6 +4,7 @@ import { fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { OscaError, reasonOf } from '../../core/errors.ts';
+import { daemonBundle } from '../bundles.ts';
 import { Client, dataFolder } from '../client.ts';
 import { runDemo } from '../demo.ts';
 import { dim, green, say } from '../render.ts';
@@ -25,10 +26,6 @@ interface UpOptions {
 
 /** Set for the daemon that --detach started, so that it does not do so again. */
 const detachedMark = 'OSCA_DETACHED';
-
-/** The daemon stands in its own bundle, beside this one; from source it is src/node/main.ts. */
-const daemonUrl = (): string =>
-  new URL(import.meta.url.endsWith('.ts') ? '../../node/main.ts' : './daemon.cjs', import.meta.url).href;
 
 export function addDaemonCommands(osca: Command): void {
   osca
@@ -56,7 +53,7 @@ export function addDaemonCommands(osca: Command): void {
     .action(async (options: UpOptions, command: Command) => {
       const folder = dataFolder(command.optsWithGlobals<{ data?: string }>().data);
       if (options.detach && process.env[detachedMark] === undefined) return await detach(folder);
-      const { runDaemon } = (await import(daemonUrl())) as typeof import('../../node/main.ts');
+      const { runDaemon } = await daemonBundle();
       await runDaemon({
         ...{
           dataDir: folder,
