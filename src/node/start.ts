@@ -25,6 +25,7 @@ import { Versions } from '../release/files/versions.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { debianArch, gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
+import { MemoryKeeper } from '../runtime/facts/memory.ts';
 import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
 import { probe } from '../runtime/probe/probe.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
@@ -250,11 +251,12 @@ async function assemble(
   const folder = specsFolder(config, store, host, deployer);
   folder.start();
   closing.push(() => folder.stop());
-  const meter = new LoadMeter();
+  const [meter, memory] = [new LoadMeter(), new MemoryKeeper()];
   const pulse = setInterval(() => {
     clock();
     host.give({ type: 'load', load: meter.read() });
     void tellFacts();
+    memory.look(performance.now());
   }, loadEveryMs);
   closing.push(() => clearInterval(pulse));
   foundLater(config, host, closing);
