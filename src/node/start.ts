@@ -25,7 +25,7 @@ import { Versions } from '../release/files/versions.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { debianArch, gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
-import { MemoryKeeper } from '../runtime/facts/memory.ts';
+import { trim } from '../runtime/facts/memory.ts';
 import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
 import { probe } from '../runtime/probe/probe.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
@@ -61,6 +61,8 @@ export interface DaemonLog {
 }
 
 const loadEveryMs = 5_000;
+/** Takes some milliseconds. */
+const trimEveryMs = 60_000;
 const slowEngineMs = 5_000;
 
 function onBug(error: unknown): void {
@@ -251,14 +253,15 @@ async function assemble(
   const folder = specsFolder(config, store, host, deployer);
   folder.start();
   closing.push(() => folder.stop());
-  const [meter, memory] = [new LoadMeter(), new MemoryKeeper()];
+  const meter = new LoadMeter();
   const pulse = setInterval(() => {
     clock();
     host.give({ type: 'load', load: meter.read() });
     void tellFacts();
-    memory.look(performance.now());
   }, loadEveryMs);
   closing.push(() => clearInterval(pulse));
+  const housekeeping = setInterval(trim, trimEveryMs);
+  closing.push(() => clearInterval(housekeeping));
   foundLater(config, host, closing);
   void upgrader?.judge();
   closing.push(() => upgrader?.stop());
