@@ -199,12 +199,13 @@ function commandOf(value: unknown, onBad: () => void): string[] | undefined {
 const strings = (values: Raw): Record<string, string> =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === null ? '' : String(value)]));
 
-/** What the files hold that `key` of the service names, those before in those after. */
+/** What the files hold that `key` of the service names, those before in those after. `own`: what they may name besides, of the service. */
 function variablesIn(
   service: Raw,
   key: 'env_file' | 'label_file',
   { folder, env, unset }: ServiceContext,
   report: Report,
+  own: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const out: Record<string, string> = {};
   const given = service[key];
@@ -214,7 +215,7 @@ function variablesIn(
     if (statSync(path, { throwIfNoEntry: false })?.isFile() === true)
       Object.assign(
         out,
-        readEnv({ path, text: readSome(path, limits.specBytes).toString() }, { ...out, ...env }, unset),
+        readEnv({ path, text: readSome(path, limits.specBytes).toString() }, { ...out, ...own, ...env }, unset),
       );
     else if (!isRaw(item) || item.required === undefined || flag(item.required)) {
       const hint = key === 'env_file' ? 'make it, or say required: false' : 'make it, or remove the key';
@@ -226,12 +227,12 @@ function variablesIn(
 
 function environmentOf(service: Raw, context: ServiceContext, report: Report): Record<string, string> {
   const { env } = context;
-  const out = variablesIn(service, 'env_file', context, report);
+  const own: Record<string, string> = {};
   for (const [key, value] of Object.entries(pairs(service.environment))) {
-    if (value !== null) out[key] = String(value);
-    else if (env[key] !== undefined) out[key] = env[key];
+    if (value !== null) own[key] = String(value);
+    else if (env[key] !== undefined) own[key] = env[key];
   }
-  return out;
+  return { ...variablesIn(service, 'env_file', context, report, own), ...own };
 }
 
 function portsOf(service: Raw, report: Report): Port[] {

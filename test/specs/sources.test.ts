@@ -63,6 +63,17 @@ describe('a path of a file that is extended', () => {
   });
 });
 
+describe('env_file', () => {
+  it('may name what the service says itself', () => {
+    put('shop/first.env', 'HOST=db\nURL=pg://${LOGIN}@${HOST}:${PORT}\n');
+    put('shop/second.env', 'FULL=${URL}/${NAME:-none}\n');
+    const { environment } = service(
+      '    env_file: [first.env, second.env]\n    environment: {LOGIN: me, PORT: 5432, URL: own}\n',
+    );
+    expect(environment).toEqual({ HOST: 'db', URL: 'own', FULL: 'own/none', LOGIN: 'me', PORT: '5432' });
+  });
+});
+
 describe('label_file', () => {
   it('gives labels, those of the spec before them', () => {
     put('shop/a.labels', '# of the shop\ncom.example.team=attic\nrole=old\n');
