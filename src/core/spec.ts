@@ -183,13 +183,20 @@ export interface EngineOptions {
 }
 
 /** A command in a container of a service. */
-export interface ContainerHook {
+export interface CommandHook {
   command: string[];
   user?: string;
   workingDir?: string;
   environment?: Record<string, string>;
   privileged?: boolean;
 }
+
+/** A request to a container of a service. */
+export interface RequestHook {
+  check: Check & { kind: 'http' };
+}
+
+export type ContainerHook = CommandHook | RequestHook;
 
 /** `started`: a replica of it runs; `healthy`: one is ready; `completed`: all have ended with exit code 0. */
 export interface Dependency {

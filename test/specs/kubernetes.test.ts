@@ -332,6 +332,23 @@ describe('as a cluster has it', () => {
     expect(own("metadata.labels['app.kubernetes.io/version']").environment).toEqual({ N: '' });
     expect(refused(field("metadata.labels['pod-template-hash']"))[0]).toContain('is not known here');
     expect(() => read(field('status.podIP'))).toThrow('with hostNetwork: true');
+    // On every cell one: they have no numbers.
+    const daemons = `apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {a: b}}\n  template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: a, env: [{name: N, valueFrom: {fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}}]}]}}\n`;
+    expect(() => read(text(daemons))).toThrow("pod-index']' is not known here");
+  });
+
+  it('hooks that are requests', () => {
+    const [web] = read(
+      pod(
+        '    ports: [{name: admin, containerPort: 9000}]\n    lifecycle: {preStop: {httpGet: {port: admin, path: /quit, httpHeaders: [{name: X, value: "1"}]}}}',
+      ),
+    ).app.services as [ServiceSpec];
+    expect(web.preStop).toEqual([
+      { check: { kind: 'http', port: 9_000, path: '/quit', scheme: 'http', headers: { X: '1' } } },
+    ]);
+    expect(refused(pod('    lifecycle: {postStart: {httpGet: {port: none}}}'))[0]).toContain(
+      "lifecycle.postStart.httpGet.port: 'none' is no port of the container",
+    );
   });
 
   it('nothing asked for, modes of all files, profiles, and one on each cell', () => {

@@ -116,6 +116,18 @@ export class Containers {
     return execIn(this.#docker.getContainer(id), query);
   }
 
+  /** Undefined where it has no network. */
+  async addressOf(id: string, port: number): Promise<{ host: string; port: number } | undefined> {
+    const { NetworkSettings, HostConfig } = await this.#docker.getContainer(id).inspect();
+    const mode = HostConfig.NetworkMode ?? '';
+    if (mode === 'host') return { host: '127.0.0.1', port };
+    // The others of a group are in the network of its first.
+    if (mode.startsWith('container:')) return await this.addressOf(mode.slice('container:'.length), port);
+    const addresses = Object.values(NetworkSettings.Networks ?? {}).map((one) => one?.IPAddress);
+    const host = addresses.find((one) => one !== undefined && one !== '');
+    return host === undefined ? undefined : { host, port };
+  }
+
   /** Ends a container by what it has for that; fine where it does not run. */
   async end(handle: string, graceMs: number, info?: ContainerInspectInfo): Promise<void> {
     const container = this.#docker.getContainer(handle);

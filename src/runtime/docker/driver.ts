@@ -164,11 +164,7 @@ export class DockerDriver implements RuntimeDriver {
   }
 
   async addressOf(handle: string, port: number): Promise<{ host: string; port: number } | undefined> {
-    const { NetworkSettings, HostConfig } = await wrap(() => this.#docker.getContainer(handle).inspect());
-    if (HostConfig.NetworkMode === 'host') return { host: '127.0.0.1', port };
-    const addresses = [...Object.values(NetworkSettings.Networks ?? {}).map((one) => one?.IPAddress)];
-    const host = addresses.find((one) => one !== undefined && one !== '');
-    return host === undefined ? undefined : { host, port };
+    return await wrap(() => this.#containers.addressOf(handle, port));
   }
 
   async *logs(handle: string, query: LogQuery): AsyncGenerator<LogLine> {

@@ -138,34 +138,40 @@ function probesOf(container: Raw, path: Path, report: Report): Probes {
   });
 }
 
+/** Number of a port, or of one that the container names. */
+function portOf(value: unknown, container: Raw, path: Path, report: Report): number {
+  const named = list(container.ports)
+    .map(raw)
+    .find((one) => one.name === value);
+  const number = Number(named?.containerPort ?? value);
+  if (!(number >= 1 && number <= 65_535))
+    report(
+      [...path, 'port'],
+      `'${String(value)}' is no port of the container`,
+      'write a number, or the name of one of its ports',
+    );
+  return number;
+}
+
 function checkOf(probe: Raw, container: Raw, path: Path, report: Report): Check {
-  const port = (value: unknown, key: string): number => {
-    const named = list(container.ports)
-      .map(raw)
-      .find((one) => one.name === value);
-    const number = Number(named?.containerPort ?? value);
-    if (!(number >= 1 && number <= 65_535))
-      report(
-        [...path, key, 'port'],
-        `'${String(value)}' is no port of the container`,
-        'write a number, or the name of one of its ports',
-      );
-    return number;
-  };
+  const port = (of: unknown, key: string): number => portOf(raw(of).port, container, [...path, key], report);
   const { exec, httpGet, tcpSocket, grpc } = probe;
   if (exec !== undefined) return { kind: 'exec', command: texts(raw(exec).command) };
-  if (tcpSocket !== undefined) return { kind: 'tcp', port: port(raw(tcpSocket).port, 'tcpSocket') };
-  if (grpc !== undefined)
-    return { kind: 'grpc', port: port(raw(grpc).port, 'grpc'), service: String(raw(grpc).service ?? '') };
-  if (httpGet === undefined) report(path, 'says not what to ask', 'write httpGet, tcpSocket, exec or grpc');
-  const { path: where = '/', scheme = 'HTTP', httpHeaders } = raw(httpGet);
+  if (tcpSocket !== undefined) return { kind: 'tcp', port: port(tcpSocket, 'tcpSocket') };
+  if (grpc !== undefined) return { kind: 'grpc', port: port(grpc, 'grpc'), service: String(raw(grpc).service ?? '') };
+  if (httpGet !== undefined) return requestOf(raw(httpGet), container, path, report);
+  report(path, 'says not what to ask', 'write httpGet, tcpSocket, exec or grpc');
+  return { kind: 'exec', command: [] };
+}
+
+function requestOf(httpGet: Raw, container: Raw, path: Path, report: Report): Check & { kind: 'http' } {
+  const { path: where = '/', scheme = 'HTTP', httpHeaders } = httpGet;
   const headers = list(httpHeaders).map((item) => [String(raw(item).name), String(raw(item).value)]);
-  const safe = String(scheme).toUpperCase() === 'HTTPS' ? ('https' as const) : ('http' as const);
   return {
     kind: 'http',
-    port: httpGet === undefined ? 1 : port(raw(httpGet).port, 'httpGet'),
+    port: portOf(httpGet.port, container, [...path, 'httpGet'], report),
     path: String(where),
-    scheme: safe,
+    scheme: String(scheme).toUpperCase() === 'HTTPS' ? 'https' : 'http',
     headers: Object.fromEntries(headers) as Record<string, string>,
   };
 }
@@ -178,7 +184,9 @@ function hooksOf(
 ): ContainerHook[] | undefined {
   const hook = raw(container.lifecycle)[key];
   if (hook === undefined) return undefined;
-  const { exec, sleep } = raw(hook);
+  const { exec, sleep, httpGet } = raw(hook);
+  if (httpGet !== undefined)
+    return [{ check: requestOf(raw(httpGet), container, [...path, 'lifecycle', key], report) }];
   const command = sleep === undefined ? texts(raw(exec).command) : ['sleep', String(raw(sleep).seconds)];
   if (command.length === 0) report([...path, 'lifecycle', key], 'has no command', 'write exec: {command: […]}');
   return [{ command }];

@@ -98,6 +98,8 @@ export interface PodContext {
   contents: Contents;
   /** Claims of a StatefulSet: volume -> claim. */
   claims: ReadonlyMap<string, string>;
+  /** Its replicas have numbers; those of a DaemonSet have their cell. */
+  isNumbered: boolean;
   report: Report;
 }
 

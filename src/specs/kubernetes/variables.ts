@@ -15,7 +15,7 @@ export function environmentOf(
   context: PodContext,
   isHost = false,
 ): Variables {
-  const { contents, report, app } = context;
+  const { contents, report, app, isNumbered } = context;
   const environment: Record<string, string> = {};
   const sealed: Record<string, string> = {};
   const own: NonNullable<ServiceSpec['ownVariables']> = {};
@@ -63,7 +63,7 @@ export function environmentOf(
       else if (field === 'status.hostIP' || (field === 'status.podIP' && isHost)) own[name] = 'address';
       else if (field === 'metadata.namespace') environment[name] = app;
       else if (field === 'spec.serviceAccountName') environment[name] = 'default';
-      else if (key !== undefined && numbered.includes(key) && !Object.hasOwn(labelsOf(metadata), key))
+      else if (isNumbered && key !== undefined && numbered.includes(key) && !Object.hasOwn(labelsOf(metadata), key))
         own[name] = 'completion';
       else if (key === 'statefulset.kubernetes.io/pod-name') own[name] = 'replica';
       else if (of === 'labels' && !isOfCluster(key!, labelsOf(metadata)))

@@ -33,7 +33,7 @@ export function serviceOf(object: KubeObject, app: string, contents: Contents, p
   );
   const scoped =
     kind === 'StatefulSet' ? new Map([...claims].map(([volume, claim]) => [volume, `${claim}-${name}`])) : claims;
-  const context = { app, service: name, contents, claims: scoped, report };
+  const context = { app, service: name, contents, claims: scoped, isNumbered: kind !== 'DaemonSet', report };
   const { restartPolicy, ...part } = podOf(
     found.length > 0 ? { containers: [{ image: '-' }] } : pod,
     metadata,
