@@ -44,6 +44,8 @@ await build({
     ssh2: './scripts/lean/ssh2.ts',
     '@grpc/grpc-js': './scripts/lean/grpc.ts',
     '@grpc/proto-loader': './scripts/lean/grpc.ts',
+    protobufjs: './scripts/lean/grpc.ts',
+    yaml: './scripts/lean/yaml.ts',
     '@chainsafe/as-chacha20poly1305': './scripts/lean/chacha20poly1305.ts',
     '@chainsafe/as-sha256': './scripts/lean/sha256.ts',
   },

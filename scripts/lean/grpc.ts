@@ -1,2 +1,2 @@
-/** Stands for @grpc/grpc-js and @grpc/proto-loader in the bundle: dockerode needs them for BuildKit sessions only, which we don't open. */
+/** Stands for gRPC and protobufjs in the bundle: dockerode needs them for sessions and progress of BuildKit only, which we don't ask for. */
 export const unused = true;
