@@ -39,6 +39,8 @@ export class Store {
       chmodSync(file, 0o600);
       const db = new DatabaseSync(file);
       db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      // In KiB: what is written is hardly ever read again, and two megabytes of it would stay in memory.
+      db.exec('PRAGMA cache_size = -256;');
       const version = Number(db.prepare('PRAGMA user_version').get()?.user_version);
       if (version > schemaVersion) {
         db.close();

@@ -8,12 +8,13 @@ import { DatabaseSync } from 'node:sqlite';
  * so that the end is left to free()), and what it answers, 1 where pages went back, is an error to SQLite. Without glibc nothing happens.
  */
 export function trim(): void {
-  const database = new DatabaseSync(':memory:', { allowExtension: true });
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(':memory:', { allowExtension: true });
     database.loadExtension('libc.so.6', 'malloc_trim');
   } catch {
     // Done, or there is none.
   } finally {
-    database.close();
+    database?.close();
   }
 }
