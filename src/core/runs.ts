@@ -94,11 +94,11 @@ const once: JobPolicy = { parallelism: 1, retries: 0 };
 
 const asides = new WeakMap<ServiceSpec, ServiceSpec>();
 
-/** One container beside the service: nobody reaches it. The same object each time. */
+/** One container beside the service: nobody reaches it, and what is done with a replica as it comes and goes is not for it. The same object each time. */
 function asideOf(base: ServiceSpec): ServiceSpec {
   let known = asides.get(base);
   if (known === undefined) {
-    const { parts: _, ...alone } = base;
+    const { parts: _, postStart: __, preStop: ___, ...alone } = base;
     const own = ({ target, inMemory }: Mount): Mount => ({ kind: inMemory === true ? 'tmpfs' : 'volume', target });
     const mounts = base.mounts.map((mount) => (mount.kind === 'scratch' ? own(mount) : mount));
     asides.set(base, (known = { ...alone, mounts, mode: 'replicated', replicas: 1, ports: [] }));

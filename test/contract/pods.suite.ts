@@ -48,25 +48,6 @@ export function podSuite(name: string, given: DriverCase & { volumes(): Promise<
       expect((await given.volumes()).filter((volume) => volume.includes('-scratch-'))).toEqual([]);
     });
 
-    it('are asked by hooks at the address of all of them', async () => {
-      const check = { kind: 'http' as const, port: 7_000, path: '/up', scheme: 'http' as const, headers: {} };
-      const unit = pod(
-        'b/web/1',
-        `while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n' | nc -l -p 7000 >> /share/asked; done`,
-        [part('shipper', 'peer', forever, { postStart: [{ check }] })],
-        {
-          mounts: [share],
-          postStart: [
-            { command: ['sh', '-c', 'until grep -q :1B58 /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done'] },
-          ],
-        },
-      );
-      const { handle } = await start(unit);
-      await given.until('it was asked', async () =>
-        (await said(handle, ['cat', '/share/asked'])).startsWith('0 GET /up HTTP/1.1'),
-      );
-    });
-
     it('share one network and volumes; what runs first has run, and is told apart', async () => {
       const mounts = [share, memory];
       const unit = pod(

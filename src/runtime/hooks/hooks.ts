@@ -16,7 +16,7 @@ export async function runHooks(
   for (const hook of hooks) {
     if ('check' in hook) {
       const { ok, output } = await probe(driver, { handle }, hook.check, limits.hookMs);
-      if (!ok) throw new Error(`GET ${hook.check.path}: ${output}`);
+      if (!ok) throw new Error(output);
       continue;
     }
     const { command: argv, ...as } = hook;
