@@ -213,6 +213,14 @@ describe('the libp2p transport', () => {
     know(b, a);
     await until('connected', () => a.connected.has(b.id));
     const port = b.transport.addrs()[0]!.split('/')[4];
+    // Anybody in the same network may say this of it.
+    a.transport.know(b.id, [
+      '/dnsaddr/nowhere.invalid',
+      '/ip4/192.0.2.1',
+      '/ip4/192.0.2.1/tcp/99999',
+      '/ip4/192.0.2.1/udp/1',
+    ]);
+    a.transport.look(b.id);
     a.transport.know(b.id, [`/ip4/192.0.2.1/tcp/${port}`]);
     a.transport.look(b.id);
     await until('it is there', () => a.there.includes(b.id));

@@ -218,7 +218,7 @@ export class Transport {
     const mine = new Set(this.addrs());
     const told = this.#dialler.addrsOf(peer).map(plain);
     // Where it is connected now, at the port that it listens on: what it told may be of a while when its cable was out.
-    const ports = new Set(told.map((addr) => addr.split('/')[4]));
+    const ports = new Set(told.flatMap((addr) => /^\/ip[46]\/[^/]+\/tcp\/(\d+)$/.exec(addr)?.[1] ?? []));
     const lines = this.#node.getConnections(peerIdFromString(peer)).flatMap(({ remoteAddr }) => {
       const [, ip, host] = plain(remoteAddr).split('/');
       return [...ports].map((port) => `/${ip}/${host}/tcp/${port}`);
@@ -226,7 +226,7 @@ export class Transport {
     const theirs = [...new Set([...lines, ...told])].filter((addr) => !mine.has(addr));
     for (const addr of theirs.slice(0, 4)) {
       const [, ip, host, tcp, port] = addr.split('/');
-      if (host === undefined || tcp !== 'tcp' || (ip !== 'ip4' && ip !== 'ip6')) continue;
+      if (host === undefined || tcp !== 'tcp' || (ip !== 'ip4' && ip !== 'ip6') || !(Number(port) < 65_536)) continue;
       const socket = connect({ host, port: Number(port), timeout: lookMs });
       const end = (): void => void socket.destroy();
       socket.once('connect', () => {
