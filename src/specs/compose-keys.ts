@@ -223,7 +223,11 @@ export const composeKeys: readonly KeyRow[] = [
   ),
   row(`${S}volumes[].consistency`, 'text', 'ignored: it is for desktops', 'translated'),
   row(`${S}volumes_from`, 'list', 'the volumes of other services of the file, too'),
-  row(`${S}volumes_from[]`, 'text', 'SERVICE[:ro]; it stands where that does, and starts after it'),
+  row(
+    `${S}volumes_from[]`,
+    'text',
+    'SERVICE[:ro]; it stands where that does where they share a named volume, and starts after it',
+  ),
   row(`${S}tmpfs`, 'text|list', 'paths in memory'),
   row(`${S}tmpfs[]`, 'text', 'PATH[:size=64m,noexec,…]'),
 

@@ -16,7 +16,11 @@ export function withVolumesFrom(chosen: readonly Chosen[], problems: SpecProblem
   const byName = new Map(chosen.map((one) => [one.service, one]));
   const volumesOf = (one: Chosen, trail: readonly string[]): unknown[] => {
     const own: unknown[] = Array.isArray(one.whole.volumes) ? one.whole.volumes : [];
-    const taken = new Set(own.map(targetOf));
+    // At one place there is one: its own, else that of the first.
+    const taken = new Set([
+      ...own.map(targetOf),
+      ...[one.whole.tmpfs ?? []].flat().map((path) => String(path).split(':')[0]!),
+    ]);
     const others = volumeSources(one.whole).flatMap(({ name, mode }, i): unknown[] => {
       const report = (message: string, hint: string): void => {
         problems.push(one.part.source.problem(['services', one.service, 'volumes_from', i], message, hint));
@@ -35,7 +39,8 @@ export function withVolumesFrom(chosen: readonly Chosen[], problems: SpecProblem
       const named = theirs.filter(hasName);
       return mode === 'ro' ? named.map(readOnly) : named;
     });
-    return [...own, ...others.filter((item) => !taken.has(targetOf(item)))];
+    const free = others.filter((item) => !taken.has(targetOf(item)) && taken.add(targetOf(item)));
+    return [...own, ...free];
   };
   return chosen.map((one) =>
     volumeSources(one.whole).length === 0

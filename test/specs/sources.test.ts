@@ -28,6 +28,23 @@ volumes: {data: , other: }
     expect(web.strict).toBe(true);
   });
 
+  it('has one volume at one place: its own, else that of the first', () => {
+    const { mounts } = mountsOf(
+      `services:
+  a: {image: a, volumes: ["one:/data", "one:/more", "one:/own"]}
+  b: {image: a, volumes: ["two:/data"], volumes_from: [a]}
+  web: {image: a, tmpfs: ["/own:size=1m"], volumes_from: [a, b]}
+volumes: {one: , two: }
+`,
+      'web',
+    );
+    expect(mounts.map(({ kind, target }) => `${kind} ${target}`).sort()).toEqual([
+      'tmpfs /own',
+      'volume /data',
+      'volume /more',
+    ]);
+  });
+
   it('of a file that is included: its paths are those of that file', () => {
     put('shop/base/compose.yaml', 'services:\n  files:\n    image: a\n    volumes: [./conf:/conf]\n');
     const web = mountsOf('include: [base/compose.yaml]\nservices:\n  web: {image: a, volumes_from: [files]}\n', 'web');
