@@ -65,7 +65,9 @@ await build({ ...shared, entryPoints: { provision: 'src/provision/main.ts' }, ex
 for (const name of ['cli', 'daemon', 'provision']) {
   const file = `${outdir}/${name}.cjs`;
   const escaped = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/[^\0-\x7f]/g, escaped));
+  const text = readFileSync(file, 'utf8');
+  if (/\\[^\0-\x7f]/.test(text)) throw new Error(`${file}: a letter behind a backslash can't be escaped`);
+  writeFileSync(file, text.replaceAll(/[^\0-\x7f]/g, escaped));
 }
 
 const table = `${root}node_modules/@libp2p/kad-dht/dist/src/routing-table/generated-prefix-list.js`;

@@ -53,6 +53,35 @@ describe('the context of a build', () => {
     expect(names).toEqual(['.dockerignore', 'Dockerfile', 'docs/README.md', 'src/main.js']);
   });
 
+  it('has again what a pattern brings back, and nothing beside it', async () => {
+    const files = {
+      ...{ Dockerfile: '', 'packages/a/package.json': '', 'packages/a/index.js': '', 'packages/notes.md': '' },
+      ...{ 'packages/b/deep/package.json': '', 'lib/x.go': '', 'lib/x.js': '' },
+    };
+    const some = async (lines: string) => (await packed({ ...files, '.dockerignore': lines })).names;
+    const always = ['.dockerignore', 'Dockerfile'];
+    expect(await some('*\n!packages/*/package.json\n')).toEqual([...always, 'packages/a/package.json']);
+    expect(await some('*\n!./packages//b/\n')).toEqual([...always, 'packages/b/deep/package.json']);
+    expect(await some('*\n!**/*.go\n')).toEqual([...always, 'lib/x.go']);
+  });
+
+  it('takes letters that mean something elsewhere as they are, and says which line is no pattern', async () => {
+    const files = { Dockerfile: '', 'c++': '', c: '', 'copy (1).env': '', 'a^b': '', ab: '', 'x|y': '', z: '' };
+    const { names } = await packed({ ...files, '.dockerignore': 'c++\ncopy (1).env\na^b\nx|y\n[^a-y]\n' });
+    expect(names).toEqual(['.dockerignore', 'Dockerfile', 'ab', 'c', 'link']);
+    await expect(packed({ ...files, '.dockerignore': 'foo\n[abc\n' })).rejects.toThrow(
+      'a line of .dockerignore is no pattern',
+    );
+  });
+
+  it('ends with an error where a file can not be read, or is shorter than it said', async () => {
+    const drained = async (context: string): Promise<void> =>
+      await pipeline((await packContext({ context })).stream, createWriteStream('/dev/null'));
+    // The kernel says 4096 bytes of each file of these, and has fewer, or none for now.
+    await expect(drained('/sys/devices/virtual/net/lo/queues')).rejects.toThrow();
+    await expect(drained('/sys/devices/virtual/net/lo')).rejects.toThrow();
+  }, 5_000);
+
   it('does not look into a folder that is left out for what is brought back elsewhere', async () => {
     const { folders } = await packed({ ...app, '.dockerignore': 'node_modules\ndocs\n!.env\n!docs/README.md\n' });
     expect(folders).toContain('docs');

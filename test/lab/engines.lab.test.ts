@@ -96,7 +96,7 @@ describe('an appliance of one Docker and one Podman host', () => {
     const manifest = `apiVersion: v1
 kind: ConfigMap
 metadata: { name: page }
-data: { index.html: "hello from a config map" }
+data: { index.html: "hello from a config map", asked.html: "yes" }
 ---
 apiVersion: v1
 kind: Secret
@@ -115,14 +115,19 @@ spec:
       containers:
         - name: web
           image: busybox:lab
-          command: [httpd, -f, -p, "8080", -h, /www]
+          command: [httpd, -f, -vv, -p, "8080", -h, /www]
           ports: [{ name: http, containerPort: 8080 }]
+          lifecycle: { postStart: { exec: { command: [sh, -c, "until grep -q :1F90 /proc/net/tcp*; do sleep 0.1; done"] } } }
           env:
             - { name: WORD, valueFrom: { secretKeyRef: { name: token, key: word } } }
             - { name: ME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
           volumeMounts: [{ name: www, mountPath: /www }]
           readinessProbe: { httpGet: { path: /, port: http }, periodSeconds: 1, timeoutSeconds: 2 }
           livenessProbe: { tcpSocket: { port: http }, periodSeconds: 1, timeoutSeconds: 2 }
+        - name: beside
+          image: busybox:lab
+          command: [sleep, "100000"]
+          lifecycle: { postStart: { httpGet: { port: 8080, path: /asked.html } } }
       volumes: [{ name: www, configMap: { name: page } }]
       terminationGracePeriodSeconds: 1
 `;
@@ -135,6 +140,7 @@ spec:
       ['h2', 'ready'],
     ]);
     for (const index of [1, 2]) {
+      expect(await h(1).ok('logs', `kube/web/${index}`)).toContain('url:/asked.html');
       const told = await h(1).ok(
         'exec',
         `kube/web/${index}`,
@@ -392,6 +398,15 @@ volumes: { keep: {} }
     const inside = await h(1).ok('exec', 'inline/web', '--', 'sh', '-c', 'ls -A /app');
     expect(inside.trim().split('\n').sort()).toEqual(['app.sh', 'compose.yaml']);
     await h(1).ok('rm', 'inline');
+    // Its files are shorter than the kernel says, or can't be read: it ends, and says so.
+    const broken = file('broken', 'services:\n  web:\n    build: /sys/devices/virtual/net/lo/queues\n');
+    const done = await h(number).osca('deploy', broken);
+    expect([done.code, done.stderr]).toEqual([
+      1,
+      expect.stringContaining(
+        'build of /sys/devices/virtual/net/lo/queues failed: a file has changed while it was packed',
+      ),
+    ]);
   });
 
   it('pulls from a registry, and says what it is doing', async () => {

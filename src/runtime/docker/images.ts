@@ -73,13 +73,12 @@ export async function buildImage(
 ): Promise<string> {
   const { context, target, args, tag, labels, network, extraHosts, shmBytes, noCache, pull } = request;
   const tail: string[] = [];
+  let packed: Awaited<ReturnType<typeof packContext>> | undefined;
   try {
-    const packed = await packContext(request);
-    const unread = new AbortController();
-    packed.stream.once('error', (error) => unread.abort(error));
+    packed = await packContext(request);
     const stream = await docker.buildImage(packed.stream, {
       ...{ t: tag, buildargs: args, rm: true, forcerm: true },
-      ...{ dockerfile: packed.dockerfile, abortSignal: unread.signal },
+      dockerfile: packed.dockerfile,
       ...(target === undefined ? {} : { target }),
       ...(labels === undefined ? {} : { labels }),
       ...(network === undefined ? {} : { networkmode: network }),
@@ -99,8 +98,12 @@ export async function buildImage(
   } catch (error) {
     // A file that is missing in the context has the same code.
     if ((error as NodeJS.ErrnoException).syscall === 'connect') throw engineError(error);
-    const message = `build of ${context} failed: ${reasonOf(error)}\n${tail.join('\n')}`;
+    const isShort = (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
+    const why = isShort ? 'a file has changed while it was packed' : reasonOf(error);
+    const message = `build of ${context} failed: ${why}\n${tail.join('\n')}`;
     throw new OscaError('build-failed', message, 'mend the Dockerfile or its context; nothing was deployed', error);
+  } finally {
+    packed?.stream.destroy();
   }
 }
 
