@@ -6,10 +6,17 @@
  *
  *     signature \n origin \n incarnation \n sequence \n {"t":"rec",...}
  *
- * The signature covers all that follows its line. (incarnation, sequence) grows with every sealed frame of an origin.
+ * The signature covers all that follows its line. (incarnation, sequence) grows with every sealed frame of an origin, over all its lives.
  */
 import { limits } from './limits.ts';
 import type { CellId, MemberRecord } from './model.ts';
+
+/**
+ * The incarnation of a start, from that of the start before, 0 where there was none: above all that the life between may have raised it to by
+ * refuting, which is not written down. Else two lives could say different things under one (incarnation, sequence), and nobody would notice.
+ */
+export const nextIncarnation = (before: number): number =>
+  before === 0 ? 1 : (Math.floor(before / limits.refutations) + 1) * limits.refutations;
 
 /** A certificate link: `iss` vouches that `sub` may act in appliance `app` (gossip/trust.ts). */
 export interface Link {

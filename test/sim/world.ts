@@ -4,6 +4,7 @@
  * (`World.digest`). Real libp2p, disks and engines stay outside; contract, lab and e2e suites hold those.
  */
 import type { Effect, Event, Reply, Request } from '../../src/core/events.ts';
+import { nextIncarnation } from '../../src/core/frames.ts';
 import { hash32 } from '../../src/core/hash.ts';
 import type { ClusterView, LogEvent, Release } from '../../src/core/model.ts';
 import { Random } from '../../src/core/random.ts';
@@ -88,7 +89,7 @@ export class World {
     const clientId = random.next();
     host.cell = new Cell({ sealer: simSealer(host.id), vault: simVault(host.id), random }, this.#options.cell ?? often);
     const { disk } = host;
-    disk.incarnation++;
+    disk.incarnation = nextIncarnation(disk.incarnation);
     this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
     this.#tellFacts(host);
     const remembered = disk.founder === undefined ? {} : { founder: disk.founder };

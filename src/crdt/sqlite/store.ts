@@ -7,6 +7,7 @@ import { chmodSync, closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { OscaError, reasonOf } from '../../core/errors.ts';
+import { nextIncarnation } from '../../core/frames.ts';
 import { limits } from '../../core/limits.ts';
 import type { CellId, LogEvent } from '../../core/model.ts';
 
@@ -74,9 +75,9 @@ export class Store {
     this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value));
   }
 
-  /** The incarnation of this start: one more than any before it on this disk. */
+  /** The incarnation of this start: above any before it on this disk. */
   nextIncarnation(): number {
-    const next = Number(this.get('incarnation') ?? 0) + 1;
+    const next = nextIncarnation(Number(this.get('incarnation') ?? 0));
     this.set('incarnation', String(next));
     return next;
   }
