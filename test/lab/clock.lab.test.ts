@@ -80,7 +80,12 @@ it('goes on where the clock of a cell is set back an hour, and forward a year', 
   await until('it is back', async () =>
     (await Promise.all(lab.hosts.map((host) => host.alive()))).every((names) => names.length === 3),
   );
-  await until('what was lent is gone', four);
+  // A loan of the moment when it was away may still begin.
+  let fourSinceMs = Number.POSITIVE_INFINITY;
+  await until('what was lent is gone, and nothing more is lent', async () => {
+    fourSinceMs = (await four()) ? Math.min(fourSinceMs, performance.now()) : Number.POSITIVE_INFINITY;
+    return performance.now() - fourSinceMs > 3_000;
+  });
   await calm();
 
   first.setClock('+365d');
