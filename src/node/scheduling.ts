@@ -114,12 +114,11 @@ export class Scheduling {
 
   place(now: number): void {
     const { self, membership, admission, document, supervisor, leases } = this.#deps;
-    const members = this.#deps.members.heard();
-    const known = admission.admitted();
-    this.#mature ||= now >= this.#actMs || (known.length > 0 && known.every((id) => membership.get(id) !== undefined));
+    this.#mature ||= now >= this.#actMs || this.#hasHeardOfAll();
     const state = `${membership.version} ${document.version} ${admission.version} ${this.#mature} ${leases.version} ${this.#version}`;
     if (state === this.#placedFor) return;
     this.#placedFor = state;
+    const members = this.#deps.members.heard();
     this.apps = document.apps();
     const input = placementInput(members, admission.isAdmitted(self) ? this.apps : []);
     this.assignments = this.#placement.place(input);
@@ -149,6 +148,12 @@ export class Scheduling {
     const picture = { self, wanted, forms, assigned, told, turns, strict, isFresh: this.#isFresh, kept, maxMoves };
     supervisor.want(picture, now);
     this.#jobs.look(this.apps, supervisor.held(), now);
+  }
+
+  #hasHeardOfAll(): boolean {
+    const { admission, membership } = this.#deps;
+    const known = admission.admitted();
+    return known.length > 0 && known.every((id) => membership.get(id) !== undefined);
   }
 
   /** What is here in the form that is wanted: what was found running away from home is asked how it is too. */
