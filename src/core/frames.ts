@@ -14,6 +14,7 @@ import type { CellId, MemberRecord } from './model.ts';
 /**
  * The incarnation of a start, from that of the start before, 0 where there was none: above all that the life between may have raised it to by
  * refuting, which is not written down. Else two lives could say different things under one (incarnation, sequence), and nobody would notice.
+ * A life that raised it further still, or was made to, hears its own record from others in the next, and goes above it.
  */
 export const nextIncarnation = (before: number): number =>
   before === 0 ? 1 : (Math.floor(before / limits.refutations) + 1) * limits.refutations;

@@ -19,7 +19,7 @@ export const limits = {
   heldBytes: 4_194_304,
   /** Members of one appliance: the next power of two above the size we prove. */
   members: 2_048,
-  /** How often one life of a cell raises its incarnation, by refuting; each start begins above that. */
+  /** How often one life of a cell is expected to raise its incarnation, by refuting; each start begins above that. */
   refutations: 1_000,
   /** Entries in the trust log: every admission and revocation ever made. */
   trustEntries: 10_000,

@@ -98,10 +98,13 @@ const asides = new WeakMap<ServiceSpec, ServiceSpec>();
 function asideOf(base: ServiceSpec): ServiceSpec {
   let known = asides.get(base);
   if (known === undefined) {
-    const { parts: _, postStart: __, preStop: ___, ...alone } = base;
     const own = ({ target, inMemory }: Mount): Mount => ({ kind: inMemory === true ? 'tmpfs' : 'volume', target });
     const mounts = base.mounts.map((mount) => (mount.kind === 'scratch' ? own(mount) : mount));
-    asides.set(base, (known = { ...alone, mounts, mode: 'replicated', replicas: 1, ports: [] }));
+    known = { ...base, mounts, mode: 'replicated', replicas: 1, ports: [] };
+    delete known.parts;
+    delete known.postStart;
+    delete known.preStop;
+    asides.set(base, known);
   }
   return known;
 }

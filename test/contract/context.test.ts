@@ -70,7 +70,7 @@ describe('the context of a build', () => {
     const { names } = await packed({ ...files, '.dockerignore': 'c++\ncopy (1).env\na^b\nx|y\n[^a-y]\n' });
     expect(names).toEqual(['.dockerignore', 'Dockerfile', 'ab', 'c', 'link']);
     await expect(packed({ ...files, '.dockerignore': 'foo\n[abc\n' })).rejects.toThrow(
-      'a line of .dockerignore is no pattern',
+      /^\.dockerignore:2: "\[abc" is no pattern: .*a "\[" needs its "\]"/,
     );
   });
 

@@ -24,7 +24,7 @@ export class TestCell {
   readonly isLifeline: boolean;
   child: ChildProcess | undefined;
 
-  constructor(name: string, launcher = osca, isLifeline = true) {
+  constructor(name: string, { launcher = osca, isLifeline = true } = {}) {
     this.name = name;
     this.launcher = launcher;
     this.isLifeline = isLifeline;

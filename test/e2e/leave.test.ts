@@ -1,12 +1,11 @@
 /** SIGTERM: a cell hands over what it runs before it goes, and at no moment is one replica less ready. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { until } from '../until.ts';
-import { gather, root, TestCell } from './cells.ts';
+import { gather, TestCell } from './cells.ts';
 
 const [ann, ben] = ['ann', 'ben'].map((name) => new TestCell(name)) as [TestCell, TestCell];
-const cid = new TestCell('cid', join(root, 'osca'), false);
+const cid = new TestCell('cid', { isLifeline: false });
 
 beforeAll(async () => await gather(ann, ben), 60_000);
 afterAll(async () => {

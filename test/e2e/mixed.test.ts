@@ -30,7 +30,7 @@ beforeAll(async () => {
   execFileSync('sh', ['-c', 'git -C "$1" archive "$2" | tar -x -C "$3"', 'sh', root, frozen, folder]);
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   execFileSync(join(folder, 'osca'), ['_setup'], { stdio: 'ignore' });
-  older = new TestCell('older', join(folder, 'osca'));
+  older = new TestCell('older', { launcher: join(folder, 'osca') });
   newer = new TestCell('newer');
 }, 120_000);
 afterAll(async () => {

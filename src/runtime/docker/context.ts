@@ -28,7 +28,7 @@ export async function packContext({
   const added = inline ?? (isOutside ? await readFile(resolve(context, given), 'utf8') : undefined);
   const dockerfile = added === undefined ? path : addedName;
   const [name, rules] = (await firstOf(context, [`${path}.dockerignore`, '.dockerignore'])) ?? ['', ''];
-  const keeps = keeper(context, rules, added === undefined ? [dockerfile, name] : []);
+  const keeps = keeper(context, patternsOf(name, rules), added === undefined ? [dockerfile, name] : []);
   // The engine goes by the one that it finds; that of another Dockerfile is not meant.
   const isReplaced = (one: string): boolean => one === '.dockerignore' && (added !== undefined || name !== one);
   const files = pack(context, {
@@ -58,23 +58,35 @@ async function firstOf(folder: string, names: readonly string[]): Promise<[strin
   return undefined;
 }
 
+/** The lines of a .dockerignore. Throws where one is no pattern. */
+function patternsOf(name: string, rules: string): string[] {
+  const lines = rules.split(/\r?\n/);
+  for (const [i, line] of lines.entries())
+    try {
+      ignoring([line])('x');
+    } catch (error) {
+      throw new Error(
+        `${name}:${i + 1}: "${line}" is no pattern: ${reasonOf(error)}; a "[" needs its "]", or a "\\" before it`,
+      );
+    }
+  return lines;
+}
+
+/** Of what means something in a regular expression, only this does in a line of the file too: * ? [a-c] \\. */
+function ignoring(lines: readonly string[]): (path: string) => boolean {
+  const escaped = lines.map((line) =>
+    line.replace(/\\.|[+(){}|]|(?<!\[)\^/g, (one) => (one.length > 1 ? one : `\\${one}`)),
+  );
+  return dockerIgnore.default({ ignorecase: false }).add(escaped).createFilter();
+}
+
 /**
  * By path in the folder. One that is left out is looked into where a later line may bring something back that is in it, as `docker build`
  * does.
  */
-function keeper(context: string, rules: string, always: readonly string[]): (path: string) => boolean {
-  // Of what means something in a regular expression, only this does in a line of the file too: * ? [a-c] \\.
-  const lines = rules
-    .split(/\r?\n/)
-    .map((line) => line.replace(/\\.|[+(){}|]|(?<!\[)\^/g, (one) => (one.length > 1 ? one : `\\${one}`)));
-  const isIn = dockerIgnore.default({ ignorecase: false }).add(lines).createFilter();
-  try {
-    // All lines are read with the first question.
-    isIn('x');
-  } catch (error) {
-    throw new Error(`a line of .dockerignore is no pattern: ${reasonOf(error)}`);
-  }
-  const back = rules.split('\n').flatMap((line) => /^!\s*\/*(.+?)\s*$/.exec(line.trim())?.[1] ?? []);
+function keeper(context: string, lines: readonly string[], always: readonly string[]): (path: string) => boolean {
+  const isIn = ignoring(lines);
+  const back = lines.flatMap((line) => /^!\s*\/*(.+?)\s*$/.exec(line.trim())?.[1] ?? []);
   const named = [...always, ...back].map((one) => posix.normalize(one).split('/'));
   const isOnTheWay = (path: string): boolean =>
     named.some((parts) => mayBeIn(path.split('/'), parts)) &&
