@@ -25,7 +25,7 @@ import { Versions } from '../release/files/versions.ts';
 import { DockerDriver } from '../runtime/docker/driver.ts';
 import { buildImage, loadImage, saveImage, tagImage } from '../runtime/docker/images.ts';
 import { debianArch, gpuCount, LoadMeter, machineFacts, presentDevices } from '../runtime/facts/machine.ts';
-import { trim } from '../runtime/facts/memory.ts';
+import { makeHousekeeping } from '../runtime/facts/memory.ts';
 import { memoryFolder, UnitFiles } from '../runtime/files/files.ts';
 import { probe } from '../runtime/probe/probe.ts';
 import { ProcessDriver } from '../runtime/process/driver.ts';
@@ -61,8 +61,7 @@ export interface DaemonLog {
 }
 
 const loadEveryMs = 5_000;
-/** Takes some milliseconds. */
-const trimEveryMs = 60_000;
+const tidyEveryMs = 60_000;
 const slowEngineMs = 5_000;
 
 function onBug(error: unknown): void {
@@ -260,7 +259,7 @@ async function assemble(
     void tellFacts();
   }, loadEveryMs);
   closing.push(() => clearInterval(pulse));
-  const housekeeping = setInterval(trim, trimEveryMs);
+  const housekeeping = setInterval(makeHousekeeping(), tidyEveryMs);
   closing.push(() => clearInterval(housekeeping));
   foundLater(config, host, closing);
   void upgrader?.judge();
