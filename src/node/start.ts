@@ -61,7 +61,7 @@ export interface DaemonLog {
 }
 
 const loadEveryMs = 5_000;
-const tidyEveryMs = 60_000;
+const tidyEveryMs = 30_000;
 const slowEngineMs = 5_000;
 
 function onBug(error: unknown): void {

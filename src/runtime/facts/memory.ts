@@ -19,21 +19,25 @@ export function trim(): void {
   }
 }
 
+/** How often it is tidied after a busy time: what libp2p remembers of messages goes two minutes after the last. */
+const times = 6;
+
 /**
- * What is done from time to time: where the heap has grown by a tenth since it was last clean, and grows no more, V8 gives back what a busy
+ * What is done every half minute: where the heap has grown by a tenth since it was last clean, and grows no more, V8 gives back what a busy
  * time left in it, which takes some 60 ms (by itself it does so only where the heap is to grow on, and a daemon at rest waits for that for
  * ever); and the C library's heap is trimmed. Needs `--expose-gc`; without, it is trimmed alone.
  */
 export function makeHousekeeping(): () => void {
-  let [clean, before] = [0, 0];
+  let [clean, before, due] = [0, 0, 0];
   return () => {
     const heap = process.memoryUsage().heapTotal;
-    const isCalm = heap <= before;
-    before = heap;
-    if (isCalm && heap > clean * 1.1) {
+    if (heap > clean * 1.1) due = times;
+    if (due > 0 && heap <= before) {
+      due--;
       globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
       clean = process.memoryUsage().heapTotal;
     }
+    before = heap;
     trim();
   };
 }
