@@ -14,6 +14,8 @@ export interface BoardSettings {
   ticket?: string;
   sshKeys: string[];
   timezone?: string;
+  /** Updates of the system by themselves. */
+  updates: boolean;
   wifi?: { ssid: string; password?: string; country: string };
   network?: { address: string; gateway?: string; dns: string[] };
 }
@@ -32,7 +34,7 @@ export interface BoardFile {
   mode: number;
 }
 
-const keys = ['name', 'prefix', 'ticket', 'ssh_key', 'timezone', 'wifi', 'network'];
+const keys = ['name', 'prefix', 'ticket', 'ssh_key', 'timezone', 'updates', 'wifi', 'network'];
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const key =
   /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\n]*)?$/;
@@ -73,6 +75,8 @@ export function readSettings(source: Source, facts: BoardFacts): BoardSettings {
     );
     return [];
   });
+  const { updates = true } = top;
+  if (typeof updates !== 'boolean') report(['updates'], 'updates is neither true nor false', 'write updates: false');
   const wifi =
     top.wifi === undefined || top.wifi === null
       ? undefined
@@ -83,7 +87,7 @@ export function readSettings(source: Source, facts: BoardFacts): BoardSettings {
       : networkOf(mapping(top.network, ['network'], ['address', 'gateway', 'dns'], report), text, report);
   if (problems.length > 0) throw new SpecError(problems);
   return {
-    ...{ prefix: prefix ?? 'osca', sshKeys },
+    ...{ prefix: prefix ?? 'osca', sshKeys, updates: updates !== false },
     ...(name === undefined ? {} : { name }),
     ...(ticket === undefined ? {} : { ticket }),
     ...(timezone === undefined ? {} : { timezone }),
@@ -165,6 +169,7 @@ export function filesOf(settings: BoardSettings, { serial }: BoardFacts): BoardF
       ...(sshKeys.length === 0 ? {} : { text: `${sshKeys.join('\n')}\n` }),
       mode: 0o600,
     },
+    { path: '/etc/osca-updates-off', ...(settings.updates ? {} : { text: 'Of osca.yaml.\n' }), mode: 0o644 },
     {
       path: '/etc/systemd/network/10-static.network',
       ...(network === undefined ? {} : { text: staticNetwork(network) }),

@@ -1,7 +1,7 @@
 /**
  * Images for cards and disks, without loop devices or mounts: a base that is Debian (kept, a quarter of an hour for another processor), on it the package (kept, a
  * minute), and a small file that is personal (seconds). The partition table is an MBR, which every Pi's ROM and every PC reads: FAT with what the firmware starts and
- * osca.yaml, root, data.
+ * osca.yaml, root (a PC has two, of which updates come to the one that does not run), data.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -61,12 +61,35 @@ interface Places {
 }
 
 const mib = 1_048_576;
-/** MiB from the start of the card. The whole is a power of two, which QEMU asks of a card. */
-const layout = {
-  boot: { at: 4, size: 384 },
-  root: { at: 388, size: 1_536 },
-  data: { at: 1_924, size: 123 },
-  whole: 2_048,
+/** MiB from the start of the card. */
+interface Layout {
+  boot: Extent;
+  root: Extent;
+  /** The other system, empty: updates come to it. */
+  other?: Extent;
+  data: Extent;
+  whole: number;
+}
+
+interface Extent {
+  at: number;
+  size: number;
+}
+
+const layouts: Readonly<Record<Arch, Layout>> = {
+  arm64: {
+    boot: { at: 4, size: 384 },
+    root: { at: 388, size: 1_536 },
+    data: { at: 1_924, size: 123 },
+    whole: 2_048,
+  },
+  amd64: {
+    boot: { at: 4, size: 384 },
+    root: { at: 388, size: 1_536 },
+    other: { at: 1_924, size: 1_536 },
+    data: { at: 3_460, size: 123 },
+    whole: 3_584,
+  },
 };
 
 const tools: Record<string, string> = {
@@ -106,7 +129,7 @@ export async function makeImage(
   const sum = createHash('sha256')
     .update(readFileSync(deb))
     .update(base)
-    .update(JSON.stringify(layout))
+    .update(JSON.stringify(layouts[arch]))
     .digest('hex')
     .slice(0, 16);
   const system = await kept(cache, `system-${arch}`, sum, '', async (out) => {
@@ -114,7 +137,7 @@ export async function makeImage(
     await makeSystem({ base, deb, arch, cache }, out);
   });
   tell('3/4 what is yours');
-  await personal(system, yaml(typeof ticket === 'function' ? await ticket() : ticket), request.output);
+  await personal(system, layouts[arch], yaml(typeof ticket === 'function' ? await ticket() : ticket), request.output);
   const { size } = statSync(request.output);
   tell('4/4 done');
   return { file: request.output, bytes: size, ms: Math.round(performance.now() - startMs) };
@@ -225,7 +248,8 @@ async function makeSystem(
     for (const name of readdirSync(join(tree, 'boot/firmware')))
       renameSync(join(tree, 'boot/firmware', name), join(boot, name));
     for (const name of ['osca', 'docker', 'containerd']) mkdirSync(join(data, name), { mode: 0o700 });
-    await makeParts(image, { tree, boot, data });
+    const layout = layouts[arch];
+    await makeParts(image, layout, { tree, boot, data });
     await run('dd', [
       `if=${image}`,
       `of=${join(out, 'head.img')}`,
@@ -246,15 +270,18 @@ async function makeSystem(
   }
 }
 
-async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'boot' | 'data', string>): Promise<void> {
-  await run('truncate', ['-s', String(layout.whole * mib), image]);
-  const { boot: b, root: r, data: d } = layout;
+async function makeParts(
+  image: string,
+  { boot: b, root: r, other, data: d, whole }: Layout,
+  { tree, boot, data }: Record<'tree' | 'boot' | 'data', string>,
+): Promise<void> {
+  await run('truncate', ['-s', String(whole * mib), image]);
+  const part = ({ at, size }: Extent, type: string): string => `${at * 2_048},${size * 2_048},${type}`;
   const table = [
     'label: dos',
-    `${b.at * 2_048},${b.size * 2_048},c,*`,
-    `${r.at * 2_048},${r.size * 2_048},83`,
-    `${d.at * 2_048},${d.size * 2_048},83`,
-    '',
+    ...[part(b, 'c,*'), part(r, '83')],
+    ...(other === undefined ? [] : [part(other, '83')]),
+    ...[part(d, '83'), ''],
   ].join('\n');
   await run('sh', ['-c', 'printf %s "$1" | sfdisk -q "$2"', 'sh', table, image]);
   // What a BIOS starts stands before the first partition; the table is in the first sector, behind its first 440 bytes.
@@ -268,12 +295,7 @@ async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'b
   await run('mkfs.vfat', ['-F', '32', '-n', 'OSCA-BOOT', fat]);
   await run('mcopy', ['-s', '-i', fat, ...readdirSync(boot).map((name) => join(boot, name)), '::']);
   await run('dd', [`if=${fat}`, `of=${image}`, 'bs=1M', `seek=${b.at}`, 'conv=notrunc,sparse', 'status=none']);
-  const ext4 = async (
-    label: string,
-    { at, size }: { at: number; size: number },
-    from: string,
-    more: string[] = [],
-  ): Promise<void> => {
+  const ext4 = async (label: string, { at, size }: Extent, from: string, more: string[] = []): Promise<void> => {
     const place = `offset=${at * mib},lazy_itable_init=0,lazy_journal_init=0`;
     await run('mke2fs', [
       '-q',
@@ -292,12 +314,12 @@ async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'b
       `${size}M`,
     ]);
   };
-  await ext4('osca-root', r, tree);
+  await ext4(other === undefined ? 'osca-root' : 'osca-a', r, tree);
   // As on a large disk, though it begins small: it grows over the card.
   await ext4('osca-data', d, data, ['-b', '4096', '-i', '16384', '-J', 'size=16']);
 }
 
-async function personal(system: string, text: string, output: string): Promise<void> {
+async function personal(system: string, layout: Layout, text: string, output: string): Promise<void> {
   const work = mkdtempSync(join(dirname(system), '.work-'));
   const part = `${output}.part`;
   // It holds a ticket, and the password of a network.

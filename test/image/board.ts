@@ -22,7 +22,7 @@ export async function buildImage(lab: Lab, arch: Arch): Promise<{ image: string;
   if (made.code !== 0 || made.stderr !== '') throw new Error(`no image: ${made.stderr}`);
   console.log(made.stdout);
   // A card is larger than the image.
-  sh('truncate', '-s', '4G', image);
+  sh('truncate', '-s', '6G', image);
   return { image, key, ticket: (JSON.parse(made.stdout) as { ticket: string }).ticket };
 }
 
@@ -129,6 +129,11 @@ export class Board {
     const gone = new Promise((done) => machine.once('exit', done));
     machine.kill('SIGKILL');
     await gone;
+  }
+
+  /** Has it ended by itself? It does where it would start anew. */
+  get isOff(): boolean {
+    return this.#running === undefined || this.#running.exitCode !== null;
   }
 
   /** As root, by ssh, to its end. */

@@ -1,10 +1,13 @@
 /** osca board: what the image's first start does with osca.yaml. osca image: cards for boards. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { applyBoard } from '../../board/files/apply.ts';
-import { OscaError } from '../../core/errors.ts';
+import type { CellStatus, TurnCell } from '../../board/turn.ts';
+import { turnHindrance, unwell } from '../../board/turn.ts';
+import { OscaError, wordsOf } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
 import type { ImageRequest } from '../../provision/image.ts';
 import type { NewAppliance } from '../../provision/main.ts';
@@ -37,9 +40,34 @@ interface BuildOptions {
 }
 
 export function addBoardCommands(osca: Command): void {
-  osca
-    .command('board')
-    .description('boards that start from an OSCA image')
+  const board = osca.command('board').description('boards that start from an OSCA image');
+  board
+    .command('turn')
+    .description(
+      'may this board start anew now? One after the other does, each in ten minutes of its own, while all cells are up',
+    )
+    .option('--wait <time>', 'until it may, so long', '0s')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  sudo osca board turn --wait 2h && sudo reboot')
+    .action(async (options: { wait: string }, command: Command) => {
+      const check = async (): Promise<string> =>
+        turnHindrance((await clientOf(command).call<{ cells: TurnCell[] }>('GET', '/v1/cells')).cells, Date.now());
+      await untilNothing(check, { waitMs: duration(options.wait), holdMs: 0 });
+      show(command, { turn: true }, () => "it is this board's turn");
+    });
+  board
+    .command('well')
+    .description('is this cell well: a member, with its engine, that hears others?')
+    .option('--for <time>', 'it has to stay so, so long', '0s')
+    .option('--wait <time>', 'until it is, so long', '0s')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  sudo osca board well --for 1m --wait 15m')
+    .action(async (options: { for: string; wait: string }, command: Command) => {
+      const check = async (): Promise<string> => unwell(await clientOf(command).call<CellStatus>('GET', '/v1/status'));
+      await untilNothing(check, { waitMs: duration(options.wait), holdMs: duration(options.for) });
+      show(command, { well: true }, () => 'this cell is well');
+    });
+  board
     .command('apply')
     .description('put in place what /boot/firmware/osca.yaml says; done at each start')
     .option('--root <dir>', 'of the system', '/')
@@ -96,6 +124,23 @@ Examples:
   sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst`,
     )
     .action(async (options: BuildOptions, command: Command) => await build(options, command));
+}
+
+/** Asks until nothing is in the way, for `holdMs` without a break. Throws OscaError with what is after `waitMs`. */
+async function untilNothing(
+  check: () => Promise<string>,
+  { waitMs, holdMs }: { waitMs: number; holdMs: number },
+): Promise<void> {
+  const endMs = performance.now() + waitMs;
+  for (let since: number | undefined; ; ) {
+    const lacks = await check().catch(wordsOf);
+    const now = performance.now();
+    since = lacks === '' ? (since ?? now) : undefined;
+    if (since !== undefined && now - since >= holdMs) return;
+    if (since === undefined && now >= endMs)
+      throw new OscaError('timeout', lacks, 'look at osca status and osca cell ls');
+    await delay(Math.min(2_000, Math.max(100, endMs - now)));
+  }
 }
 
 async function build(options: BuildOptions, command: Command): Promise<void> {
