@@ -88,20 +88,34 @@ export class KeyTable {
         const names = (this.#children.get(row.path) ?? []).filter((name) => name !== '*' && !name.endsWith('[]'));
         const meant = nearest(key, names);
         const isOurs = /(^|\.)x-osca(\.|$)/.test(row.path);
+        const newer = row.path === 'services.*' ? successors[key] : undefined;
         const hint =
-          row.path === '' && isMapping(child) && ('image' in child || 'build' in child)
-            ? 'is it a service? then it stands under services:, further in than that'
-            : meant !== undefined
-              ? `did you mean '${meant}'?`
-              : isOurs
-                ? `here may stand: ${names.join(', ')}`
-                : 'take it out, or call it x-… where it is for yourself';
+          newer !== undefined
+            ? `it is ${newer} now`
+            : child === null && /[:/]/.test(key)
+              ? 'the ":" at its end makes it a key: take it out, or put all into quotes'
+              : row.path === '' && isMapping(child) && ('image' in child || 'build' in child)
+                ? 'is it a service? then it stands under services:, further in than that'
+                : meant !== undefined
+                  ? `did you mean '${meant}'?`
+                  : isOurs
+                    ? `here may stand: ${names.join(', ')}`
+                    : 'take it out, or call it x-… where it is for yourself';
         found.isSound = false;
         found.problems.push(source.problem([...path, key], isOurs ? 'is no key of x-osca' : this.#unknown, hint));
       }
     }
   }
 }
+
+/** Keys of services in the first version of these files. */
+const successors: Readonly<Record<string, string>> = {
+  net: 'network_mode',
+  log_driver: 'logging: {driver: …}',
+  log_opt: 'logging: {options: …}',
+  dockerfile: 'build: {dockerfile: …}',
+  volume_driver: 'volumes: {NAME: {driver: …}} at the top of the file',
+};
 
 const composeTable = new KeyTable(composeKeys, 'is no key of the Compose Specification');
 
@@ -135,6 +149,8 @@ function isOfType(value: unknown, type: KeyType): boolean {
 function hintFor(value: unknown, { types, note }: KeyRow): string {
   if (value === null) return 'remove the key, or write something under it; nothing stands further in than it does';
   if (types.includes('duration') && typeof value === 'number') return `write ${value}s`;
+  if (types.includes('list') && typeof value === 'string')
+    return value.startsWith('-') ? 'a "-" needs a space behind it' : `write it as a list: - ${value}`;
   if (types.includes('text') && isMapping(value)) {
     const [first] = Object.keys(value);
     if (first !== undefined) return `a text with ": " in it needs quotes; of a list of variables one is ${first}=…`;

@@ -23,7 +23,7 @@ import {
 const ofDriver = 'write what the driver reads as variables: environment: {NVIDIA_DRIVER_CAPABILITIES: all}';
 
 export const composeKeys: readonly KeyRow[] = [
-  row('', 'object', 'the file'),
+  row('', 'object', 'the file: services:, and what they need'),
   row('name', 'text', 'name of the app; without it, the name of the folder'),
   row('version', 'text|number', 'obsolete in the specification; ignored', 'translated'),
   row('services', 'object', 'what runs'),
@@ -183,7 +183,11 @@ export const composeKeys: readonly KeyRow[] = [
 
   // how it is reached, what it keeps
   row(`${S}ports`, 'list', 'published on the cell that runs the replica'),
-  row(`${S}ports[]`, 'text|number|object', '[[IP:]PUBLISHED:]TARGET[/PROTOCOL], ranges too'),
+  row(
+    `${S}ports[]`,
+    'text|number|object',
+    '[[IP:]PUBLISHED:]TARGET[/PROTOCOL], ranges too; of several for one the first',
+  ),
   row(`${S}ports[].target`, 'int', 'port in the container'),
   row(`${S}ports[].published`, 'int|text', 'port on the cell'),
   row(`${S}ports[].host_ip`, 'text', 'address on the cell'),
@@ -206,7 +210,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}volumes[].tmpfs.size`, 'bytes|int', 'its size'),
   row(`${S}volumes[].tmpfs.mode`, 'text|int', 'octal; 1777'),
   row(`${S}volumes[].bind`, 'object', 'of a bind'),
-  row(`${S}volumes[].bind.create_host_path`, 'flag', 'make the folder where it is missing'),
+  row(`${S}volumes[].bind.create_host_path`, 'flag', 'a folder that is missing is made; with false it has to be there'),
   row(`${S}volumes[].bind.propagation`, 'text', 'rslave, rshared, …'),
   row(`${S}volumes[].bind.selinux`, 'text', 'z or Z'),
   refuse(`${S}volumes[].bind.recursive`, 'what is mounted below the source comes along; remove the key'),
@@ -373,8 +377,13 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}networks.*`, 'null|object', 'its name; what a service asks of it is refused'),
   ...refuseAll(
     `${S}networks.*.`,
-    'containers have addresses of their engine for now; remove the key, and where the file names that address',
-    'ipv4_address ipv6_address link_local_ips mac_address interface_name',
+    'containers have addresses of their engine for now; remove the key',
+    'link_local_ips mac_address interface_name',
+  ),
+  ...ignoreAll(
+    `${S}networks.*.`,
+    'not given, with a warning: containers have addresses of their engine for now; refused where another service names it',
+    'ipv4_address ipv6_address',
   ),
   ...ignoreAll(
     `${S}networks.*.`,

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
-import { OscaError, SpecError } from '../core/errors.ts';
+import { OscaError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { AppSpec, BuildSpec, FileSource, ServiceSpec } from '../core/spec.ts';
 import type { Loaded, Raw } from './extend.ts';
@@ -20,7 +20,7 @@ import { Reader } from './project.ts';
 import { circleOf, dependenciesOf, networksOf } from './relations.ts';
 import type { Path } from './source.ts';
 import { withVolumesFrom } from './volumes-from.ts';
-import { ofNetworks, ofService } from './warnings.ts';
+import { ofAddresses, ofNetworks, ofService } from './warnings.ts';
 
 export interface ComposeRequest {
   /** Absolute path of the file. */
@@ -78,7 +78,9 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   const own = chosen.map((one): ServiceSpec => {
     const { part, service, name: called, whole } = one;
     const { source, folder, env } = part;
-    const context = { source, app: name, service, folder, volumes: volumesOf(top), env, unset: reader.unset, problems };
+    const { unset } = reader;
+    const warn = (text: string): void => void warnings.push(text);
+    const context = { source, app: name, service, folder, volumes: volumesOf(top), env, unset, warn, problems };
     const { spec, build } = normaliseService(whole, context);
     if (build !== undefined) builds[called] = build;
     const report = (path: Path, message: string, hint: string): void => {
@@ -121,14 +123,17 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   if (circle !== undefined)
     fail(circle[0]!, ['depends_on'], `waits for itself: ${circle.join(' → ')}`, 'remove one of the links');
   problems.push(...manyNetworks(chosen), ...parts.flatMap(driversRefused));
-  warnings.push(...ofNetworks(parts, chosen, services));
+  warnings.push(...ofNetworks(parts, chosen, services), ...ofAddresses(chosen, problems));
   if (services.length === 0 && problems.length === 0) {
-    const hint = all.size > 0 ? 'all have profiles; name one with --profile' : 'add services:';
+    const profiles = [
+      ...new Set(parts.flatMap(({ services: some }) => Object.values(some).flatMap((one) => one.profiles ?? []))),
+    ];
+    const hint = all.size > 0 ? `all have profiles; name one with --profile: ${profiles.join(', ')}` : 'add services:';
     problems.push(main.source.problem(['services'], 'no service is left to run', hint));
   }
   if (services.length > limits.services)
     problems.push(main.source.problem(['services'], `more than ${limits.services} services`, 'split the app'));
-  if (problems.length > 0) throw new SpecError(problems);
+  if (problems.length > 0) throw reader.failure(problems);
   return { app: { name, services }, builds, files: contents, warnings: [...new Set(warnings)] };
 }
 

@@ -15,5 +15,7 @@ export interface ServiceContext {
   env: Environment;
   /** Told of names in files of variables that have no value. */
   unset: (name: string) => void;
+  /** Told of what is not wrong, and may not be what was meant. */
+  warn: (text: string) => void;
   problems: SpecProblem[];
 }

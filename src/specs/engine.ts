@@ -82,7 +82,7 @@ function bytes(value: unknown, path: Path, report: Report): number {
 
 /** HOST[:CONTAINER[:rwm]], or source, target and permissions. */
 function devices(value: unknown, path: Path, report: Report): NonNullable<EngineOptions['devices']> {
-  return (Array.isArray(value) ? value : []).map((one: unknown, i) => {
+  const all = (Array.isArray(value) ? value : []).map((one: unknown, i) => {
     const device = isRaw(one) ? [one.source, one.target ?? one.source, one.permissions] : String(one).split(':');
     const [host, inside = host, permissions = 'rwm'] = device.map((part) =>
       part === undefined ? undefined : String(part),
@@ -95,6 +95,8 @@ function devices(value: unknown, path: Path, report: Report): NonNullable<Engine
       );
     return { host: host ?? '', inside: inside ?? '', permissions };
   });
+  // At one place the last is meant.
+  return [...new Map(all.map((one) => [one.inside, one])).values()];
 }
 
 function mode(value: unknown, allowed: readonly string[], path: Path, report: Report): string {

@@ -36,9 +36,11 @@ export function mergeRaw(base: Raw, over: Raw): Raw {
     if (replaced.has(key) || below === undefined) out[key] = value;
     else if (value === null) continue;
     else if (paired.has(key)) out[key] = { ...pairs(below), ...pairs(value) };
-    else if (isNamed(key)) out[key] = mergeRaw(byName(below), byName(value));
+    else if (isNamed(key)) out[key] = mergeRaw(byName(key, below), byName(key, value));
     else if (key === 'extra_hosts') out[key] = [...hostList(below), ...hostList(value)];
     else if (listed.has(key)) out[key] = [below, value].flat();
+    else if (key === 'build') out[key] = mergeRaw(contextOf(below), contextOf(value));
+    else if (key === 'logging' && isOther(below, value)) out[key] = value;
     else if (isRaw(below) && isRaw(value)) out[key] = mergeRaw(below, value);
     else if (Array.isArray(below) && Array.isArray(value)) out[key] = joined(key, below, value);
     else out[key] = value;
@@ -52,7 +54,7 @@ export function without(base: Raw, [part, ...rest]: Path): Raw {
   if (base[key] === undefined) return base;
   const { [key]: below, ...others } = base;
   if (rest.length === 0) return others;
-  const inner = paired.has(key) ? pairs(below) : isNamed(key) ? byName(below) : below;
+  const inner = paired.has(key) ? pairs(below) : isNamed(key) ? byName(key, below) : below;
   return isRaw(inner) ? { ...base, [key]: without(inner, rest) } : base;
 }
 
@@ -77,9 +79,22 @@ export const targetOf = (item: unknown): string =>
   isRaw(item) ? String(item.target) : (String(item).split(':')[1] ?? String(item));
 
 /** A list of names as a mapping of them. */
-function byName(value: unknown): Raw {
-  return Array.isArray(value) ? Object.fromEntries(value.map((name) => [String(name), {}])) : isRaw(value) ? value : {};
+function byName(key: string, value: unknown): Raw {
+  const nothingMore = key === 'depends_on' ? { condition: 'service_started' } : {};
+  if (Array.isArray(value)) return Object.fromEntries(value.map((name) => [String(name), nothingMore]));
+  return isRaw(value) ? value : {};
 }
+
+/** A folder, or a mapping with it. */
+const contextOf = (build: unknown): Raw => (isRaw(build) ? build : { context: build });
+
+/** Options of another driver are of no use to this one. */
+const isOther = (below: unknown, over: unknown): boolean =>
+  isRaw(below) &&
+  isRaw(over) &&
+  below.driver !== undefined &&
+  over.driver !== undefined &&
+  below.driver !== over.driver;
 
 /** NAME:IP items. */
 export function hostList(value: unknown): string[] {

@@ -1,5 +1,6 @@
 /** configs and secrets: what the file says they hold, and where services have them. */
 
+import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { toBase64 } from '../core/base64.ts';
 import type { SpecProblem } from '../core/errors.ts';
@@ -55,8 +56,12 @@ export function fileSources(
 
 function contentOf(given: Raw, { folder, env }: Part, report: Report): Uint8Array | undefined {
   const ways = ['file', 'content', 'environment'].filter((way) => given[way] !== undefined);
-  if (given.external === true || given.external === 'true') {
-    report(['external'], 'there is nothing outside the file', 'say file: PATH, content: TEXT or environment: NAME');
+  if (given.external === true || given.external === 'true' || isRaw(given.external)) {
+    report(
+      ['external'],
+      'is kept apart from the file, and OSCA keeps none apart',
+      'in its place say file: PATH, or environment: NAME with the value in .env',
+    );
     return undefined;
   }
   if (ways.length !== 1) {
@@ -82,7 +87,12 @@ function contentOf(given: Raw, { folder, env }: Part, report: Report): Uint8Arra
   try {
     return readSome(path, limits.fileBytes);
   } catch (error) {
-    report(['file'], `${path} can't be read: ${reasonOf(error)}`, 'the path is relative to this file');
+    const isThere = existsSync(path);
+    report(
+      ['file'],
+      isThere ? `${path} can't be read: ${reasonOf(error)}` : `there is no file ${path}`,
+      isThere ? 'the path is relative to this file' : 'make it; the path is relative to this file',
+    );
     return undefined;
   }
 }

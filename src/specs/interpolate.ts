@@ -1,6 +1,6 @@
 /**
  * ${VARIABLES} as the Compose Specification has them: $NAME, ${NAME}, :- and - for a default, :? and ? for a demand, :+ and
- * + for a replacement, $$ for a dollar. Braces nest. Only values are interpolated, never keys.
+ * + for a replacement, $$ for a dollar, which any other $ is too. Braces nest. Only values are interpolated, never keys.
  */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -35,10 +35,9 @@ export function interpolate(text: string, env: Environment): Interpolated {
         i = end + 1;
       } else {
         const name = /^[A-Za-z_]\w*/.exec(source.slice(dollar + 1))?.[0];
-        if (name === undefined)
-          throw new Error(`'$' at character ${dollar + 1} starts no variable; write $$ for a dollar`);
-        out += lookup(name);
-        i = dollar + 1 + name.length;
+        // As `docker compose`: of $(date), $1 or $2y$05$ it is a dollar.
+        out += name === undefined ? '$' : lookup(name);
+        i = dollar + 1 + (name ?? '').length;
       }
     }
     return out;

@@ -53,7 +53,7 @@ export function fileRows(kind: string, note: string): KeyRow[] {
     row(`${kind}.*.content`, 'text|number|flag', 'its content'),
     row(`${kind}.*.environment`, 'text', 'a variable with its content, of the shell or .env'),
     row(`${kind}.*.name`, 'text', 'ignored: services know it by its name in the file', 'translated'),
-    row(`${kind}.*.external`, 'flag', 'false: it is in the file'),
+    row(`${kind}.*.external`, 'flag|object', 'false: it is in the file; true is refused'),
     ...labelRows(`${kind}.*.`, 'for people; ignored', 'translated'),
     ...refuseAll(
       `${kind}.*.`,

@@ -69,10 +69,14 @@ export function parseLenient(given: string): Lenient {
       if (!(error instanceof YAMLException)) throw error;
       const { reason, mark } = error;
       const at = before(mark?.position ?? 0);
+      const line = given.slice(given.lastIndexOf('\n', at - 1) + 1).split('\n', 1)[0]!;
+      const special = /(?:[:-]\s+|^\s*)([`%@])/.exec(line)?.[1];
       const problem = new YamlError(
         at,
         reason,
-        hints[reason] ?? 'look at this line and the one before it; text with signs of YAML in it needs quotes',
+        (special === undefined ? undefined : `a text that begins with ${special} needs quotes`) ??
+          hints[reason] ??
+          'look at this line and the one before it; text with signs of YAML in it needs quotes',
       );
       if (reason !== 'deficient indentation') throw firstOf(given, said, at) ?? problem;
       const start = given.lastIndexOf('\n', at - 1) + 1;

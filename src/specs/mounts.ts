@@ -16,8 +16,10 @@ export function mountsOf(service: Raw, context: ServiceContext, report: Report):
     const complain = (message: string, hint: string): void => report(['volumes', i], message, hint);
     return isRaw(item) ? longMount(item, context, complain) : shortMount(String(item), context, complain);
   });
+  // At one place the last is meant.
+  const last = new Map(mounts.map((mount) => [mount.target, mount]));
   const tmpfs = Array.isArray(service.tmpfs) ? service.tmpfs : service.tmpfs === undefined ? [] : [service.tmpfs];
-  return [...mounts, ...tmpfs.map((item) => tmpfsMount(String(item)))];
+  return [...last.values(), ...tmpfs.map((item) => tmpfsMount(String(item)))];
 }
 
 /** What an engine does with a bind; and what only matters to desktops, or is so anyway. */
@@ -31,10 +33,22 @@ function shortMount(text: string, context: ServiceContext, complain: Complain): 
   const parts = text.split(':');
   if (parts.length === 1) return absolute(text, complain) ? [{ kind: 'volume', target: text }] : [];
   const [source, target, mode] = parts as [string, string, string?];
-  if (parts.length > 3 || !absolute(target, complain)) return [];
+  if (/^[A-Za-z]:(\\|\/.*:\/)/.test(text)) {
+    complain(`'${text}' is a path of Windows`, 'cells run Linux: name a path of the cell, or a volume');
+    return [];
+  }
+  if (parts.length > 3) {
+    complain(
+      `'${text}' has too many colons`,
+      'write SOURCE:/PATH[:ro]; a path with a colon needs the long form: source:, target:',
+    );
+    return [];
+  }
+  if (!absolute(target, complain)) return [];
   const flags = (mode ?? '').split(',').filter(Boolean);
-  const odd = flags.find((one) => !['ro', 'rw', 'nocopy', ...engineFlags, ...idle].includes(one));
-  if (odd !== undefined) complain(`mode '${odd}' is not supported`, 'use ro, rw, z or Z');
+  for (const one of flags)
+    if (!['ro', 'rw', 'nocopy', ...engineFlags, ...idle].includes(one))
+      context.warn(`${context.service}: mode '${one}' of ${target} is not known, and ignored`);
   const readOnly = flags.includes('ro') ? { readOnly: true as const } : {};
   if (/^[./~]/.test(source)) {
     const bind = { kind: 'bind' as const, source: hostPath(source, context.folder), target, createPath: true };
@@ -69,7 +83,7 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
   if (kind === 'bind') {
     if (item.source === undefined) complain('a bind needs a source', 'add source: a path on the cell');
     const bind = isRaw(item.bind) ? item.bind : {};
-    const create = bind.create_host_path === true || bind.create_host_path === 'true' ? { createPath: true } : {};
+    const create = bind.create_host_path === false || bind.create_host_path === 'false' ? {} : { createPath: true };
     const source = hostPath(String(item.source ?? '.'), context.folder);
     const said = [bind.selinux, bind.propagation].filter((one) => one !== undefined).map(String);
     const odd = said.find((one) => !engineFlags.includes(one));

@@ -47,7 +47,7 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
     name: context.service,
     driver,
     environment: environmentOf(service, context, report),
-    ports: portsOf(service, report),
+    ports: portsOf(service, context, report),
     mounts,
     ...(strict ? { strict } : {}),
     labels: strings({
@@ -125,11 +125,11 @@ function driverOf(service: Raw, report: Report): ServiceSpec['driver'] {
     }
     return 'process';
   }
-  if (service.image === undefined && service.build === undefined) {
+  if ((service.image === undefined || service.image === '') && service.build === undefined) {
     report(
-      [],
-      'has neither image nor build',
-      'name an image; to run a plain process on the cell add x-osca: {driver: process}',
+      service.image === '' ? ['image'] : [],
+      service.image === '' ? 'is empty' : 'has neither image nor build',
+      'name an image; a file that changes another goes behind it: osca deploy compose.yaml THIS; a plain process needs x-osca: {driver: process}',
     );
   }
   return 'docker';
@@ -152,7 +152,7 @@ function buildOf(service: Raw, { folder, env }: ServiceContext, report: Report):
   if (service.build === undefined) return undefined;
   const build = typeof service.build === 'string' ? { context: service.build } : raw(service.build);
   const context = String(build.context ?? '.');
-  if (/^(https?|git|ssh):\/\/|^git@|^[\w.-]+\.[a-z]+\/.*\.git(#|$)/.test(context))
+  if (/^(https?|git|ssh):\/\/|^git@|^github\.com\/|^[\w.-]+\.[a-z]+\/.*\.git(#|$)/.test(context))
     report(
       typeof service.build === 'string' ? ['build'] : ['build', 'context'],
       `${context} is not on this machine`,
@@ -235,9 +235,9 @@ function environmentOf(service: Raw, context: ServiceContext, report: Report): R
   return { ...variablesIn(service, 'env_file', context, report, own), ...own };
 }
 
-function portsOf(service: Raw, report: Report): Port[] {
+function portsOf(service: Raw, { service: name, warn }: ServiceContext, report: Report): Port[] {
   const items = Array.isArray(service.ports) ? service.ports : [];
-  return items.flatMap((item: unknown, i): Port[] => {
+  const all = items.flatMap((item: unknown, i): Port[] => {
     if (!isRaw(item)) {
       const ports = parsePorts(String(item));
       if (ports === undefined)
@@ -249,11 +249,12 @@ function portsOf(service: Raw, report: Report): Port[] {
       return ports ?? [];
     }
     const protocol = String(item.protocol ?? 'tcp').toLowerCase();
-    const published = item.published === undefined || item.published === '' ? undefined : Number(item.published);
+    // Of a range the first.
+    const [first = ''] = String(item.published ?? '').split('-');
+    const published = first === '' ? undefined : Number(first);
     const isPort = (port: number): boolean => Number.isSafeInteger(port) && port >= 1 && port <= 65_535;
     if (!isPort(Number(item.target))) report(['ports', i, 'target'], 'must be 1 to 65535', '');
-    if (published !== undefined && !isPort(published))
-      report(['ports', i, 'published'], 'must be one port, 1 to 65535', '');
+    if (published !== undefined && !isPort(published)) report(['ports', i, 'published'], 'must be 1 to 65535', '');
     if (protocol !== 'tcp' && protocol !== 'udp')
       report(['ports', i, 'protocol'], `'${protocol}' is not supported`, 'use tcp or udp');
     const hostIp = item.host_ip === undefined ? undefined : String(item.host_ip);
@@ -264,6 +265,14 @@ function portsOf(service: Raw, report: Report): Port[] {
         ...given<Port>({ published, hostIp }),
       } as Port,
     ];
+  });
+  const once = [...new Map(all.map((port) => [JSON.stringify(Object.entries(port).sort()), port])).values()];
+  if (service.network_mode !== 'host') return once;
+  // In the cell's network it has the ports that its program opens.
+  return once.map(({ published, ...port }) => {
+    if (published !== undefined && published !== port.target)
+      warn(`${name}: with network_mode: host its port is ${port.target} on the cell, not ${published}`);
+    return { ...port, published: port.target };
   });
 }
 

@@ -43,6 +43,8 @@ export class Reader {
   readonly warnings: string[] = [];
   /** Of keys that can't be had, in files that are sound else. */
   readonly problems: SpecProblem[] = [];
+  /** By file and line, the variables there that are not set. */
+  readonly #empty = new Map<string, Set<string>>();
 
   /** `called`: the app, where neither the files nor their variables say. */
   constructor(shell: Environment, called: string) {
@@ -124,12 +126,24 @@ export class Reader {
   #loaded(source: Source, env: Environment): Loaded {
     const problems: SpecProblem[] = [];
     const value = this.#interpolated(source, source.value, [], env, problems);
-    if (problems.length > 0) throw new SpecError(problems);
+    if (problems.length > 0) throw this.failure(problems);
     const checked = checkSpec(source, value);
     // What is only not supported keeps nothing else from being looked at: all is said at once.
-    if (!checked.isSound) throw new SpecError(checked.problems);
+    if (!checked.isSound) throw this.failure(checked.problems);
     this.problems.push(...checked.problems);
     return { source, cleared: source.cleared, value: value as Raw, services: servicesOf(value as Raw) };
+  }
+
+  /** With the variables that are not set, where they stand in what is wrong. */
+  failure(problems: readonly SpecProblem[]): SpecError {
+    return new SpecError(
+      problems.map((problem) => {
+        const names = [...(this.#empty.get(`${problem.file}:${problem.line}`) ?? [])];
+        if (names.length === 0) return problem;
+        const unset = `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not set: set it in the shell or in .env beside the file`;
+        return { ...problem, hint: problem.hint === '' ? unset : `${unset}; else ${problem.hint}` };
+      }),
+    );
   }
 
   #interpolated(source: Source, value: unknown, path: Path, env: Environment, problems: SpecProblem[]): unknown {
@@ -137,7 +151,12 @@ export class Reader {
       if (!value.includes('$')) return value;
       try {
         const { text, unset } = interpolate(value, env);
-        unset.forEach(this.unset);
+        for (const name of unset) {
+          this.unset(name);
+          const { file, line } = source.problem(path, '');
+          const key = `${file}:${line}`;
+          this.#empty.set(key, (this.#empty.get(key) ?? new Set()).add(name));
+        }
         return text;
       } catch (error) {
         const hint = error instanceof UnmetDemand ? 'set it in the shell or in .env beside the file' : '';

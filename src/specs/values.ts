@@ -61,7 +61,7 @@ function parseRange(text: string): [number, number] | undefined {
   return low >= 1 && low <= high && high <= 65_535 ? [low, high] : undefined;
 }
 
-/** '8080', '80:8080', '127.0.0.1:80:8080/udp', '3000-3002:3000-3002', '[::1]:80:80'. */
+/** '8080', '80:8080', '127.0.0.1:80:8080/udp', '3000-3002:3000-3002', '[::1]:80:80'; of '8000-8010:80' the first. */
 export function parsePorts(text: string): Port[] | undefined {
   // An empty address is any.
   const said = text.replace(/^:(?=\d*:)/, '');
@@ -73,7 +73,8 @@ export function parsePorts(text: string): Port[] | undefined {
   const targets = parseRange(target!);
   const outs = published === undefined ? undefined : parseRange(published);
   if (targets === undefined || (published !== undefined && outs === undefined)) return undefined;
-  if (outs !== undefined && outs[1] - outs[0] !== targets[1] - targets[0]) return undefined;
+  const isChoice = targets[0] === targets[1];
+  if (outs !== undefined && !isChoice && outs[1] - outs[0] !== targets[1] - targets[0]) return undefined;
   return Array.from({ length: targets[1] - targets[0] + 1 }, (_, i) => ({
     target: targets[0] + i,
     ...(outs === undefined ? {} : { published: outs[0] + i }),

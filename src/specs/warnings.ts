@@ -1,4 +1,5 @@
 /** What a file says that is not wrong, and still may not do what its author thinks. */
+import type { SpecProblem } from '../core/errors.ts';
 import { sharedVolumes } from '../core/service.ts';
 import type { ServiceSpec } from '../core/spec.ts';
 import type { Tie } from '../core/ties.ts';
@@ -6,6 +7,7 @@ import { ties, torn } from '../core/ties.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
 import type { Chosen, Part } from './project.ts';
+import { splitCommand } from './values.ts';
 
 /** Of one service of a Compose file. */
 export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): string[] {
@@ -16,7 +18,17 @@ export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): 
     return /^\.{1,2}(\/|$)/.test(source) ? [source] : [];
   });
   const hint = 'use configs for small files, or pin it with node.hostname';
+  const operators = ['command', 'entrypoint'].flatMap((key) => {
+    const said = whole[key];
+    const words = typeof said === 'string' ? (splitCommand(said) ?? []) : [];
+    const operator =
+      words[0] === undefined || /(^|\/)(ba|da|a)?sh$/.test(words[0]) ? undefined : words.find(isOperator);
+    return operator === undefined
+      ? []
+      : [`${service}: no shell reads '${operator}' in ${key}; write [sh, -c, "…"] for one`];
+  });
   return [
+    ...operators,
     ...(name === service ? [] : [`${service} is called ${name} here`]),
     ...(develop === undefined ? [] : [`${service}: develop is for docker compose watch; it is ignored`]),
     ...(own.length === 0 || isPinned(spec) || spec.driver === 'process'
@@ -30,6 +42,9 @@ export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): 
       : []),
   ];
 }
+
+/** Of a shell. */
+const isOperator = (word: string): boolean => /^(&&|\|\|?|;|[0-9&]?>>?|<|&)$/.test(word) || /^[^;]+;$/.test(word);
 
 /** To one cell. */
 const isPinned = ({ constraints }: Pick<ServiceSpec | Tie, 'constraints'>): boolean =>
@@ -46,7 +61,8 @@ export function ofNetworks(
   const isNamed = [...parts.map(({ value }) => value), ...chosen.map(({ whole }) => whole)].some(
     (one) => one.networks !== undefined || one.links !== undefined,
   );
-  const isApart = services.length > 1 && (isNamed || services.some((one) => names(one, services)));
+  const isApart =
+    services.length > 1 && (isNamed || services.some((one) => one.dependsOn !== undefined || names(one, services)));
   const external = parts.flatMap(({ value: { networks } }) =>
     Object.entries(isRaw(networks) ? networks : {}).filter(([, one]) => isRaw(one) && isExternal(one)),
   );
@@ -59,6 +75,33 @@ export function ofNetworks(
 }
 
 const isExternal = ({ external }: Raw): boolean => external !== undefined && external !== false;
+
+/** Of addresses that services ask for: they are not given. Refused where another service counts on one. */
+export function ofAddresses(chosen: readonly Chosen[], problems: SpecProblem[]): string[] {
+  return chosen.flatMap((one) => {
+    const networks = Object.entries(isRaw(one.whole.networks) ? one.whole.networks : {});
+    return networks.flatMap(([network, asked]) =>
+      ['ipv4_address', 'ipv6_address'].flatMap((key) => {
+        const address = isRaw(asked) ? asked[key] : undefined;
+        if (address === undefined) return [];
+        const user = chosen.find((other) => other !== one && counts(other.whole, String(address)));
+        if (user === undefined)
+          return [`${one.service}: address ${String(address)} is not given; containers have those of their engine`];
+        const path = ['services', one.service, 'networks', network, key];
+        const hint = `put the name of the cell there, with a published port, and remove the key`;
+        problems.push(
+          one.part.source.problem(path, `can't be given yet, and ${user.service} counts on ${String(address)}`, hint),
+        );
+        return [];
+      }),
+    );
+  });
+}
+
+/** Does it name that address elsewhere than as its own? */
+function counts({ networks: _, ...rest }: Raw, address: string): boolean {
+  return new RegExp(`(^|[^\\d.:a-f])${address.replaceAll('.', '\\.')}($|[^\\d.])`, 'i').test(JSON.stringify(rest));
+}
 
 /** It says the name of another in a variable, a command or its health check. */
 function names(

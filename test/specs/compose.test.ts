@@ -216,9 +216,9 @@ describe('configs and secrets', () => {
   });
 
   it.each([
-    ['secrets: {pw: {file: ./none}}', '    secrets: [pw]', 'secrets.pw.file', "can't be read"],
+    ['secrets: {pw: {file: ./none}}', '    secrets: [pw]', 'secrets.pw.file', 'there is no file'],
     ['secrets: {pw: {environment: NONE}}', '    secrets: [pw]', 'secrets.pw.environment', 'NONE is not set'],
-    ['secrets: {pw: {external: true}}', '    secrets: [pw]', 'secrets.pw.external', 'nothing outside'],
+    ['secrets: {pw: {external: true}}', '    secrets: [pw]', 'secrets.pw.external', 'is kept apart'],
     ['secrets: {pw: {}}', '    secrets: [pw]', 'secrets.pw', 'says not what it holds'],
     ['secrets: {pw: {content: a, environment: B}}', '    secrets: [pw]', 'secrets.pw', 'says twice'],
     ['configs: {a: {content: b}}', '    configs: [c]', 'services.web.configs[0]', "no config 'c'"],

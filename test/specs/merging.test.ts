@@ -32,6 +32,21 @@ describe('several files', () => {
     ]);
   });
 
+  it('keep the folder of a build, drop the options of another driver of logs, and wait as the later says', () => {
+    const file = put(
+      'shop/compose.yaml',
+      'services:\n  web:\n    build: ./app\n    logging: { driver: json-file, options: { max-size: 1m } }\n    depends_on: { db: { condition: service_healthy } }\n  db: { image: a }\n',
+    );
+    const over = put(
+      'shop/over.yaml',
+      'services:\n  web:\n    build: { target: dev }\n    logging: { driver: syslog }\n    depends_on: [db]\n',
+    );
+    const { app, builds } = readCompose({ file, over: [over], env: {}, profiles: [] });
+    expect(builds.web).toMatchObject({ context: join(folder, 'shop/app'), target: 'dev' });
+    expect(app.services[0]!.engine!.logging).toEqual({ driver: 'syslog', options: {} });
+    expect(app.services[0]!.dependsOn).toEqual([{ service: 'db', condition: 'started' }]);
+  });
+
   it('are included, each with its own folder and variables', () => {
     put(
       'shop/db/compose.yaml',

@@ -1,0 +1,102 @@
+/** What was found in files of public projects. */
+import { describe, expect, it } from 'vitest';
+import { SpecError } from '../../src/core/errors.ts';
+import type { ServiceSpec } from '../../src/core/spec.ts';
+import type { ComposeResult } from '../../src/specs/compose.ts';
+import { readSpec } from '../../src/specs/read.ts';
+import { put } from './folder.ts';
+
+const read = (text: string): ComposeResult => readSpec({ file: put('compose.yaml', text), env: {}, profiles: [] });
+
+describe('what public files have', () => {
+  const web = (lines: string): ComposeResult => read(`services:\n  web:\n    image: a\n${lines}`);
+  const spec = (lines: string): ServiceSpec => web(lines).app.services[0]!;
+  const said = (text: string, env = {}): string => {
+    try {
+      readSpec({ file: put('compose.yaml', text), env, profiles: [] });
+    } catch (error) {
+      if (error instanceof SpecError) return error.message;
+      throw error;
+    }
+    return '';
+  };
+
+  it('a dollar before something that is no name is a dollar', () => {
+    const { environment } = spec("    environment: { A: '$(date) $1 $2y$05$! a$', B: '^a$' }\n");
+    expect(environment).toEqual({ A: '$(date) $1 $2y$05$! a$', B: '^a$' });
+  });
+
+  it('no mount is lost: paths of Windows and with colons are refused, odd modes ignored with a warning', () => {
+    const mount = (text: string): string => said(`services:\n  web:\n    image: a\n    volumes: ['${text}']\n`);
+    expect(mount('C:/Users/me/.docker/config.json:/config.json:ro')).toContain('is a path of Windows');
+    expect(mount('D:\\srv:/data')).toContain('is a path of Windows');
+    expect(mount('/sys/0000:00:02.0:/gpu:ro')).toContain('too many colons');
+    const { app, warnings } = web("    volumes: ['./a:/a:ro,U']\n");
+    expect(app.services[0]!.mounts).toMatchObject([{ target: '/a', readOnly: true }]);
+    expect(warnings).toContain("web: mode 'U' of /a is not known, and ignored");
+  });
+
+  it('what stands twice is meant once, the last', () => {
+    const { mounts, ports, engine } = spec(
+      "    volumes: ['/a:/d', '/b:/d']\n    ports: ['80:80', '80:80/tcp', '80:80/udp']\n    devices: ['/dev/a:/dev/x', '/dev/b:/dev/x']\n",
+    );
+    expect(mounts.map(({ source }) => source)).toEqual(['/b']);
+    expect(ports).toHaveLength(2);
+    expect(engine!.devices!.map(({ host }) => host)).toEqual(['/dev/b']);
+  });
+
+  it('of several ports on the cell the first, and in its network those that the program opens', () => {
+    expect(spec("    ports: ['8000-8010:80', { target: 81, published: '9000-9010' }]\n").ports).toMatchObject([
+      { target: 80, published: 8_000 },
+      { target: 81, published: 9_000 },
+    ]);
+    const { app, warnings } = web("    network_mode: host\n    ports: ['7600:8123']\n");
+    expect(app.services[0]!.ports).toMatchObject([{ target: 8_123, published: 8_123 }]);
+    expect(warnings).toContain('web: with network_mode: host its port is 8123 on the cell, not 7600');
+  });
+
+  it('folders of long binds are made where nothing else is said', () => {
+    const bind = (more: string) =>
+      spec(`    volumes: [{ type: bind, source: /srv, target: /a${more} }]\n`).mounts[0]!.createPath;
+    expect([bind(''), bind(', bind: { create_host_path: false }')]).toEqual([true, undefined]);
+  });
+
+  it('addresses are not given, and refused where another service counts on one', () => {
+    const text = (url: string): string =>
+      `services:\n  db:\n    image: a\n    networks: { n: { ipv4_address: 172.20.0.5 } }\n  web:\n    image: a\n    networks: [n]\n    environment: { DB: '${url}' }\nnetworks: { n: }\n`;
+    expect(read(text('other')).warnings.join()).toContain('db: address 172.20.0.5 is not given');
+    expect(read(text('172.20.0.50')).warnings.join()).toContain('is not given');
+    expect(said(text('http://172.20.0.5:80/'))).toContain('web counts on 172.20.0.5');
+  });
+
+  it('commands that want a shell are told of', () => {
+    const warned = (command: string): boolean =>
+      web(`    command: ${command}\n`).warnings.some((one) => one.includes('no shell reads'));
+    expect(['npm install && npm start', 'a; b', 'a > b', 'a | b'].map(warned)).toEqual([true, true, true, true]);
+    expect(['sh -c "a && b"', '/bin/bash -c "a; b"', 'find . -exec a +', '[a, "&&"]'].map(warned)).toEqual([
+      ...[false, false, false, false],
+    ]);
+  });
+
+  it('variables that are not set are named where something is wrong by them', () => {
+    expect(said("services:\n  web:\n    image: '${IMG}'\n")).toMatch(/web\.image: is empty\n {2}IMG is not set/);
+    expect(said("services:\n  web:\n    image: a\n    ports: ['${A}:${B}']\n")).toContain('A, B are not set');
+    expect(said("services:\n  web:\n    image: a\n    mem_limit: '${M}'\n")).toContain('M is not set');
+  });
+
+  it.each([
+    ["    ports: '80:80'", 'write it as a list: - 80:80'],
+    ['    ports: -"80:80"', 'a "-" needs a space behind it'],
+    ['    net: host', 'it is network_mode now'],
+    ['    volumes:\n      - ./a:/b:', 'the ":" at its end makes it a key'],
+    ['    command: `date`', 'a text that begins with ` needs quotes'],
+    ['    build: github.com/foo/bar', 'is not on this machine'],
+  ])('%s is told how to mend', (lines, hint) => {
+    expect(said(`services:\n  web:\n    image: a\n${lines}\n`)).toContain(hint);
+  });
+
+  it('files that change others, and profiles that are to be named', () => {
+    expect(said('services:\n  web:\n    ports: [80]\n')).toContain('goes behind it: osca deploy compose.yaml THIS');
+    expect(said('services:\n  web:\n    image: a\n    profiles: [dev, test]\n')).toContain('--profile: dev, test');
+  });
+});
