@@ -10,8 +10,8 @@ export interface Port {
 }
 
 export interface Mount {
-  /** `scratch`: made anew for each replica, shared by its containers, gone with it. */
-  kind: 'volume' | 'bind' | 'tmpfs' | 'scratch';
+  /** `scratch`: made anew for each replica, shared by its containers, gone with it. `remote`: an engine's volume whose data is on another machine, one for all cells. */
+  kind: 'volume' | 'bind' | 'tmpfs' | 'scratch' | 'remote';
   /** Volume name, absolute host path, or name of what is shared; absent for tmpfs and anonymous volumes. */
   source?: string;
   target: string;
@@ -25,6 +25,8 @@ export interface Mount {
   inMemory?: boolean;
   /** As the engine has it: z, rslave, noexec, … */
   options?: string[];
+  /** Remote only, of the engine's local driver: type, o, device. */
+  driverOptions?: Record<string, string>;
 }
 
 /** A small file in a container: a config, or a secret. */

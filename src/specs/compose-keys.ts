@@ -42,7 +42,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(
     'volumes.*.driver_opts',
     'object|null',
-    '{type: none, o: bind, device: /path} is that path of the cell; others are refused',
+    '{type: none, o: bind, device: /path} is that path of the cell; {type: nfs, o: addr=HOST, device: :/path}, nfs4, cifs or smb3 a share that every cell reaches, which binds nothing to a cell; others are refused',
   ),
   row('volumes.*.driver_opts.*', 'text|number', 'an option'),
   row('networks', 'object|null', 'one network for all services: it changes nothing for now', 'translated'),

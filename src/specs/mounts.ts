@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { SpecProblem } from '../core/errors.ts';
+import { contentHash } from '../core/hash.ts';
 import type { Mount } from '../core/spec.ts';
 import type { Report, ServiceContext } from './context.ts';
 import type { Raw } from './extend.ts';
@@ -114,6 +115,12 @@ function named(
   const path = boundTo(context.volumes[name] ?? {});
   const { options: _, ...ofBind } = flags;
   if (path !== undefined) return [{ kind: 'bind', source: hostPath(path, context.folder), target, ...ofBind }];
+  const driverOptions = remoteOptions(context.volumes[name] ?? {});
+  if (driverOptions !== undefined) {
+    // An engine keeps a volume as it was made: other options, another volume.
+    const made = `${source}-${contentHash(driverOptions, 6)}`;
+    return [{ kind: 'remote', source: made, target, ...flags, driverOptions }];
+  }
   return [{ kind: 'volume', source, target, ...flags }];
 }
 
@@ -143,6 +150,14 @@ export function boundTo({ driver, driver_opts: opts }: Raw): string | undefined 
   return (driver ?? 'local') === 'local' && type === 'none' && isBind ? String(device) : undefined;
 }
 
+const remoteTypes = ['nfs', 'nfs4', 'cifs', 'smb3'];
+
+/** What its data is reached by, where that is on another machine. */
+function remoteOptions({ driver, driver_opts: opts }: Raw): Record<string, string> | undefined {
+  if ((driver ?? 'local') !== 'local' || !isRaw(opts) || !remoteTypes.includes(String(opts.type))) return undefined;
+  return Object.fromEntries(Object.entries(opts).map(([key, value]) => [key, String(value)]));
+}
+
 /** The engine's name of a declared volume. */
 function volumeName(name: string, { app, volumes }: ServiceContext, complain: Complain): string | undefined {
   const declared = Object.hasOwn(volumes, name) ? volumes[name] : undefined;
@@ -169,16 +184,20 @@ export function driversRefused({ value, source }: Part): SpecProblem[] {
         source.problem(
           [...path, 'driver'],
           `'${String(driver)}' is not known`,
-          'only local is: mount it on the cell and bind it',
+          "only local is; for a share write driver_opts: {type: nfs, o: 'addr=HOST', device: ':/path'}",
         ),
       ];
     const isSet = isRaw(options) && Object.keys(options).length > 0;
     if (!isSet || boundTo(one) !== undefined) return [];
+    const remote = remoteOptions(one);
+    if (remote !== undefined && (remote.device ?? '') !== '' && (remote.o ?? '') !== '') return [];
     return [
       source.problem(
         [...path, 'driver_opts'],
-        'can not be had',
-        'only {type: none, o: bind, device: /path} can; mount others on the cell and bind them',
+        remote === undefined ? 'can not be had' : 'says not where the share is',
+        remote === undefined
+          ? `only {type: none, o: bind, device: /path} and the types ${remoteTypes.join(', ')} can; mount others on the cell and bind them`
+          : "write type, o and device, as {type: nfs, o: 'addr=10.0.0.5,rw', device: ':/export'}",
       ),
     ];
   });

@@ -252,6 +252,23 @@ spec:
     await h(1).ok('rm', 'engine');
   });
 
+  it.each([
+    [1, 'Docker'],
+    [2, 'Podman'],
+  ])('asks for a share of another machine, and says why there is none, on host %i (%s)', async (number) => {
+    const options = { type: 'nfs', o: 'addr=127.0.0.1', device: ':/nothing' };
+    const more = `    volumes: ["data:/data"]
+    deploy: { placement: { constraints: [node.hostname == h${number}] } }
+volumes: { data: { driver_opts: ${JSON.stringify(options)} } }
+`;
+    const done = await h(1).osca('deploy', file('share', web(forever, more)));
+    expect(done.code).toBe(1);
+    expect(done.stderr).toMatch(/mount/);
+    const { Volumes } = await h(number).docker.listVolumes();
+    expect(Volumes.filter(({ Name }) => Name.startsWith('share_data-'))).toMatchObject([{ Options: options }]);
+    await h(1).ok('rm', 'share');
+  });
+
   it('says why: exits at once, never healthy, no image', async () => {
     const crash = await h(1).osca('deploy', file('crash', web('echo no database; exit 3')));
     expect(crash.code).toBe(1);

@@ -106,8 +106,22 @@ describe('as other people write them', () => {
       { kind: 'tmpfs', target: '/t', options: ['size=1m', 'noexec', 'nosuid'] },
       { kind: 'tmpfs', target: '/u', sizeBytes: 2 ** 20 },
     ]);
-    const nfs = 'volumes:\n  data: {driver_opts: {type: nfs, o: addr=nas, device: ":/x"}}\n';
-    expect(() => web('    volumes: ["data:/d"]\n', nfs)).toThrow(/driver_opts: can not be had/);
+    const other = (options: string): string => `volumes:\n  data: {driver_opts: {${options}}}\n`;
+    expect(() => web('    volumes: ["data:/d"]\n', other('type: ext4, device: /dev/sdb'))).toThrow(/can not be had/);
+    expect(() => web('    volumes: ["data:/d"]\n', other('type: nfs'))).toThrow(/says not where the share is/);
+  });
+
+  it('shares that every cell reaches, by the engine, and nothing is bound to a cell by them', () => {
+    const on = (host: string): ServiceSpec =>
+      web(
+        '    volumes: ["data:/d:ro"]\n',
+        `volumes:\n  data: {driver_opts: {type: nfs, o: addr=${host}, device: ":/x"}}\n`,
+      );
+    const [mount] = on('nas').mounts;
+    const driverOptions = { type: 'nfs', o: 'addr=nas', device: ':/x' };
+    expect(mount).toMatchObject({ kind: 'remote', target: '/d', readOnly: true, driverOptions });
+    expect(on('nas')).not.toHaveProperty('strict');
+    expect(on('other').mounts[0]!.source).not.toBe(mount!.source);
   });
 
   it('an address that is empty, times that are zero, a role that all have', () => {

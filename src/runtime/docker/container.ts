@@ -228,6 +228,7 @@ function mountSettings(mount: Mount, unitName: string): MountSettings {
     const name = scratchName(unitName, source ?? '');
     return { Type: 'volume', Source: name, Target: target, ReadOnly: readOnly === true };
   }
+  if (kind === 'remote') return { Type: 'volume', Source: source ?? '', Target: target, ReadOnly: readOnly === true };
   const settings = { Type: kind, Target: target, ...(readOnly === undefined ? {} : { ReadOnly: readOnly }) };
   if (kind === 'tmpfs') {
     const options = { ...(sizeBytes === undefined ? {} : { SizeBytes: sizeBytes }), Mode: mode ?? 0o1777 };

@@ -6,7 +6,8 @@ import type { UnitSpec } from '../../core/events.ts';
 import { unitKey } from '../../core/events.ts';
 import type { CellId } from '../../core/model.ts';
 import type { ExecQuery, ExecSession } from '../../core/ports.ts';
-import type { ContainerHook } from '../../core/spec.ts';
+import { mountsOf } from '../../core/service.ts';
+import type { ContainerHook, Mount } from '../../core/spec.ts';
 import type { UnitFiles } from '../files/files.ts';
 import { hookFailed, runHooks, timed } from '../hooks/hooks.ts';
 import type { Owner, PartOf } from './container.ts';
@@ -52,6 +53,7 @@ export class Containers {
     options.HostConfig!.LogConfig ??= await this.#boundedLog();
     if (pull === 'always' && builtOn === undefined && !(await this.#stands(options.name!)))
       await this.#bring(unit, progress);
+    await this.#makeShares(mountsOf(unit.service));
     try {
       return await this.#docker.createContainer(options);
     } catch (error) {
@@ -67,6 +69,13 @@ export class Containers {
         throw startError(image, again);
       });
     }
+  }
+
+  /** Volumes of other machines are made before: Podman takes no options with a container. One that is there stays as it is. */
+  async #makeShares(mounts: readonly Mount[]): Promise<void> {
+    for (const { kind, source, driverOptions } of mounts)
+      if (kind === 'remote')
+        await wrap(() => this.#docker.createVolume({ Name: source!, Driver: 'local', DriverOpts: driverOptions! }));
   }
 
   /** Of engines that keep logs for ever where nobody says how much: a disk is full after a year of it. */
