@@ -27,9 +27,11 @@ export class KeyTable {
   readonly #rows: ReadonlyMap<string, KeyRow>;
   readonly #children = new Map<string, string[]>();
   readonly #unknown: string;
+  readonly #otherwise: (key: string) => string;
 
-  /** `unknown`: what is said of a key that is not in it. */
-  constructor(keys: readonly KeyRow[], unknown: string) {
+  /** `unknown`: what is said of a key that is not in it; `otherwise`: and what to do about it, where no name is near. */
+  constructor(keys: readonly KeyRow[], unknown: string, otherwise: (key: string) => string) {
+    this.#otherwise = otherwise;
     this.#rows = new Map(keys.map((row) => [row.path, row]));
     this.#unknown = unknown;
     for (const { path } of keys) {
@@ -100,7 +102,7 @@ export class KeyTable {
                   ? `did you mean '${meant}'?`
                   : isOurs
                     ? `here may stand: ${names.join(', ')}`
-                    : 'take it out, or call it x-… where it is for yourself';
+                    : this.#otherwise(key);
         found.isSound = false;
         found.problems.push(source.problem([...path, key], isOurs ? 'is no key of x-osca' : this.#unknown, hint));
       }
@@ -117,7 +119,11 @@ const successors: Readonly<Record<string, string>> = {
   volume_driver: 'volumes: {NAME: {driver: …}} at the top of the file',
 };
 
-const composeTable = new KeyTable(composeKeys, 'is no key of the Compose Specification');
+const composeTable = new KeyTable(
+  composeKeys,
+  'is no key of the Compose Specification',
+  () => 'take it out, or call it x-… where it is for yourself',
+);
 
 export const checkSpec = (source: Source, value: unknown): Checked => composeTable.check(source, value);
 
@@ -146,9 +152,15 @@ function isOfType(value: unknown, type: KeyType): boolean {
 }
 
 /** What they meant who wrote it, where that is known. */
-function hintFor(value: unknown, { types, note }: KeyRow): string {
+function hintFor(value: unknown, { path, types, note }: KeyRow): string {
   if (value === null) return 'remove the key, or write something under it; nothing stands further in than it does';
   if (types.includes('duration') && typeof value === 'number') return `write ${value}s`;
+  if (typeof value === 'string' && value.includes('${') && !types.includes('text'))
+    return 'fill in the variables first, as with envsubst';
+  if (types.includes('text') && (typeof value === 'number' || typeof value === 'boolean'))
+    return `put it into quotes: "${String(value)}"`;
+  if (/\.(command|args)$/.test(path) && types.includes('list') && typeof value === 'string')
+    return 'write a list: [program, argument], or [sh, -c, "…"] for a line that a shell reads';
   if (types.includes('list') && typeof value === 'string')
     return value.startsWith('-') ? 'a "-" needs a space behind it' : `write it as a list: - ${value}`;
   if (types.includes('text') && isMapping(value)) {

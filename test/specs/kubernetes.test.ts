@@ -56,7 +56,8 @@ describe('manifests that somebody wrote', () => {
       },
     });
     expect(result.warnings).toEqual([
-      'Service redis: services do not reach each other by name yet; a Service of type NodePort publishes a port on the cells that run it',
+      'Service redis: services do not reach each other by name yet; with type: NodePort it publishes a port on the cells that run it, and others use CELL:PORT',
+      'Service frontend: port 8080 is one of a cell: 3 replicas of frontend need as many cells',
     ]);
   });
 
@@ -170,11 +171,11 @@ spec:
       ephemeralContainers: [{name: debug, image: busybox}]
       containers:
         - {name: web, image: web}
-      volumes: [{name: share, nfs: {server: nas, path: /}}]
+      volumes: [{name: share, csi: {driver: nas}}]
 `);
     expect(refused(rest)).toEqual([
       '9 spec.template.spec.ephemeralContainers: is not supported',
-      '12 spec.template.spec.volumes[0].nfs: is not supported',
+      '12 spec.template.spec.volumes[0].csi: is not supported',
     ]);
   });
 });

@@ -32,12 +32,20 @@ export interface KubeObject {
 export const labelsOf = (metadata: unknown): Record<string, string> =>
   Object.fromEntries(Object.entries(raw(raw(metadata).labels)).map(([key, value]) => [key, String(value ?? '')]));
 
+interface Asked {
+  kind: 'ConfigMap' | 'Secret';
+  name: string;
+  keys: Set<string>;
+}
+
 /** What is asked of ConfigMaps and Secrets, and what of them is used. */
 export class Contents {
   readonly #objects: ReadonlyMap<string, KubeObject>;
   /** What files and variables hold, by the names that stand for their ids. */
   readonly files: Record<string, FileSource> = {};
   readonly #problems: SpecProblem[];
+  /** By what is said of it. */
+  readonly #asked = new Map<string, Asked>();
 
   constructor(objects: readonly KubeObject[], problems: SpecProblem[]) {
     this.#objects = new Map(objects.map((object) => [`${object.kind}/${object.name}`, object]));
@@ -75,10 +83,37 @@ export class Contents {
     return blob;
   }
 
-  names(kind: string): string {
-    const all = [...this.#objects.values()].filter((object) => object.kind === kind).map(({ name }) => name);
-    const has = all.length === 0 ? `no ${kind} is given` : `there is: ${all.join(', ')}`;
-    return `${has}; name its file too: osca deploy FILE FILE`;
+  /** What is said where it is missing; once of each, with all that is asked of it (`missingOnce`). */
+  missing(kind: 'ConfigMap' | 'Secret', name: string, keys: readonly string[]): [message: string, hint: string] {
+    const message = `there is no ${kind} '${name}'`;
+    const asked = this.#asked.get(message) ?? { kind, name, keys: new Set() };
+    for (const key of keys) asked.keys.add(key);
+    this.#asked.set(message, asked);
+    return [message, ''];
+  }
+
+  /** The problems, one for each ConfigMap or Secret that is missing, with a draft of it. */
+  missingOnce(problems: readonly SpecProblem[]): SpecProblem[] {
+    const byLine = (a: SpecProblem, b: SpecProblem): number => a.line - b.line;
+    const first = new Map<string, SpecProblem>();
+    for (const problem of [...problems].sort(byLine))
+      if (!first.has(problem.message)) first.set(problem.message, problem);
+    return problems.flatMap((problem) => {
+      const asked = this.#asked.get(problem.message);
+      if (asked === undefined) return [problem];
+      if (first.get(problem.message) !== problem) return [];
+      const lines = problems
+        .filter((one) => one.message === problem.message && one !== problem)
+        .map(({ line }) => line);
+      const also = lines.length === 0 ? '' : `, and on line ${[...new Set(lines)].sort((a, b) => a - b).join(', ')}`;
+      return [{ ...problem, message: `${problem.message}${also}`, hint: this.#draft(asked) }];
+    });
+  }
+
+  #draft({ kind, name, keys }: Asked): string {
+    const held = keys.size === 0 ? 'NAME: value' : [...keys].map((key) => `${key}: …`).join(', ');
+    const part = kind === 'Secret' ? 'stringData' : 'data';
+    return `name its file too: osca deploy FILE FILE; or write one: {apiVersion: v1, kind: ${kind}, metadata: {name: ${name}}, ${part}: {${held}}}`;
   }
 }
 

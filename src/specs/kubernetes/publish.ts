@@ -28,7 +28,7 @@ export function publish(
   );
   if (type === 'ClusterIP') {
     warnings.push(
-      `Service ${name}: services do not reach each other by name yet; a Service of type NodePort publishes a port on the cells that run it`,
+      `Service ${name}: services do not reach each other by name yet; with type: NodePort it publishes a port on the cells that run it, and others use CELL:PORT`,
     );
     return;
   }
@@ -53,6 +53,10 @@ export function publish(
         continue;
       }
       const published = type === 'LoadBalancer' ? Number(port) : nodePort === undefined ? undefined : Number(nodePort);
+      if (published !== undefined && spec.replicas > 1 && spec.mode !== 'global')
+        warnings.push(
+          `Service ${name}: port ${published} is one of a cell: ${spec.replicas} replicas of ${spec.name} need as many cells`,
+        );
       const kind = String(protocol).toLowerCase() === 'udp' ? 'udp' : 'tcp';
       const whole: Port = { target, protocol: kind, ...(published === undefined ? {} : { published }) };
       const others = spec.ports.filter(

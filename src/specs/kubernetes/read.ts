@@ -52,8 +52,11 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
   const name = request.name ?? request.fallbackName ?? appName(request.file);
   if (!/^[a-z0-9][a-z0-9_-]*$/.test(name) || name.length > limits.nameLength)
     throw new OscaError('bad-spec', `'${name}' is no name for an app`, 'give one: osca deploy --name APP FILE');
+  let isSound = true;
   for (const { kind, name: own, value, source, path } of objects) {
-    problems.push(...table.check(source, value, kind, path).problems);
+    const checked = table.check(source, value, kind, path);
+    problems.push(...checked.problems);
+    isSound &&= checked.isSound;
     const pattern = named.includes(kind) ? namePattern : dottedPattern;
     if (!pattern.test(own))
       problems.push(
@@ -64,7 +67,8 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
         ),
       );
   }
-  if (problems.length > 0) throw new SpecError(problems);
+  // What is only not supported keeps nothing else from being looked at: all is said at once.
+  if (!isSound) throw new SpecError(problems);
   const contents = new Contents(objects, problems);
   const warnings: string[] = [];
   const made = objects
@@ -77,8 +81,12 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
   }
   problems.push(...tooLarge(contents.files, objects));
   if (made.length === 0 && problems.length === 0)
-    throw new OscaError('bad-spec', `${request.file} has nothing that runs`, `it needs one of ${workloads.join(', ')}`);
-  if (problems.length > 0) throw new SpecError(problems);
+    throw new OscaError(
+      'bad-spec',
+      `${request.file} has nothing that runs`,
+      `it needs one of ${workloads.join(', ')}; name the file of it too: osca deploy FILE FILE`,
+    );
+  if (problems.length > 0) throw new SpecError(contents.missingOnce(problems));
   const services = made.map(({ spec }) =>
     hasData(spec) && spec.replicas === 1 && spec.job === undefined ? { ...spec, strict: true as const } : spec,
   );
@@ -159,7 +167,8 @@ function objectsOf(file: string, problems: SpecProblem[]): KubeObject[] {
       problems.push(source.problem(path, 'is no object', 'it needs apiVersion, kind and metadata'));
       return;
     }
-    const kind = String(value.kind ?? '');
+    // A Deployment that nobody updates.
+    const kind = value.kind === 'ReplicaSet' ? 'Deployment' : String(value.kind ?? '');
     if (kind === 'List' || (kind.endsWith('List') && Array.isArray(value.items))) {
       for (const [i, item] of list(value.items).entries()) take(source, item, [...path, 'items', i]);
       return;
@@ -168,7 +177,15 @@ function objectsOf(file: string, problems: SpecProblem[]): KubeObject[] {
     if (why !== undefined) problems.push(source.problem([...path, 'kind'], `${kind} is not supported`, why));
     else if (!kinds.includes(kind)) {
       const meant = nearest(kind, kinds);
-      const hint = meant === undefined ? `these are known: ${kinds.join(', ')}` : `did you mean '${meant}'?`;
+      const isForeign = /\.(?!k8s\.io\/)[a-z]+\/|\.(x-k8s|[a-z]+)\.io\//.test(
+        String(value.apiVersion ?? '').replace(/\.k8s\.io\//, '/'),
+      );
+      const hint =
+        meant !== undefined
+          ? `did you mean '${meant}'?`
+          : isForeign
+            ? 'it is for an operator that is not here; remove it'
+            : `these are known: ${kinds.join(', ')}`;
       problems.push(source.problem([...path, 'kind'], kind === '' ? 'is missing' : `'${kind}' is not known`, hint));
     } else found.push({ kind, name: String(raw(value.metadata).name ?? ''), value: withoutNulls(value), source, path });
   };

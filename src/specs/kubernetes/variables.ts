@@ -36,7 +36,7 @@ export function environmentOf(
     const { name, optional } = raw(configMapRef ?? secretRef);
     const keys = contents.of(kind, String(name));
     if (keys === undefined && optional !== true)
-      report([...path, 'envFrom', i], `there is no ${kind} '${String(name)}'`, contents.names(kind));
+      report([...path, 'envFrom', i], ...contents.missing(kind, String(name), []));
     for (const [key, bytes] of keys ?? []) put(kind, String(name), key, bytes, `${String(prefix)}${key}`);
   });
   list(container.env).forEach((item, i) => {
@@ -75,7 +75,7 @@ export function environmentOf(
           [...here, 'fieldRef', 'fieldPath'],
           `'${field}' is not known here`,
           field.startsWith('status.podIP')
-            ? 'with hostNetwork: true it is the address of the cell; else remove the variable, or write its value'
+            ? 'with hostNetwork: true it is the address of the cell; else remove the variable, and ask in the command: $(hostname -i)'
             : 'metadata.name, .namespace, .labels[…], .annotations[…], spec.nodeName and status.hostIP are; remove the variable, or write its value',
         );
       return;
@@ -90,13 +90,14 @@ export function environmentOf(
     const keys = contents.of(kind, String(ref.name));
     const bytes = keys?.get(String(ref.key));
     if (bytes !== undefined) put(kind, String(ref.name), String(ref.key), bytes, name);
-    else if (ref.optional !== true) {
-      const what =
-        keys === undefined
-          ? `there is no ${kind} '${String(ref.name)}'`
-          : `${kind} '${String(ref.name)}' has no key '${String(ref.key)}'`;
-      report(here, what, keys === undefined ? contents.names(kind) : `it has: ${[...keys.keys()].join(', ')}`);
-    }
+    else if (ref.optional !== true && keys === undefined)
+      report(here, ...contents.missing(kind, String(ref.name), [String(ref.key)]));
+    else if (ref.optional !== true)
+      report(
+        here,
+        `${kind} '${String(ref.name)}' has no key '${String(ref.key)}'`,
+        `it has: ${[...keys!.keys()].join(', ')}`,
+      );
   });
   return {
     environment,

@@ -1,4 +1,5 @@
 /** Volumes of a pod as mounts and files of a container. */
+import { contentHash } from '../../core/hash.ts';
 import type { FileMount, Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
@@ -83,6 +84,10 @@ export function volumesOf(
       whole({ kind: 'bind', source: String(source), target, ...create });
       continue;
     }
+    if (volume.nfs !== undefined) {
+      whole({ ...shareOf(raw(volume.nfs)), target });
+      continue;
+    }
     const { sources: projected, defaultMode: mode } = raw(volume.projected);
     const parts = projected === undefined ? [volume] : list(projected).map(raw);
     if (parts.some((part) => part.configMap !== undefined || part.secret !== undefined)) {
@@ -99,6 +104,13 @@ export function volumesOf(
       whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target, options: ['nocopy'] });
   }
   return { mounts, files };
+}
+
+/** A folder of another machine, which every cell reaches by its engine. */
+function shareOf({ server, path, readOnly }: Raw): Pick<Mount, 'kind' | 'source' | 'driverOptions' | 'readOnly'> {
+  const driverOptions = { type: 'nfs', o: `addr=${String(server)}`, device: `:${String(path)}` };
+  const sealed = readOnly === true ? { readOnly: true } : {};
+  return { kind: 'remote', source: `nfs-${contentHash(driverOptions)}`, driverOptions, ...sealed };
 }
 
 const propagations: Record<string, string> = { None: '', HostToContainer: 'rslave', Bidirectional: 'rshared' };
@@ -123,7 +135,9 @@ function filesOf(
   const name = String(ref.name ?? ref.secretName);
   const keys = contents.of(kind, name);
   if (keys === undefined) {
-    if (ref.optional !== true) report(path, `there is no ${kind} '${name}'`, contents.names(kind));
+    const asked = list(ref.items).map((item) => String(raw(item).key));
+    if (ref.optional !== true)
+      report(path, ...contents.missing(kind, name, only === undefined || asked.length > 0 ? asked : [only]));
     return [];
   }
   const items =

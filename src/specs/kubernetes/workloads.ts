@@ -8,10 +8,16 @@ import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { kubernetesKeys } from './keys.ts';
 import type { Contents, KubeObject, Report } from './objects.ts';
-import { list, raw, templateOf } from './objects.ts';
+import { labelsOf, list, raw, templateOf } from './objects.ts';
 import { podOf } from './pod.ts';
 
-export const table = new KeyTable(kubernetesKeys, 'is no key that is known here');
+export const table = new KeyTable(kubernetesKeys, 'is no key that is known here', (key) =>
+  ['containers', 'initContainers', 'volumes', 'template'].includes(key)
+    ? 'it stands under spec:, further in than that'
+    : /^[\w.-]+\.[a-z]+\//.test(key)
+      ? 'such resources are not counted: label the cells that have them, and use nodeSelector'
+      : 'take it out',
+);
 
 export function serviceOf(object: KubeObject, app: string, contents: Contents, problems: SpecProblem[]): ServiceSpec {
   const { kind, name, value, source, path } = object;
@@ -40,6 +46,15 @@ export function serviceOf(object: KubeObject, app: string, contents: Contents, p
     at,
     context,
   );
+  const unmatched = Object.entries(raw(raw(spec.selector).matchLabels)).find(
+    ([key, one]) => labelsOf(metadata)[key] !== String(one),
+  );
+  if (unmatched !== undefined && !['Job', 'CronJob'].includes(kind))
+    report(
+      ['spec', 'selector', 'matchLabels', unmatched[0]],
+      `is ${String(unmatched[1])}, and the template has ${labelsOf(metadata)[unmatched[0]] ?? 'none'}`,
+      'write the same label in both: a selector is of its own template',
+    );
   const isJob = kind === 'Job' || kind === 'CronJob';
   // Without completions a job is a queue of work that so many take from.
   const times = holder.completions ?? holder.parallelism;

@@ -1,0 +1,95 @@
+/** What was found in manifests of public projects. */
+import { describe, expect, it } from 'vitest';
+import { OscaError } from '../../src/core/errors.ts';
+import type { ComposeResult } from '../../src/specs/compose.ts';
+import { readSpec } from '../../src/specs/read.ts';
+import { put } from './folder.ts';
+
+const read = (text: string): ComposeResult => readSpec({ file: put('web.yaml', text), env: {}, profiles: [] });
+const said = (text: string): string => {
+  try {
+    read(text);
+  } catch (error) {
+    if (error instanceof OscaError) return error.message;
+    throw error;
+  }
+  return '';
+};
+const deployment = (container: string, pod = '', more = ''): string =>
+  `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  ${more === '' ? 'replicas: 1' : more}
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      ${pod === '' ? 'hostname: web' : pod}
+      containers:
+        - name: web
+          image: web
+          ${container}
+`;
+
+describe('manifests of public projects', () => {
+  it('say once which Secret is missing, with all that is asked of it', () => {
+    const variable = (name: string): string =>
+      `{ name: ${name}, valueFrom: { secretKeyRef: { name: pw, key: ${name} } } }`;
+    const text = said(
+      `${deployment(`env:\n            - ${variable('A')}\n            - ${variable('B')}`)}---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: web }\n`,
+    );
+    expect(text.match(/there is no Secret/g)).toHaveLength(1);
+    expect(text).toContain("there is no Secret 'pw', and on line 15");
+    expect(text).toContain('kind: Secret, metadata: {name: pw}, stringData: {A: …, B: …}');
+    // All at once.
+    expect(text).toContain('Ingress is not supported');
+  });
+
+  it('have ReplicaSets, and folders of other machines', () => {
+    const volumes = 'volumes: [{ name: films, nfs: { server: 10.0.0.5, path: /films, readOnly: true } }]';
+    const { app } = read(
+      deployment('volumeMounts: [{ name: films, mountPath: /films }]', volumes).replace(
+        'kind: Deployment',
+        'kind: ReplicaSet',
+      ),
+    );
+    expect(app.services[0]!.mounts).toMatchObject([
+      {
+        kind: 'remote',
+        target: '/films',
+        readOnly: true,
+        driverOptions: { type: 'nfs', o: 'addr=10.0.0.5', device: ':/films' },
+      },
+    ]);
+    expect(app.services[0]).not.toHaveProperty('strict');
+  });
+
+  it.each<[string, string, string]>([
+    [
+      'a selector of others',
+      deployment('', '', 'selector: { matchLabels: { app: wep } }'),
+      'is wep, and the template has web',
+    ],
+    ['a number as a variable', deployment('env: [{ name: PORT, value: 8080 }]'), 'put it into quotes: "8080"'],
+    ['a line as a command', deployment('command: nginx -g x'), 'write a list: [program, argument]'],
+    ['what envsubst fills in', deployment('', '', "replicas: '${N}'"), 'with envsubst'],
+    [
+      'containers too far out',
+      deployment('').replace('    spec:\n      hostname: web\n      containers', '    containers'),
+      'it stands under spec:',
+    ],
+    ['an operator', 'apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: { name: a }\n', 'for an operator'],
+    [
+      'resources of a cluster',
+      deployment('resources: { limits: { example.com/dongle: 1 } }'),
+      'are not counted: label',
+    ],
+  ])('%s is told how to mend', (_what, text, hint) => {
+    try {
+      read(text);
+      expect.unreachable();
+    } catch (error) {
+      expect(`${(error as OscaError).message} ${(error as OscaError).hint}`).toContain(hint);
+    }
+  });
+});
