@@ -50,14 +50,15 @@ export function podSuite(name: string, given: DriverCase & { volumes(): Promise<
 
     it('share one network and volumes; what runs first has run, and is told apart', async () => {
       const mounts = [share, memory];
+      const own = { kind: 'volume' as const, target: '/own', options: ['nocopy'] };
       const unit = pod(
         'a/web/1',
         `cat /share/first; while :; do echo hello | nc -l -p 7000; done`,
         [
           part('prepare', 'init', 'echo prepared > /share/first; echo secret > /memory/s; echo done', { mounts }),
-          part('shipper', 'peer', `echo I ship; ${forever}`, { mounts, environment: { WHO: 'shipper' } }),
+          part('shipper', 'peer', `echo I ship; ${forever}`, { mounts, environment: { WHO: 'shipper' }, user: '1000' }),
         ],
-        { mounts, ordinals: true, sharedProcesses: true, files: ['a', 'b/c'].map(inWww) },
+        { mounts: [...mounts, own], ordinals: true, sharedProcesses: true, files: ['a', 'b/c'].map(inWww) },
       );
       const { handle, running } = await start(unit);
       expect(running).toBe(true);
@@ -70,6 +71,9 @@ export function podSuite(name: string, given: DriverCase & { volumes(): Promise<
       expect(await said(handle, ['ps'], 'shipper')).toContain('nc -l');
       expect(await said(handle, ['sh', '-c', 'echo $WHO'], 'web')).toBe('0');
       await expect(said(handle, ['true'], 'shiper')).rejects.toThrow("no container 'shiper'");
+      // Whoever it runs as.
+      expect(await said(handle, ['sh', '-c', 'touch /share/mine && echo mine'], 'shipper')).toBe('0 mine');
+      expect(await said(handle, ['stat', '-c', '%a', '/own'])).toBe('0 777');
       const all = await logs(handle);
       expect(all.map(({ part, text }) => `${part ?? ''}: ${text}`).sort()).toEqual([
         ': prepared',

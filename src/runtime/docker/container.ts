@@ -226,7 +226,9 @@ function mountSettings(mount: Mount, unitName: string): MountSettings {
   const { kind, source, target, readOnly, sizeBytes, mode } = mount;
   if (kind === 'scratch') {
     const name = scratchName(unitName, source ?? '');
-    return { Type: 'volume', Source: name, Target: target, ReadOnly: readOnly === true };
+    // It begins empty, whatever the image has there.
+    const empty = { VolumeOptions: { NoCopy: true } };
+    return { Type: 'volume', Source: name, Target: target, ReadOnly: readOnly === true, ...empty } as MountSettings;
   }
   if (kind === 'remote') return { Type: 'volume', Source: source ?? '', Target: target, ReadOnly: readOnly === true };
   const settings = { Type: kind, Target: target, ...(readOnly === undefined ? {} : { ReadOnly: readOnly }) };

@@ -1,4 +1,5 @@
 /** One container at a time: made with its image and files, begun, ended by what it has for that, removed. */
+import { chmod } from 'node:fs/promises';
 import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { reasonOf } from '../../core/errors.ts';
@@ -54,8 +55,13 @@ export class Containers {
     if (pull === 'always' && builtOn === undefined && !(await this.#stands(options.name!)))
       await this.#bring(unit, progress);
     await this.#makeShares(mountsOf(unit.service));
+    const made = async (): Promise<Docker.Container> => {
+      const container = await this.#docker.createContainer(options);
+      await openScratch(container, unit.service.mounts);
+      return container;
+    };
     try {
-      return await this.#docker.createContainer(options);
+      return await made();
     } catch (error) {
       const { statusCode } = error as { statusCode?: number };
       // Podman 4 answers 500 where it means 409.
@@ -65,7 +71,7 @@ export class Containers {
       }
       if (statusCode !== 404 || image === undefined || pull === 'never') throw startError(image, error);
       await this.#bring(unit, progress);
-      return await this.#docker.createContainer(options).catch((again: unknown) => {
+      return await made().catch((again: unknown) => {
         throw startError(image, again);
       });
     }
@@ -164,4 +170,15 @@ export class Containers {
     if (label === undefined || withinMs <= 0) return 0;
     return await timed(withinMs, runHooks(this, container.id, JSON.parse(label) as ContainerHook[]));
   }
+}
+
+/** Folders of a pod alone: whoever its programs run as may write there, as in Kubernetes. Where the engine's folders can't be reached they are as the engine makes them. */
+async function openScratch(container: Docker.Container, mounts: readonly Mount[]): Promise<void> {
+  const isScratch = ({ kind, source, inMemory, options }: Mount): boolean =>
+    (kind === 'scratch' && inMemory !== true) || (kind === 'volume' && source === undefined && options !== undefined);
+  const targets = mounts.filter(isScratch).map(({ target }) => target);
+  if (targets.length === 0) return;
+  const { Mounts } = await container.inspect();
+  for (const { Destination, Source } of Mounts)
+    if (targets.includes(Destination)) await chmod(Source, 0o777).catch(() => {});
 }
