@@ -64,6 +64,32 @@ describe('manifests of public projects', () => {
     expect(app.services[0]).not.toHaveProperty('strict');
   });
 
+  it('keep the data of a claim where a PersistentVolume of the file says', () => {
+    const volume = (name: string, where: string, more = ''): string =>
+      `---\napiVersion: v1\nkind: PersistentVolume\nmetadata: { name: ${name} }\nspec: { capacity: { storage: 5Gi }, accessModes: [ReadWriteOnce], ${more}${where} }\n`;
+    const claim = (more: string): string =>
+      `---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: { name: data }\nspec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } }${more} }\n`;
+    const web = deployment(
+      'volumeMounts: [{ name: data, mountPath: /data, subPath: db }]',
+      'volumes: [{ name: data, persistentVolumeClaim: { claimName: data } }]',
+    );
+    const kept = (...parts: string[]) => {
+      const { app, warnings } = read([web, ...parts].join(''));
+      return [app.services[0]!.mounts[0]!, warnings.join()] as const;
+    };
+    const disk = volume('disk', 'hostPath: { path: /mnt/disk }', 'storageClassName: manual, ');
+    const [bound] = kept(disk, claim(', storageClassName: manual'));
+    expect(bound).toMatchObject({ kind: 'bind', source: '/mnt/disk/db', target: '/data' });
+    expect(kept(disk, volume('nas', 'nfs: { server: nas, path: /x }'), claim(', volumeName: nas'))[0]).toMatchObject({
+      ...{ kind: 'remote', driverOptions: { type: 'nfs', o: 'addr=nas', device: ':/x/db' } },
+    });
+    const [own, warned] = kept(disk, claim(''));
+    expect(own).toMatchObject({ kind: 'volume', source: 'web_data_db' });
+    expect(warned).toContain("PersistentVolume disk is no claim's of the file");
+    expect(kept(claim(', volumeName: gone'))[1]).toContain('PersistentVolume gone is not of the file');
+    expect(said([web, volume('far', 'csi: { driver: x }'), claim('')].join(''))).toContain('hostPath, local and nfs');
+  });
+
   it.each<[string, string, string]>([
     [
       'a selector of others',

@@ -192,7 +192,14 @@ export const kubernetesKeys: readonly KeyRow[] = [
   row(
     'PersistentVolumeClaim.spec',
     'any',
-    'a named volume of the cell that runs the replica; its size and class are ignored',
+    'a named volume of the cell that runs the replica, or what a PersistentVolume of the file says, by volumeName, claimRef or class',
+    'translated',
+  ),
+  ...head('PersistentVolume'),
+  row(
+    'PersistentVolume.spec',
+    'any',
+    'where the claim that takes it keeps its data: hostPath and local are a folder of the cell, nfs one of another machine; others are refused',
     'translated',
   ),
   ...head('Namespace'),
@@ -226,7 +233,6 @@ export const refusedKinds: Readonly<Record<string, string>> = {
   IngressClass: 'remove it; names and paths come with a later release',
   NetworkPolicy: 'remove it; networks between services come with a later release',
   ReplicationController: 'write a Deployment',
-  PersistentVolume: 'remove it; a claim is a volume of the cell that runs the replica, or use hostPath in the pod',
   HTTPRoute: 'publish ports with a Service of type NodePort or LoadBalancer',
   PodSecurityPolicy: 'remove it; what a container may do stands in its securityContext',
   EndpointSlice: 'remove it; write the address into a variable',

@@ -6,6 +6,7 @@ import type { FileSource } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import { isRaw } from '../extend.ts';
 import type { Path, Source } from '../source.ts';
+import type { Claims } from './claims.ts';
 
 export type Report = (path: Path, message: string, hint: string) => void;
 
@@ -131,6 +132,8 @@ export interface PodContext {
   app: string;
   service: string;
   contents: Contents;
+  /** Where the claims of the file keep their data. */
+  kept: Claims;
   /** Claims of a StatefulSet: volume -> claim. */
   claims: ReadonlyMap<string, string>;
   /** Its replicas have numbers; those of a DaemonSet have their cell. */

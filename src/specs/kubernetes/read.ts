@@ -16,6 +16,7 @@ import { readSome } from '../reading.ts';
 import type { Path } from '../source.ts';
 import { Source } from '../source.ts';
 import { nearest } from '../values.ts';
+import { Claims } from './claims.ts';
 import { kubernetesKeys, refusedKinds } from './keys.ts';
 import type { KubeObject } from './objects.ts';
 import { Contents, list, raw } from './objects.ts';
@@ -70,10 +71,11 @@ export function readKubernetes(request: ComposeRequest): ComposeResult {
   // What is only not supported keeps nothing else from being looked at: all is said at once.
   if (!isSound) throw new SpecError(problems);
   const contents = new Contents(objects, problems);
-  const warnings: string[] = [];
+  const kept = new Claims(name, objects, problems);
+  const { warnings } = kept;
   const made = objects
     .filter(({ kind }) => workloads.includes(kind))
-    .map((object) => ({ object, spec: serviceOf(object, name, contents, problems) }));
+    .map((object) => ({ object, spec: serviceOf(object, { app: name, contents, kept }, problems) }));
   refuseTwice(objects, problems);
   for (const object of objects.filter(({ kind }) => kind === 'Service')) publish(object, made, warnings, problems);
   for (const { kind, name: own } of objects) {

@@ -1,9 +1,9 @@
 /** Volumes of a pod as mounts and files of a container. */
-import { contentHash } from '../../core/hash.ts';
 import type { FileMount, Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { fileMode } from '../values.ts';
+import { shareOf } from './claims.ts';
 import type { PodAround, PodContext } from './objects.ts';
 import { list, quantity, raw } from './objects.ts';
 
@@ -31,18 +31,22 @@ export function volumesOf(
     const found = volumes.get(String(name));
     /** A folder of a volume is a volume of its own, unless the whole is seen too. */
     const whole = (mount: Mount): void => {
-      const { kind, source } = mount;
+      const { kind, source, driverOptions } = mount;
       if (sub.split('/').includes('..')) report([...here, 'subPath'], 'leads out of the volume', 'leave out ..');
-      if (sub !== '' && kind !== 'bind' && isSeenWhole(spec, String(name)))
+      if (sub !== '' && (kind === 'volume' || kind === 'scratch') && isSeenWhole(spec, String(name)))
         report(
           [...here, 'subPath'],
           `'${String(name)}' is mounted as a whole too`,
           'use a claim of its own for each subPath',
         );
+      const apart = `${source}_${sub.replaceAll('/', '_')}`;
+      const inside = { source: apart, driverOptions: { ...driverOptions, device: `${driverOptions?.device}/${sub}` } };
       const folder =
         sub === '' || source === undefined
           ? {}
-          : { source: kind === 'bind' ? `${source}/${sub}` : `${source}_${sub.replaceAll('/', '_')}` };
+          : kind === 'remote'
+            ? inside
+            : { source: kind === 'bind' ? `${source}/${sub}` : apart };
       const spread = propagations[String(mountPropagation ?? 'None')];
       if (spread === undefined)
         report(
@@ -69,12 +73,7 @@ export function volumesOf(
     const path: Path = [...at, 'volumes', found.i];
     if (volume.persistentVolumeClaim !== undefined) {
       const { claimName, readOnly: sealed } = raw(volume.persistentVolumeClaim);
-      whole({
-        kind: 'volume',
-        source: `${app}_${String(claimName)}`,
-        target,
-        ...(sealed === true ? { readOnly: true } : {}),
-      });
+      whole({ ...context.kept.of(String(claimName)), target, ...(sealed === true ? { readOnly: true } : {}) });
       continue;
     }
     if (volume.hostPath !== undefined) {
@@ -104,13 +103,6 @@ export function volumesOf(
       whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target, options: ['nocopy'] });
   }
   return { mounts, files };
-}
-
-/** A folder of another machine, which every cell reaches by its engine. */
-function shareOf({ server, path, readOnly }: Raw): Pick<Mount, 'kind' | 'source' | 'driverOptions' | 'readOnly'> {
-  const driverOptions = { type: 'nfs', o: `addr=${String(server)}`, device: `:${String(path)}` };
-  const sealed = readOnly === true ? { readOnly: true } : {};
-  return { kind: 'remote', source: `nfs-${contentHash(driverOptions)}`, driverOptions, ...sealed };
 }
 
 const propagations: Record<string, string> = { None: '', HostToContainer: 'rslave', Bidirectional: 'rshared' };

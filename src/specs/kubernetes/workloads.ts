@@ -7,7 +7,7 @@ import { scheduleFault } from '../cron.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { kubernetesKeys } from './keys.ts';
-import type { Contents, KubeObject, Report } from './objects.ts';
+import type { KubeObject, PodContext, Report } from './objects.ts';
 import { labelsOf, list, raw, templateOf } from './objects.ts';
 import { podOf } from './pod.ts';
 
@@ -19,7 +19,11 @@ export const table = new KeyTable(kubernetesKeys, 'is no key that is known here'
       : 'take it out',
 );
 
-export function serviceOf(object: KubeObject, app: string, contents: Contents, problems: SpecProblem[]): ServiceSpec {
+export function serviceOf(
+  object: KubeObject,
+  { app, contents, kept }: Pick<PodContext, 'app' | 'contents' | 'kept'>,
+  problems: SpecProblem[],
+): ServiceSpec {
   const { kind, name, value, source, path } = object;
   const report: Report = (at, message, hint) => void problems.push(source.problem([...path, ...at], message, hint));
   const spec = raw(value.spec);
@@ -39,7 +43,7 @@ export function serviceOf(object: KubeObject, app: string, contents: Contents, p
   );
   const scoped =
     kind === 'StatefulSet' ? new Map([...claims].map(([volume, claim]) => [volume, `${claim}-${name}`])) : claims;
-  const context = { app, service: name, contents, claims: scoped, isNumbered: kind !== 'DaemonSet', report };
+  const context = { app, service: name, contents, kept, claims: scoped, isNumbered: kind !== 'DaemonSet', report };
   const { restartPolicy, ...part } = podOf(
     found.length > 0 ? { containers: [{ image: '-' }] } : pod,
     metadata,
