@@ -1,7 +1,9 @@
 /** The file that a command names, and what the daemon needs to read it. */
-import { existsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { OscaError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import { readSome } from '../specs/reading.ts';
 
 export interface FileOptions {
   name?: string;
@@ -11,23 +13,50 @@ export interface FileOptions {
 
 const names = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
 
-/** A file, or a folder with a Compose file in it. */
-function composeFile(given: string): string {
+/** Folders whose names say nothing of what is in them. */
+const plain = ['k8s', 'kubernetes', 'kube', 'manifests', 'manifest', 'deploy', 'deployment', 'base', 'config'];
+
+/** A file; of a folder its Compose file, else its manifests, by name, which are one app that is called like it. */
+function specFiles(given: string): { files: string[]; app?: string } {
   const path = resolve(given);
   if (!existsSync(path))
     throw new OscaError('not-found', `there is no file ${given}`, 'give the path of a Compose file');
-  if (!statSync(path).isDirectory()) return path;
+  if (!statSync(path).isDirectory()) return { files: [path] };
   const file = names.map((name) => resolve(path, name)).find((one) => existsSync(one));
-  if (file === undefined)
-    throw new OscaError('not-found', `there is no ${names[0]} in ${given}`, 'give the path of a Compose file');
-  return file;
+  if (file !== undefined) return { files: [file] };
+  const files = readdirSync(path)
+    .sort()
+    .map((name) => join(path, name))
+    .filter((one) => /\.(ya?ml|json)$/.test(one) && statSync(one, { throwIfNoEntry: false })?.isFile() === true)
+    .filter((one) => isManifest(readSome(one, limits.specBytes).toString()));
+  if (files.length === 0)
+    throw new OscaError(
+      'not-found',
+      `there is no ${names[0]} in ${given}, and no Kubernetes manifest`,
+      'give the path of a Compose file, or of a folder with manifests',
+    );
+  const name = [basename(path), basename(dirname(path))].find((one) => !plain.includes(one)) ?? 'app';
+  const app = name
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, '-')
+    .replace(/^[_-]+/, '');
+  return { files, ...(app === '' ? {} : { app }) };
 }
 
+/** As far as can be seen without reading it: that is the daemon's part. */
+const isManifest = (text: string): boolean =>
+  /(^|[\s{,"])kind"?:\s*\S/.test(text) && /(^|[\s{,"])apiVersion"?:\s*\S/.test(text);
+
 /** Those after the first are merged over it. */
-export const bodyOf = ([file, ...over]: readonly string[], { name, profile }: FileOptions) => ({
-  ...{ file: composeFile(file!), over: over.map(composeFile), profiles: profile, env: shellEnvironment() },
-  ...(name === undefined ? {} : { name }),
-});
+export function bodyOf(given: readonly string[], { name, profile }: FileOptions) {
+  const all = given.map(specFiles);
+  const [file, ...over] = all.flatMap(({ files }) => files);
+  const called = name ?? all[0]!.app;
+  return {
+    ...{ file: file!, over, profiles: profile, env: shellEnvironment() },
+    ...(called === undefined ? {} : { name: called }),
+  };
+}
 
 const shellEnvironment = (): Record<string, string> =>
   Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));

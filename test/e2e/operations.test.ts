@@ -1,4 +1,5 @@
 /** Machines and files as docs/OPERATIONS.md has them: cordon, replace, several files, convert. */
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { CellRow, ReplicaRow } from '../../src/api/rows.ts';
 import { until } from '../until.ts';
@@ -27,6 +28,19 @@ it('two files are one, and convert says what they mean', async () => {
   expect((await ann.osca('plan', ...files)).code).toBe(0);
   const plan = await ann.osca('plan', files[0]!);
   expect([plan.code, plan.stdout]).toEqual([1, expect.stringContaining('replicas: 3 → 1')]);
+});
+
+it('all manifests of a folder are one app, called like it', async () => {
+  const kind = (name: string): string => `apiVersion: v1\nkind: ${name}\nmetadata: { name: web }\n`;
+  const config = ann.file('blog/k8s/b.yaml', `${kind('ConfigMap')}data: { PORT: "80" }\n`);
+  const container = '{ name: web, image: web, envFrom: [{ configMapRef: { name: web } }] }';
+  ann.file('blog/k8s/a.yml', `${kind('Pod')}spec: { containers: [${container}] }\n`);
+  ann.file('blog/k8s/values.yaml', 'replicas: 3\n');
+  expect(JSON.parse(await ben.ok('convert', dirname(config)))).toMatchObject({
+    app: { name: 'blog', services: [{ name: 'web', environment: { PORT: '80' } }] },
+  });
+  const none = await ben.osca('convert', ann.folder);
+  expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('and no Kubernetes manifest')]);
 });
 
 it('a cordoned cell keeps what it runs, and gets nothing more until it is resumed', async () => {

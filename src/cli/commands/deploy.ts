@@ -9,7 +9,9 @@ import { tellSteps } from '../steps.ts';
 export function addDeployCommand(osca: Command): void {
   osca
     .command('deploy <file...>')
-    .description('run what a Compose file describes, and wait until it runs; further files are merged over it')
+    .description(
+      'run what a Compose file or Kubernetes manifests describe, and wait until it runs; further files are merged over it, of a folder all manifests are meant',
+    )
     .option('--name <app>', 'name of the app, before name: of the file')
     .option('--profile <name>', 'also run services of this profile', collect, [] as string[])
     .option('--json', 'print JSON')
@@ -18,7 +20,7 @@ export function addDeployCommand(osca: Command): void {
     .option('--ack <n>', 'other cells that must have it on disk', '1')
     .addHelpText(
       'after',
-      '\nExamples:\n  osca deploy examples/hello/compose.yaml\n  osca deploy compose.yaml compose.production.yaml',
+      '\nExamples:\n  osca deploy examples/hello/compose.yaml\n  osca deploy compose.yaml compose.production.yaml\n  osca deploy k8s/',
     )
     .action(
       async (
