@@ -1,9 +1,7 @@
 /** The file that a command names, and what the daemon needs to read it. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { OscaError } from '../core/errors.ts';
-import { limits } from '../core/limits.ts';
-import { readSome } from '../specs/reading.ts';
 
 export interface FileOptions {
   name?: string;
@@ -28,7 +26,7 @@ function specFiles(given: string): { files: string[]; app?: string } {
     .sort()
     .map((name) => join(path, name))
     .filter((one) => /\.(ya?ml|json)$/.test(one) && statSync(one, { throwIfNoEntry: false })?.isFile() === true)
-    .filter((one) => isManifest(readSome(one, limits.specBytes).toString()));
+    .filter((one) => isManifest(readFileSync(one, 'utf8')));
   if (files.length === 0)
     throw new OscaError(
       'not-found',
