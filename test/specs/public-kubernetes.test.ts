@@ -64,6 +64,26 @@ describe('manifests of public projects', () => {
     expect(app.services[0]).not.toHaveProperty('strict');
   });
 
+  it('are told of themselves in files', () => {
+    const items = [
+      '{ path: labels, fieldRef: { fieldPath: metadata.labels } }',
+      '{ path: space, fieldRef: { fieldPath: metadata.namespace } }',
+      '{ path: memory, resourceFieldRef: { containerName: web, resource: limits.memory, divisor: 1Mi } }',
+    ].join();
+    const text = (all: string): string =>
+      deployment(
+        'volumeMounts: [{ name: me, mountPath: /me }]\n          resources: { limits: { memory: 64Mi } }',
+        `volumes: [{ name: me, downwardAPI: { items: [${all}] } }]`,
+      );
+    const { app, files } = read(text(items));
+    const held = app.services[0]!.files!.map(({ target, blob }) => [
+      target,
+      Buffer.from(files[blob]!.data, 'base64').toString(),
+    ]);
+    expect(Object.fromEntries(held)).toEqual({ '/me/labels': 'app="web"\n', '/me/space': 'web', '/me/memory': '64' });
+    expect(said(text('{ path: name, fieldRef: { fieldPath: metadata.name } }'))).toContain('can stand in a variable');
+  });
+
   it('keep the data of a claim where a PersistentVolume of the file says', () => {
     const volume = (name: string, where: string, more = ''): string =>
       `---\napiVersion: v1\nkind: PersistentVolume\nmetadata: { name: ${name} }\nspec: { capacity: { storage: 5Gi }, accessModes: [ReadWriteOnce], ${more}${where} }\n`;

@@ -152,7 +152,7 @@ export const containerRows: readonly KeyRow[] = [
     ...rows(`${C}lifecycle.${hook}.`, refused, 'Kubernetes ignores it too; use httpGet or exec', 'tcpSocket'),
   ]),
   row(`${C}lifecycle.stopSignal`, 'text', 'what asks it to end; SIGTERM'),
-  row(`${C}imagePullPolicy`, 'text', 'Always, IfNotPresent or Never'),
+  row(`${C}imagePullPolicy`, 'text', 'Always, IfNotPresent or Never; without it IfNotPresent, of latest too'),
   ...security(`${C}securityContext`),
   row(`${C}securityContext.privileged`, 'flag', 'everything that the host may do'),
   row(`${C}securityContext.readOnlyRootFilesystem`, 'flag', 'root file system is read only'),

@@ -16,6 +16,24 @@ function items(path: string): KeyRow[] {
   ];
 }
 
+function downward(path: string): KeyRow[] {
+  return [
+    row(path, 'object', 'files in which the pod is told of itself, as far as it stands in the file'),
+    row(`${path}.defaultMode`, 'int', 'of the files; 0644'),
+    row(`${path}.items`, 'list', 'the files'),
+    row(`${path}.items[]`, 'object', 'a file'),
+    row(`${path}.items[].path`, 'text', 'its name'),
+    row(`${path}.items[].mode`, 'int', 'its mode'),
+    row(`${path}.items[].fieldRef`, 'object', 'labels, annotations, one of them, or the namespace, which is the app'),
+    row(`${path}.items[].fieldRef.apiVersion`, 'text', 'ignored', 'translated'),
+    row(`${path}.items[].fieldRef.fieldPath`, 'text', 'such as metadata.labels'),
+    row(`${path}.items[].resourceFieldRef`, 'object', 'of a container'),
+    row(`${path}.items[].resourceFieldRef.containerName`, 'text', 'which'),
+    row(`${path}.items[].resourceFieldRef.resource`, 'text', 'such as limits.memory'),
+    row(`${path}.items[].resourceFieldRef.divisor`, 'text|int', 'such as 1Mi'),
+  ];
+}
+
 export const podRows: readonly KeyRow[] = [
   row('pod', 'object', 'a pod: a replica'),
   row('pod.containers', 'list', 'one or more, on one cell, in one network; the first has the name of the service'),
@@ -52,6 +70,7 @@ export const podRows: readonly KeyRow[] = [
   row(`${V}secret`, 'object', 'its keys as files, in memory'),
   row(`${V}secret.secretName`, 'text', 'of the Secret'),
   ...items(`${V}secret`),
+  ...downward(`${V}downwardAPI`),
   row(`${V}projected`, 'object', 'several of them in one folder'),
   row(`${V}projected.defaultMode`, 'int', 'of the files'),
   row(`${V}projected.sources`, 'list', 'ConfigMaps and Secrets'),
@@ -62,11 +81,12 @@ export const podRows: readonly KeyRow[] = [
   row(`${V}projected.sources[].secret`, 'object', 'a Secret'),
   row(`${V}projected.sources[].secret.name`, 'text', 'its name'),
   ...items(`${V}projected.sources[].secret`),
+  ...downward(`${V}projected.sources[].downwardAPI`),
   ...rows(
     `${V}projected.sources[].`,
     refused,
-    'only ConfigMaps and Secrets are known; what downwardAPI says can stand in a variable (env with fieldRef)',
-    'serviceAccountToken downwardAPI clusterTrustBundle podCertificate',
+    'there is no Kubernetes API to ask; ConfigMaps, Secrets and downwardAPI are known',
+    'serviceAccountToken clusterTrustBundle podCertificate',
   ),
   ...rows(
     V,
@@ -74,7 +94,6 @@ export const podRows: readonly KeyRow[] = [
     'mount it on the cell and use hostPath, or use a persistentVolumeClaim',
     'csi iscsi cephfs rbd glusterfs fc flexVolume flocker azureDisk azureFile awsElasticBlockStore gcePersistentDisk cinder vsphereVolume quobyte scaleIO storageos portworxVolume photonPersistentDisk gitRepo ephemeral',
   ),
-  ...rows(V, refused, 'what it says can stand in a variable (env with fieldRef), or in a ConfigMap', 'downwardAPI'),
   ...rows(V, refused, 'copy what is needed in an initContainer, into an emptyDir', 'image'),
   row('pod.restartPolicy', 'text', 'Always, OnFailure or Never'),
   row('pod.terminationGracePeriodSeconds', 'int', 'then SIGKILL; 30'),

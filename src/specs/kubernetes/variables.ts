@@ -2,8 +2,9 @@
 import type { ServiceSpec } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
-import type { PodContext, Report } from './objects.ts';
-import { labelsOf, list, quantity, raw } from './objects.ts';
+import { fieldOf, resourceOf } from './downward.ts';
+import type { PodContext } from './objects.ts';
+import { labelsOf, list, raw } from './objects.ts';
 
 type Variables = Pick<ServiceSpec, 'environment' | 'sealedEnvironment' | 'ownVariables'>;
 
@@ -56,20 +57,16 @@ export function environmentOf(
     const here: Path = [...path, 'env', i, 'valueFrom'];
     if (fieldRef !== undefined) {
       const field = String(raw(fieldRef).fieldPath ?? '');
-      const [, of, key] = /^metadata\.(labels|annotations)\[['"]?([^'"\]]+)['"]?\]$/.exec(field) ?? [];
+      const key = /^metadata\.(?:labels|annotations)\[['"]?([^'"\]]+)['"]?\]$/.exec(field)?.[1];
+      const known = fieldOf(field, metadata, app);
       forget(name);
       if (field === 'metadata.name') own[name] = 'replica';
       else if (field === 'spec.nodeName') own[name] = 'cell';
       else if (field === 'status.hostIP' || (field === 'status.podIP' && isHost)) own[name] = 'address';
-      else if (field === 'metadata.namespace') environment[name] = app;
-      else if (field === 'spec.serviceAccountName') environment[name] = 'default';
       else if (isNumbered && key !== undefined && numbered.includes(key) && !Object.hasOwn(labelsOf(metadata), key))
         own[name] = 'completion';
       else if (key === 'statefulset.kubernetes.io/pod-name') own[name] = 'replica';
-      else if (of === 'labels' && !isOfCluster(key!, labelsOf(metadata)))
-        environment[name] = labelsOf(metadata)[key!] ?? '';
-      else if (of === 'annotations' && !isOfCluster(key!, raw(raw(metadata).annotations)))
-        environment[name] = String(raw(raw(metadata).annotations)[key!] ?? '');
+      else if (known !== undefined) environment[name] = known;
       else
         report(
           [...here, 'fieldRef', 'fieldPath'],
@@ -108,29 +105,6 @@ export function environmentOf(
 
 /** What Kubernetes itself writes on a pod to say which of many it is; from 0. */
 const numbered = ['batch.kubernetes.io/job-completion-index', 'apps.kubernetes.io/pod-index'];
-
-/** It would be written on the pod by a cluster. */
-const isOfCluster = (key: string, all: Raw): boolean =>
-  !Object.hasOwn(all, key) &&
-  /^(batch|apps|statefulset)\.kubernetes\.io\/|^(pod-template-hash|controller-revision-hash|controller-uid|job-name)$/.test(
-    key,
-  );
-
-/** 'limits.memory' in bytes, 'requests.cpu' in cores, each in whole divisors. */
-function resourceOf({ resource, divisor }: Raw, container: Raw, at: Path, report: Report): string {
-  const [kind = '', key = ''] = String(resource ?? '').split('.');
-  const given = raw(raw(container.resources)[kind])[key];
-  const [value, unit] = [quantity(given ?? ''), quantity(divisor === undefined || divisor === '0' ? 1 : divisor)];
-  if (value !== undefined && unit !== undefined && unit > 0) return String(Math.ceil(value / unit));
-  report(
-    [...at, 'resource'],
-    given === undefined
-      ? `the container says nothing of '${String(resource)}'`
-      : `can't be divided by '${String(divisor)}'`,
-    'set it in its resources, or write the number as value',
-  );
-  return '';
-}
 
 /** $(NAME) of a variable that is known; $$ is a dollar. Secrets and the replica's name are known where it runs (runtime/files). */
 export const expanded = (

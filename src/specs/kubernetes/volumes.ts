@@ -4,13 +4,14 @@ import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { fileMode } from '../values.ts';
 import { shareOf } from './claims.ts';
+import { fileOf } from './downward.ts';
 import type { PodAround, PodContext } from './objects.ts';
 import { list, quantity, raw } from './objects.ts';
 
 export function volumesOf(
   container: Raw,
   place: Path,
-  { spec, at, isShared }: PodAround,
+  { spec, metadata, at, isShared }: PodAround,
   context: PodContext,
 ): { mounts: Mount[]; files: FileMount[] } {
   const { app, claims, report } = context;
@@ -89,9 +90,15 @@ export function volumesOf(
     }
     const { sources: projected, defaultMode: mode } = raw(volume.projected);
     const parts = projected === undefined ? [volume] : list(projected).map(raw);
-    if (parts.some((part) => part.configMap !== undefined || part.secret !== undefined)) {
-      for (const part of parts)
+    if (parts.some((part) => ['configMap', 'secret', 'downwardAPI'].some((kind) => part[kind] !== undefined))) {
+      for (const [p, part] of parts.entries()) {
+        if (part.downwardAPI !== undefined) {
+          const from = [...path, ...(projected === undefined ? [] : ['projected', 'sources', p]), 'downwardAPI'];
+          files.push(...selfOf(raw(part.downwardAPI), target, { spec, metadata, from, mode }, context));
+          continue;
+        }
         files.push(...filesOf(part, target, subPath === undefined ? undefined : sub, { path, here, mode }, context));
+      }
       continue;
     }
     const { medium, sizeLimit } = raw(volume.emptyDir);
@@ -103,6 +110,24 @@ export function volumesOf(
       whole(medium === 'Memory' ? { kind: 'tmpfs', target, ...size } : { kind: 'volume', target, options: ['nocopy'] });
   }
   return { mounts, files };
+}
+
+/** Files in which the pod is told of itself. */
+function selfOf(
+  { items, defaultMode }: Raw,
+  target: string,
+  { spec, metadata, from, mode: ofAll }: { spec: Raw; metadata: unknown; from: Path; mode: unknown },
+  { app, service, contents, report }: PodContext,
+): FileMount[] {
+  return list(items).flatMap((given, i): FileMount[] => {
+    const item = raw(given);
+    const text = fileOf(item, { spec, metadata, app }, [...from, 'items', i], report);
+    if (text === undefined) return [];
+    const name = String(item.path ?? '');
+    const mode = fileMode((item.mode ?? defaultMode ?? ofAll ?? 0o644) as string | number);
+    const blob = contents.use('ConfigMap', `downwardAPI of ${service}`, `${target}/${name}`, Buffer.from(text));
+    return [{ target: `${target}/${name}`, folder: target, blob, mode }];
+  });
 }
 
 const propagations: Record<string, string> = { None: '', HostToContainer: 'rslave', Bidirectional: 'rshared' };
