@@ -98,7 +98,8 @@ describe('manifests of public projects', () => {
       return [app.services[0]!.mounts[0]!, warnings.join()] as const;
     };
     const disk = volume('disk', 'hostPath: { path: /mnt/disk }', 'storageClassName: manual, ');
-    const [bound] = kept(disk, claim(', storageClassName: manual'));
+    const [bound, advice] = kept(disk, claim(', storageClassName: manual'));
+    expect(advice).toContain('claim data is the folder /mnt/disk of whichever cell runs it');
     expect(bound).toMatchObject({ kind: 'bind', source: '/mnt/disk/db', target: '/data' });
     expect(kept(disk, volume('nas', 'nfs: { server: nas, path: /x }'), claim(', volumeName: nas'))[0]).toMatchObject({
       ...{ kind: 'remote', driverOptions: { type: 'nfs', o: 'addr=nas', device: ':/x/db' } },

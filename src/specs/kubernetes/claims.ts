@@ -34,6 +34,10 @@ export class Claims {
       }
       free.delete(volume.name);
       const place = placeOf(raw(volume.value.spec));
+      if (place?.kind === 'bind')
+        this.warnings.push(
+          `claim ${name} is the folder ${place.source} of whichever cell runs it: pin what uses it to one, by nodeSelector`,
+        );
       if (place !== undefined) this.#places.set(name, place);
       else
         problems.push(
