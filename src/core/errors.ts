@@ -47,7 +47,8 @@ export class SpecError extends OscaError {
 
   /** What is said twice of one place is said once. */
   constructor(given: readonly SpecProblem[]) {
-    const texts = given.map(problemText);
+    // Of an anchor that several take, too.
+    const texts = given.map((one) => problemText({ ...one, key: '' }));
     const problems = given.filter((_, i) => texts.indexOf(texts[i]!) === i);
     super('bad-spec', problems.map(problemText).join('\n'), 'Nothing was changed; mend the file.');
     this.problems = problems;

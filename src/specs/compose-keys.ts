@@ -42,7 +42,7 @@ export const composeKeys: readonly KeyRow[] = [
   row(
     'volumes.*.driver_opts',
     'object|null',
-    '{type: none, o: bind, device: /path} is that path of the cell; {type: nfs, o: addr=HOST, device: :/path}, nfs4, cifs or smb3 a share that every cell reaches, which binds nothing to a cell; others are refused',
+    '{type: none, o: bind, device: /path} is that path of the cell; {type: nfs, o: addr=HOST, device: :/path}, nfs4, cifs or smb3 a share that every cell reaches, which binds nothing to a cell; {type: tmpfs} is memory of each container; others are refused',
   ),
   row('volumes.*.driver_opts.*', 'text|number', 'an option'),
   row('networks', 'object|null', 'one network for all services: it changes nothing for now', 'translated'),
@@ -405,7 +405,11 @@ export const composeKeys: readonly KeyRow[] = [
   row(`${S}links[]`, 'text', 'SERVICE[:ALIAS]'),
   ...mountRows('configs', 'files in memory, read only, at /NAME', '/NAME'),
   ...mountRows('secrets', 'files in memory, read only, at /run/secrets/NAME', '/run/secrets/NAME'),
-  row(`${S}pull_policy`, 'text', 'missing (default), always before each new container, never, or build'),
+  row(
+    `${S}pull_policy`,
+    'text',
+    'missing (default), always before each new container (so are daily, weekly and every_…), never, or build',
+  ),
   ...hookRows(
     'post_start',
     'commands in the container after each start; where one fails, or takes longer than a minute, it has not started',

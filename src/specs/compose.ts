@@ -66,7 +66,7 @@ export function readCompose(request: ComposeRequest): ComposeResult {
     );
   }
   const found = parts.flatMap((part) => Object.keys(part.services).map((service) => ({ part, service })));
-  const chosen = withVolumesFrom(wantedOf(found, request.profiles, reader, problems), problems);
+  const chosen = byService(withVolumesFrom(wantedOf(found, request.profiles, reader, problems), problems));
   const all = new Set(found.map(({ service }) => service));
   const wanted = new Set(chosen.map(({ service }) => service));
   const top = Object.assign(
@@ -119,6 +119,12 @@ export function readCompose(request: ComposeRequest): ComposeResult {
   untilTheyEnd(own, wholes);
   const { services, warnings: together } = joined(own, hostsOf(wholes), new Set(Object.keys(builds)), fail);
   warnings.push(...together);
+  for (const { name: waiter, dependsOn = [] } of own)
+    for (const { service, condition } of dependsOn)
+      if (condition === 'healthy' && own.some((one) => one.name === service && one.healthcheck === undefined))
+        warnings.push(
+          `${waiter} waits until ${service} is healthy, which has no healthcheck in the file: it waits until it runs`,
+        );
   const circle = circleOf(services);
   if (circle !== undefined)
     fail(circle[0]!, ['depends_on'], `waits for itself: ${circle.join(' → ')}`, 'remove one of the links');
@@ -148,11 +154,16 @@ function wantedOf(
     const name = slugOf(service);
     if (!namePattern.test(name) || service.length > limits.nameLength)
       problems.push(part.source.problem(['services', service], 'is no name for a service', 'use a-z, 0-9, - and _'));
-    const profiles = new Set([...named, ...(part.env.COMPOSE_PROFILES ?? '').split(',').filter(Boolean)]);
+    // As `docker compose`: those that are named, else those of the variable, of which there is an empty one where it is not set.
+    const profiles = new Set(
+      named.length > 0 ? named : (part.env.COMPOSE_PROFILES ?? '').split(',').map((one) => one.trim()),
+    );
     const load = (path: string, asked?: SpecProblem): Loaded => reader.load(path, part.env, asked);
     const whole = extended(part, service, load);
     const own = Array.isArray(whole.profiles) ? (whole.profiles as string[]) : [];
-    return own.length === 0 || own.some((profile) => profiles.has(profile)) ? [{ part, service, name, whole }] : [];
+    return own.length === 0 || profiles.has('*') || own.some((profile) => profiles.has(profile))
+      ? [{ part, service, name, whole }]
+      : [];
   });
 }
 
@@ -167,6 +178,15 @@ const hostsOf = (wholes: ReadonlyMap<string, Raw>): Map<string, string> =>
       return host === undefined ? [] : [[name, slugOf(host)] as const];
     }),
   );
+
+/** A container that a service of the files names is that service. */
+function byService(chosen: readonly Chosen[]): Chosen[] {
+  return chosen.map((one) => {
+    const named = /^container:(.+)$/.exec(String(one.whole.network_mode ?? ''))?.[1];
+    const other = named === undefined ? undefined : chosen.find(({ whole }) => whole.container_name === named);
+    return other === undefined ? one : { ...one, whole: { ...one.whole, network_mode: `service:${other.service}` } };
+  });
+}
 
 /** What all parts have of one kind. */
 const unionOf = (parts: readonly Part[], kind: string): Raw =>
@@ -189,7 +209,10 @@ function untilTheyEnd(services: ServiceSpec[], wholes: ReadonlyMap<string, Raw>)
 /** One network for all is what the engine gives; two would have to keep services apart. */
 function manyNetworks(services: readonly Chosen[]): SpecProblem[] {
   let first: { service: string; name: string } | undefined;
+  const named = new Set(services.flatMap(({ whole }) => (whole.networks === undefined ? [] : networksOf(whole))));
   for (const { service, whole, part } of services) {
+    // Who names none may be with the others where there is one.
+    if (whole.networks === undefined && named.size === 1) continue;
     for (const name of networksOf(whole)) {
       first ??= { service, name };
       if (name === first.name) continue;

@@ -68,7 +68,18 @@ export function joined(
     warnings: [...hosts.keys()].flatMap((name) => {
       const root = nameOf(name);
       const awaits = byName.get(name)!.dependsOn?.find((one) => one.service === root && one.condition !== 'started');
+      const { labels, update, rollback, maxPerCell } = byName.get(name)!;
+      const lost = [
+        ...(Object.keys(labels).length > 0 ? ['labels'] : []),
+        ...(update !== undefined || rollback !== undefined ? ['update_config'] : []),
+        ...(maxPerCell !== undefined ? ['max_replicas_per_node'] : []),
+      ];
       return [
+        ...(lost.length === 0
+          ? []
+          : [
+              `${name}: ${lost.join(', ')} of it ${lost.length === 1 && lost[0] !== 'labels' ? 'is' : 'are'} not used; those of ${root} hold`,
+            ]),
         `${name} is a container of ${root}: osca logs -c ${name} shows what it writes`,
         ...(awaits === undefined
           ? []

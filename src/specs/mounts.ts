@@ -115,6 +115,11 @@ function named(
   const path = boundTo(context.volumes[name] ?? {});
   const { options: _, ...ofBind } = flags;
   if (path !== undefined) return [{ kind: 'bind', source: hostPath(path, context.folder), target, ...ofBind }];
+  const memory = memoryOf(context.volumes[name] ?? {});
+  if (memory !== undefined) {
+    context.warn(`${context.service}: volume ${name} is memory, of each container alone, and gone with it`);
+    return [{ ...tmpfsMount(`${target}${memory}`), ...(flags.readOnly === true ? { readOnly: true } : {}) }];
+  }
   const driverOptions = remoteOptions(context.volumes[name] ?? {});
   if (driverOptions !== undefined) {
     // An engine keeps a volume as it was made: other options, another volume.
@@ -158,6 +163,12 @@ function remoteOptions({ driver, driver_opts: opts }: Raw): Record<string, strin
   return Object.fromEntries(Object.entries(opts).map(([key, value]) => [key, String(value)]));
 }
 
+/** ':OPTIONS' of one that is a tmpfs. */
+function memoryOf({ driver, driver_opts: opts }: Raw): string | undefined {
+  if ((driver ?? 'local') !== 'local' || !isRaw(opts) || opts.type !== 'tmpfs') return undefined;
+  return opts.o === undefined ? '' : `:${String(opts.o)}`;
+}
+
 /** The engine's name of a declared volume. */
 function volumeName(name: string, { app, volumes }: ServiceContext, complain: Complain): string | undefined {
   const declared = Object.hasOwn(volumes, name) ? volumes[name] : undefined;
@@ -188,7 +199,7 @@ export function driversRefused({ value, source }: Part): SpecProblem[] {
         ),
       ];
     const isSet = isRaw(options) && Object.keys(options).length > 0;
-    if (!isSet || boundTo(one) !== undefined) return [];
+    if (!isSet || boundTo(one) !== undefined || memoryOf(one) !== undefined) return [];
     const remote = remoteOptions(one);
     if (remote !== undefined && (remote.device ?? '') !== '' && (remote.o ?? '') !== '') return [];
     return [

@@ -67,8 +67,12 @@ export function normaliseService(service: Raw, context: ServiceContext): { spec:
     constraints: [...constraintsOf(raw(deploy.placement), report), ...platformOf(service, report)],
     ...given<ServiceSpec>({
       image: typeof service.image === 'string' && service.image !== '' ? service.image : undefined,
-      command: commandOf(service.command, () => report(['command'], 'has a quote that is not closed', '')),
-      entrypoint: commandOf(service.entrypoint, () => report(['entrypoint'], 'has a quote that is not closed', '')),
+      command: commandOf(service.command, () =>
+        report(['command'], 'has a quote that is not closed', 'close it, or write a list: [program, argument]'),
+      ),
+      entrypoint: commandOf(service.entrypoint, () =>
+        report(['entrypoint'], 'has a quote that is not closed', 'close it, or write a list: [program, argument]'),
+      ),
       workingDir: workingDirOf(service, driver, context),
       user: service.user === undefined ? undefined : String(service.user),
       healthcheck: healthcheckOf(raw(service.healthcheck), report),
@@ -308,6 +312,8 @@ function restartOf(service: Raw, deploy: Raw, report: Report): RestartPolicy {
 function pullOf({ pull_policy: policy }: Raw, report: Report): Pick<ServiceSpec, 'pull'> {
   const text = String(policy ?? 'missing');
   if (text === 'always' || text === 'never') return { pull: text };
+  // Whoever wants it every so often gets it each time.
+  if (/^(daily|weekly|every_\w+)$/.test(text)) return { pull: 'always' };
   if (!['missing', 'if_not_present', 'build'].includes(text))
     report(['pull_policy'], `'${text}' is no policy`, 'use always, missing, never or build');
   return {};

@@ -4,6 +4,7 @@ import type { Dependency } from '../core/spec.ts';
 import type { Report } from './context.ts';
 import type { Raw } from './extend.ts';
 import { isRaw } from './extend.ts';
+import { nearest } from './values.ts';
 import { volumeSources } from './volumes-from.ts';
 
 const conditions: Record<string, Dependency['condition']> = {
@@ -43,8 +44,11 @@ export function dependenciesOf(
         `'${String(condition)}' is no condition`,
         `use ${Object.keys(conditions).join(', ')}`,
       );
-    if (!all.has(name)) report(path, `there is no service '${name}'`, `the file has: ${[...all].join(', ')}`);
-    else if (!wanted.has(name)) {
+    if (!all.has(name)) {
+      const meant = nearest(name, [...all]);
+      const hint = meant === undefined ? '' : `did you mean '${meant}'? `;
+      report(path, `there is no service '${name}'`, `${hint}the file has: ${[...all].join(', ')}`);
+    } else if (!wanted.has(name)) {
       if (required !== false && required !== 'false')
         report(
           path,

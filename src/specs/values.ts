@@ -12,9 +12,9 @@ export function parseDuration(text: string): number | undefined {
   return ms;
 }
 
-/** '64m', '1.5gb', '512': bytes. */
+/** '64m', '1.5gb', '2Gi', '512': bytes. */
 export function parseBytes(value: string | number): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(String(value).trim());
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(String(value).trim());
   if (match === null) return undefined;
   const power = ['', 'k', 'm', 'g', 't'].indexOf(match[2]!.toLowerCase());
   return Math.round(Number(match[1]) * 1_024 ** power);
@@ -26,19 +26,22 @@ export function parseCpus(value: string | number): number | undefined {
   return Number.isFinite(cores) && cores > 0 ? Math.round(cores * 1_000) : undefined;
 }
 
-/** Splits as a POSIX shell would: quotes and backslashes, no expansion. Undefined where a quote is not closed. */
+const escapes: Readonly<Record<string, string>> = { n: '\n', t: '\t' };
+
+/**
+ * Splits a line as `docker compose` does (go-shellwords): quotes, and backslashes before any letter but between single quotes; no expansion.
+ * Undefined where a quote is not closed.
+ */
 export function splitCommand(line: string): string[] | undefined {
   const words: string[] = [];
   let word: string | undefined;
   let quote = '';
   for (let i = 0; i < line.length; i++) {
     const c = line[i]!;
-    if (quote === "'") {
-      if (c === quote) quote = '';
-      else word += c;
-    } else if (c === '\\' && (quote === '' || '"\\$`'.includes(line[i + 1] ?? ''))) {
-      word = (word ?? '') + (line[++i] ?? '');
-    } else if (quote === '"') {
+    if (c === '\\' && quote !== "'") {
+      const next = line[++i] ?? '';
+      word = (word ?? '') + (escapes[next] ?? next);
+    } else if (quote !== '') {
       if (c === quote) quote = '';
       else word += c;
     } else if (c === '"' || c === "'") {

@@ -27,8 +27,12 @@ export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): 
       ? []
       : [`${service}: no shell reads '${operator}' in ${key}; write [sh, -c, "…"] for one`];
   });
+  const template = Object.entries(spec.environment).find(([, value]) => /\{\{\s*\.(Node|Service|Task)\./.test(value));
   return [
     ...operators,
+    ...(template === undefined
+      ? []
+      : [`${service}: ${template[0]}=${template[1]} is not filled in: that is for Swarm`]),
     ...(name === service ? [] : [`${service} is called ${name} here`]),
     ...(develop === undefined ? [] : [`${service}: develop is for docker compose watch; it is ignored`]),
     ...(own.length === 0 || isPinned(spec) || spec.driver === 'process'
@@ -88,7 +92,7 @@ export function ofAddresses(chosen: readonly Chosen[], problems: SpecProblem[]):
         if (user === undefined)
           return [`${one.service}: address ${String(address)} is not given; containers have those of their engine`];
         const path = ['services', one.service, 'networks', network, key];
-        const hint = `put the name of the cell there, with a published port, and remove the key`;
+        const hint = `put the address of the cell there, with a published port, and remove the key`;
         problems.push(
           one.part.source.problem(path, `can't be given yet, and ${user.service} counts on ${String(address)}`, hint),
         );
@@ -100,7 +104,9 @@ export function ofAddresses(chosen: readonly Chosen[], problems: SpecProblem[]):
 
 /** Does it name that address elsewhere than as its own? */
 function counts({ networks: _, ...rest }: Raw, address: string): boolean {
-  return new RegExp(`(^|[^\\d.:a-f])${address.replaceAll('.', '\\.')}($|[^\\d.])`, 'i').test(JSON.stringify(rest));
+  const around = address.includes(':') ? '[\\da-f:]' : '[\\d.]';
+  const text = address.replaceAll('.', '\\.');
+  return new RegExp(`(?<!${around})${text}(?!${around})`, 'i').test(JSON.stringify(rest));
 }
 
 /** It says the name of another in a variable, a command or its health check. */

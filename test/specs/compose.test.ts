@@ -178,7 +178,7 @@ describe('where and how a service runs', () => {
   });
 
   it.each([
-    ['    pull_policy: weekly', 'services.web.pull_policy'],
+    ['    pull_policy: sometimes', 'services.web.pull_policy'],
     ['    post_start: [{user: root}]', 'services.web.post_start[0]'],
     [
       '    deploy: {resources: {reservations: {devices: [{capabilities: [tpu]}]}}}',

@@ -67,6 +67,7 @@ describe('what public files have', () => {
     expect(read(text('other')).warnings.join()).toContain('db: address 172.20.0.5 is not given');
     expect(read(text('172.20.0.50')).warnings.join()).toContain('is not given');
     expect(said(text('http://172.20.0.5:80/'))).toContain('web counts on 172.20.0.5');
+    expect(said(text('db:172.20.0.5'))).toContain('web counts on 172.20.0.5');
   });
 
   it('commands that want a shell are told of', () => {
@@ -76,6 +77,60 @@ describe('what public files have', () => {
     expect(['sh -c "a && b"', '/bin/bash -c "a; b"', 'find . -exec a +', '[a, "&&"]'].map(warned)).toEqual([
       ...[false, false, false, false],
     ]);
+  });
+
+  it('lines are split as docker compose does', () => {
+    expect(spec('    command: sh -c "a && \\(b\\) \\$$x \\"q\\""\n').command).toEqual(['sh', '-c', 'a && (b) $x "q"']);
+    expect(spec("    command: echo a\\nb 'c\\nd'\n").command).toEqual(['echo', 'a\nb', 'c\\nd']);
+  });
+
+  it('profiles that are empty hold where none is named, and * is all', () => {
+    const text =
+      'services:\n  a: { image: a, profiles: [""] }\n  b: { image: a, profiles: [b] }\n  c: { image: a, profiles: [c] }\n';
+    const names = (env: Record<string, string>, profiles: string[] = []): string =>
+      readSpec({ file: put('compose.yaml', text), env, profiles })
+        .app.services.map(({ name }) => name)
+        .join('');
+    expect([
+      names({}),
+      names({ COMPOSE_PROFILES: 'b, c' }),
+      names({ COMPOSE_PROFILES: 'b' }, ['c']),
+      names({}, ['*']),
+    ]).toEqual([...['a', 'bc', 'c', 'abc']]);
+  });
+
+  it('a service without networks is with the others, and a container that a service names is that service', () => {
+    expect(
+      read('services:\n  a: { image: a }\n  b: { image: a, networks: [n] }\nnetworks: { n: }\n').app.services,
+    ).toHaveLength(2);
+    const { app } = read(
+      'services:\n  vpn: { image: a, container_name: tail }\n  web: { image: a, network_mode: "container:tail", labels: { a: b } }\n',
+    );
+    expect(app.services.map(({ parts }) => parts?.map(({ name }) => name))).toEqual([['web']]);
+  });
+
+  it('memory as a volume, sizes as 2Gi, images that are wanted daily', () => {
+    const { app, warnings } = read(
+      'services:\n  web: { image: a, volumes: ["m:/m"], mem_limit: 2Gi, pull_policy: daily }\nvolumes: { m: { driver_opts: { type: tmpfs, device: tmpfs, o: size=1m } } }\n',
+    );
+    expect(app.services[0]).toMatchObject({
+      ...{ mounts: [{ kind: 'tmpfs', target: '/m', sizeBytes: 1_048_576 }], pull: 'always' },
+      resources: { limitMemoryBytes: 2 ** 31 },
+    });
+    expect(warnings.join()).toContain('volume m is memory');
+  });
+
+  it('what is not used, or not asked, is told', () => {
+    const { warnings } = read(
+      'services:\n  a: { image: a, environment: { N: "{{.Node.Hostname}}" } }\n  b: { image: a, network_mode: "service:a", labels: { x: y } }\n  c: { image: a, depends_on: { a: { condition: service_healthy } } }\n',
+    );
+    expect(warnings).toEqual(
+      expect.arrayContaining([
+        'a: N={{.Node.Hostname}} is not filled in: that is for Swarm',
+        'b: labels of it are not used; those of a hold',
+        'c waits until a is healthy, which has no healthcheck in the file: it waits until it runs',
+      ]),
+    );
   });
 
   it('variables that are not set are named where something is wrong by them', () => {
