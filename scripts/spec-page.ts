@@ -151,7 +151,9 @@ ${table(composeKeys)}
 ## Kubernetes
 
 Each workload becomes a service of one app, which is called like the file (\`--name\` says otherwise). Manifests are read as they are: there is no
-templating. Of a folder (\`osca deploy k8s/\`) all manifests are one app. A ReplicaSet is read as a Deployment. These kinds are refused: ${Object.entries(refusedKinds)
+templating. Of a folder (\`osca deploy k8s/\`) all manifests are one app. A ReplicaSet is read as a Deployment. These kinds are refused: ${Object.entries(
+    refusedKinds,
+  )
     .map(([kind, why]) => `${kind} (${why})`)
     .join('; ')}.
 
