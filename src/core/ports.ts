@@ -60,7 +60,7 @@ export interface Life {
 /** What runs replicas. Every rejected promise is an OscaError with a code that the supervisor understands. */
 export interface RuntimeDriver {
   readonly kind: DriverKind;
-  /** 'Docker 26.1.5', or '' while it does not answer. */
+  /** 'Docker 26.1.5', or '' where it does not answer: at once where none is there, else after two minutes. */
   version(): Promise<string>;
   /** Every unit of this cell, running or not. */
   list(): Promise<Observed[]>;

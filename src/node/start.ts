@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import type { ApiServer } from '../api/server.ts';
@@ -35,6 +36,7 @@ import { Cell } from './cell.ts';
 import type { Config } from './config.ts';
 import { announceReturn, earlierStarts, farewell, handOver } from './departure.ts';
 import { Deployer } from './deployer.ts';
+import { EngineName } from './engine.ts';
 import { Host } from './host.ts';
 import { apiToken, cellSeed, freshSeed, prepareFolder, writeSecret } from './identity.ts';
 import { ownFacts } from './machine.ts';
@@ -167,10 +169,18 @@ async function assemble(
     'process',
     new ProcessDriver({ files, folder: join(config.dataDir, 'process'), lifeline: config.lifeline }),
   );
+  const engineName = new EngineName({
+    ask: () => (config.engine === '' ? Promise.resolve('') : dockerDriver.version()),
+    kept: () => store.get('engine') ?? '',
+    keep: (name) => store.set('engine', name),
+    nowMs: () => performance.now(),
+    pause: (ms) => pause(ms, undefined, { ref: false }),
+  });
+  closing.push(() => engineName.stop());
   let told = '';
   let seen: readonly AppState[] = [];
   const tellFacts = async (): Promise<void> => {
-    const engine = config.engine === '' ? '' : await dockerDriver.version();
+    const engine = await engineName.now();
     const addrs = transport?.addrs() ?? [];
     const devices = presentDevices(seen);
     const gpus = gpuCount();
@@ -227,12 +237,12 @@ async function assemble(
   );
   closing.push(() => api?.stop());
   closing.push(() => transport?.stop());
-  // What runs here is told with the first word; an engine that is slow to say it is not waited for long.
+  // What runs here is told with the first word, but where the engine is slow to say it.
   const attached = Promise.all([...drivers.values()].map((driver) => host.attach(driver, tellFacts)));
   closing.push(async () => {
     for (const detach of await Promise.race([attached, []])) detach();
   });
-  await Promise.race([attached, new Promise((done) => setTimeout(done, slowEngineMs))]);
+  if (!engineName.isSilent) await Promise.race([attached, pause(slowEngineMs)]);
   if (config.engine !== undefined && config.engine !== '' && told.startsWith(' '))
     host.tell({
       level: 'warn',

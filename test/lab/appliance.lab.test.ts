@@ -131,6 +131,18 @@ describe('three hosts', () => {
     expect(await h(2).containers()).toEqual(before);
   });
 
+  it('are back before an engine that does not answer yet, and adopt what it runs', async () => {
+    const before = await h(2).containers();
+    const thaw = h(2).freezeEngine();
+    h(2).crashDaemon();
+    await h(2).up('--name', 'h2');
+    await together();
+    expect((await h(1).cells()).find(({ name }) => name === 'h2')?.engine).toMatch(/^Docker/);
+    thaw();
+    await settled(h(1), 'shop', 3);
+    expect(await h(2).containers()).toEqual(before);
+  });
+
   it('move nothing while a daemon is stopped for a second and a half', async () => {
     const downs = async (): Promise<number> => (await h(1).events()).filter(({ kind }) => kind === 'cell.down').length;
     const [before, told] = [await Promise.all(all().map((host) => host.containers())), await downs()];

@@ -12,7 +12,7 @@ import { busyboxImage } from './image.ts';
 import type { Lab } from './lab.ts';
 import { makeFolder } from './lab.ts';
 import type { Ran } from './shell.ts';
-import { childOf, isAlive, run, sh, trySh } from './shell.ts';
+import { childOf, halt, isAlive, run, sh, trySh } from './shell.ts';
 
 export const root = new URL('../..', import.meta.url).pathname;
 /** The launcher, as people run it. */
@@ -296,11 +296,14 @@ export class LabHost {
 
   /** The daemon is stopped for a while, as by a busy board; its kernel and containers go on. */
   async freeze(ms: number): Promise<void> {
-    const pid = this.daemonPid;
-    sh('kill', '-STOP', String(pid));
+    const thaw = halt(this.#daemon!);
     await new Promise((done) => setTimeout(done, ms));
-    // nsenter stops with what it started, and would not see it end.
-    sh('kill', '-CONT', String(pid), String(this.#daemon!.pid));
+    thaw();
+  }
+
+  /** Its engine takes connections and does not answer, until what is returned is called. */
+  freezeEngine(): () => void {
+    return halt(this.#engine!);
   }
 
   crashDaemon(): void {

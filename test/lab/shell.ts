@@ -42,6 +42,14 @@ export function childOf(child: ChildProcess): number {
   return Number(text.split(' ')[0] || 0);
 }
 
+/** Stops that process as a busy machine would, until what is returned is called. */
+export function halt(child: ChildProcess): () => void {
+  const pid = String(childOf(child));
+  sh('kill', '-STOP', pid);
+  // nsenter stops with what it started, and would not see it end.
+  return () => void sh('kill', '-CONT', pid, String(child.pid));
+}
+
 /** Every process whose environment carries the mark, whose network is one of `nets`, or whose root is mounted from `folder`. */
 export function processesOf(mark: string, nets: ReadonlySet<string>, folder: string): number[] {
   const found: number[] = [];
