@@ -10,6 +10,7 @@ import { root } from '../test/lab/host.ts';
 import { Lab } from '../test/lab/lab.ts';
 import { isAlive, trySh } from '../test/lab/shell.ts';
 import { until } from '../test/until.ts';
+import { benchBoot } from './boot.ts';
 import { benchDeploys } from './deploys.ts';
 import { cpuPercent, median, quietMachine, residentMb, series, timed } from './measure.ts';
 import { benchMembership } from './membership.ts';
@@ -364,6 +365,7 @@ const benchmarks: Record<string, () => Promise<object>> = {
   deploys: async () => await benchDeploys(tell),
   membership: async () => await benchMembership(tell),
   placement: async () => benchPlacement(tell),
+  boot: async () => await benchBoot(tell),
   // A thousand cell-days are hours: with other seeds and minutes they add up.
   'sim-wifi': async () =>
     benchWifi({

@@ -1,7 +1,7 @@
 #!/bin/sh
 # base.sh OUT.tar [arm64|amd64]: Debian for every 64-bit Raspberry Pi, or for PCs, without OSCA. Programs of another architecture run under qemu, and take a
 # quarter of an hour; else it is a few minutes. Root is needed.
-# `osca image build` runs it once, and again when something here or in overlay/ has changed.
+# `osca image build` runs it once, and again when this file, inside.sh or base/ has changed.
 set -eu
 umask 022
 out=$1 arch=${2-arm64}
@@ -13,7 +13,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 packages='
   systemd systemd-sysv systemd-timesyncd systemd-resolved systemd-zram-generator udev dbus kmod
-  initramfs-tools zstd firmware-brcm80211
+  initramfs-tools zstd firmware-brcm80211 firmware-ath9k-htc firmware-mediatek
   docker.io docker-cli nftables iptables iproute2 iputils-ping ca-certificates curl
   tzdata openssh-server wpasupplicant iw wireless-regdb batctl
   e2fsprogs dosfstools fdisk util-linux login passwd procps less
@@ -33,9 +33,10 @@ mmdebstrap --architectures="$arch" --variant=minbase --mode=root --format=tar \
   --aptopt='Apt::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+  --dpkgopt='path-exclude=/usr/lib/firmware/mediatek/mt8*' --dpkgopt='path-exclude=/usr/lib/firmware/mediatek/sof*' \
   --customize-hook='mkdir -p "$1/boot/firmware"' \
-  --customize-hook="tar -C '$here/overlay' --mode=u+rwX,go=rX -c . | tar -C \"\$1\" -x --no-same-owner" \
-  --customize-hook="chroot \"\$1\" sh /usr/lib/osca-board/prepare $arch $mirror $security $suite" \
+  --customize-hook="tar -C '$here/base' --mode=u+rwX,go=rX -c . | tar -C \"\$1\" -x --no-same-owner" \
+  --customize-hook="chroot \"\$1\" sh -s $arch $mirror $security $suite <'$here/inside.sh'" \
   "$suite" "$out" \
   "deb [signed-by=$keyring] $mirror $suite main non-free-firmware" \
   "deb [signed-by=$keyring] $mirror $suite-updates main non-free-firmware" \

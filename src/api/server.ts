@@ -15,6 +15,7 @@ import { OscaError, reasonOf, SpecError } from '../core/errors.ts';
 import type { ApiDeps } from './context.ts';
 import { handleExec } from './exec.ts';
 import { addRoutes } from './routes.ts';
+import { lazyValidator } from './validator.ts';
 
 export interface ApiServer {
   url: string;
@@ -37,6 +38,7 @@ const statusOf: Record<string, number> = {
 async function build(deps: ApiDeps): Promise<FastifyInstance> {
   const app = fastify({
     ...{ bodyLimit: 4_194_304, forceCloseConnections: true },
+    schemaController: { compilersFactory: { buildValidator: lazyValidator } },
     // A whole ticket may stand in a path.
     routerOptions: { maxParamLength: 16_384 },
   });

@@ -6,6 +6,8 @@ import type { SpecProblem } from '../core/errors.ts';
 import { SpecError } from '../core/errors.ts';
 import { isWhole } from '../gossip/trust.ts';
 import type { Path, Source } from '../specs/source.ts';
+import type { Mesh, Wifi } from './wireless.ts';
+import { meshKeys, meshOf, wifiKeys, wifiOf, wirelessFiles } from './wireless.ts';
 
 export interface BoardSettings {
   name?: string;
@@ -16,7 +18,8 @@ export interface BoardSettings {
   timezone?: string;
   /** Updates of the system by themselves. */
   updates: boolean;
-  wifi?: { ssid: string; password?: string; country: string };
+  wifi?: Wifi;
+  mesh?: Mesh;
   network?: { address: string; gateway?: string; dns: string[] };
 }
 
@@ -34,7 +37,7 @@ export interface BoardFile {
   mode: number;
 }
 
-const keys = ['name', 'prefix', 'ticket', 'ssh_key', 'timezone', 'updates', 'wifi', 'network'];
+const keys = ['name', 'prefix', 'ticket', 'ssh_key', 'timezone', 'updates', 'wifi', 'mesh', 'network'];
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const key =
   /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\n]*)?$/;
@@ -77,10 +80,16 @@ export function readSettings(source: Source, facts: BoardFacts): BoardSettings {
   });
   const { updates = true } = top;
   if (typeof updates !== 'boolean') report(['updates'], 'updates is neither true nor false', 'write updates: false');
-  const wifi =
-    top.wifi === undefined || top.wifi === null
-      ? undefined
-      : wifiOf(mapping(top.wifi, ['wifi'], ['ssid', 'password', 'country'], report), text, report);
+  const within = (name: string, known: readonly string[]): ((key: string) => string | undefined) | undefined => {
+    if (top[name] === undefined || top[name] === null) return undefined;
+    const given = mapping(top[name], [name], known, report);
+    return (one) => text(given, one, [name]);
+  };
+  const [inWifi, inMesh] = [within('wifi', wifiKeys), within('mesh', meshKeys)];
+  const wifi = inWifi && wifiOf(inWifi, report);
+  const mesh = inMesh && meshOf(inMesh, report);
+  if (wifi !== undefined && mesh !== undefined)
+    report(['mesh'], 'a board is a client of a network or one of a mesh, not both', 'take out wifi, or mesh');
   const network =
     top.network === undefined || top.network === null
       ? undefined
@@ -92,6 +101,7 @@ export function readSettings(source: Source, facts: BoardFacts): BoardSettings {
     ...(ticket === undefined ? {} : { ticket }),
     ...(timezone === undefined ? {} : { timezone }),
     ...(wifi === undefined ? {} : { wifi }),
+    ...(mesh === undefined ? {} : { mesh }),
     ...(network === undefined ? {} : { network }),
   };
 }
@@ -111,17 +121,6 @@ function mapping(value: unknown, path: Path, known: readonly string[], report: R
 
 const listOf = (value: unknown): unknown[] =>
   value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
-
-function wifiOf(given: Record<string, unknown>, text: Text, report: Report): BoardSettings['wifi'] {
-  const [ssid, password, country] = ['ssid', 'password', 'country'].map((name) => text(given, name, ['wifi']));
-  if (ssid === undefined || ssid === '' || new TextEncoder().encode(ssid).length > 32)
-    report(['wifi', 'ssid'], 'the network has no name', 'wifi: {ssid: NAME, …}');
-  if (password !== undefined && !/^[\x20-\x7e]{8,63}$/.test(password))
-    report(['wifi', 'password'], 'a password has 8 to 63 letters', 'leave it out where the network is open');
-  if (country === undefined || !/^[A-Z]{2}$/.test(country))
-    report(['wifi', 'country'], 'the country is missing', 'two capitals, as DE: it says which channels are allowed');
-  return { ssid: ssid ?? '', country: country ?? '', ...(password === undefined ? {} : { password }) };
-}
 
 const ipv4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 const isIpv4 = (value: string): boolean =>
@@ -152,6 +151,7 @@ export function filesOf(settings: BoardSettings, { serial }: BoardFacts): BoardF
     sshKeys,
     timezone = 'Etc/UTC',
     wifi,
+    mesh,
     network,
   } = settings;
   return [
@@ -172,40 +172,21 @@ export function filesOf(settings: BoardSettings, { serial }: BoardFacts): BoardF
     { path: '/etc/osca-updates-off', ...(settings.updates ? {} : { text: 'Of osca.yaml.\n' }), mode: 0o644 },
     {
       path: '/etc/systemd/network/10-static.network',
-      ...(network === undefined ? {} : { text: staticNetwork(network) }),
+      ...(network === undefined ? {} : { text: staticNetwork(network, mesh !== undefined) }),
       mode: 0o644,
     },
-    {
-      path: '/etc/wpa_supplicant/wpa_supplicant-wlan0.conf',
-      ...(wifi === undefined ? {} : { text: supplicant(wifi) }),
-      mode: 0o600,
-    },
+    ...wirelessFiles(wifi, mesh),
   ];
 }
 
-const staticNetwork = ({ address, gateway, dns }: NonNullable<BoardSettings['network']>): string =>
+const staticNetwork = ({ address, gateway, dns }: NonNullable<BoardSettings['network']>, hasBridge: boolean): string =>
   [
     '[Match]',
-    'Type=ether',
-    'Kind=!*',
+    ...(hasBridge ? ['Name=br0'] : ['Type=ether', 'Kind=!*']),
     '',
     '[Network]',
     `Address=${address}`,
     ...(gateway === undefined ? [] : [`Gateway=${gateway}`]),
     ...dns.map((one) => `DNS=${one}`),
     '',
-  ].join('\n');
-
-const hexOf = (text: string): string =>
-  [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-
-/** Names in hex: whatever letters they have. */
-const supplicant = ({ ssid, password, country }: NonNullable<BoardSettings['wifi']>): string =>
-  [
-    ...['ctrl_interface=/run/wpa_supplicant', `country=${country}`, 'network={'],
-    `  ssid=${hexOf(ssid)}`,
-    ...(password === undefined
-      ? ['  key_mgmt=NONE']
-      : ['  key_mgmt=WPA-PSK SAE', `  psk="${password}"`, '  ieee80211w=1']),
-    ...['}', ''],
   ].join('\n');

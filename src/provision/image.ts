@@ -121,20 +121,27 @@ export async function makeImage(
   checkTools(arch);
   mkdirSync(cache, { recursive: true });
   const deb = await places.packageFor(arch);
-  const base = await kept(cache, `base-${arch}`, hashOf(places.recipe, 'base.sh', 'overlay'), '.tar', async (out) => {
-    const time = isNative(arch) ? 'some minutes' : 'about a quarter of an hour';
-    tell(`1/4 the base: Debian for ${arch}, ${time}; kept for the next image`);
-    await run('sh', [join(places.recipe, 'base.sh'), out, arch]);
-  });
+  const base = await kept(
+    cache,
+    `base-${arch}`,
+    hashOf(places.recipe, 'base.sh', 'inside.sh', 'base'),
+    '.tar',
+    async (out) => {
+      const time = isNative(arch) ? 'some minutes' : 'about a quarter of an hour';
+      tell(`1/4 the base: Debian for ${arch}, ${time}; kept for the next image`);
+      await run('sh', [join(places.recipe, 'base.sh'), out, arch]);
+    },
+  );
   const sum = createHash('sha256')
     .update(readFileSync(deb))
     .update(base)
+    .update(hashOf(places.recipe, 'overlay'))
     .update(JSON.stringify(layouts[arch]))
     .digest('hex')
     .slice(0, 16);
   const system = await kept(cache, `system-${arch}`, sum, '', async (out) => {
     tell('2/4 the system: the package on the base, about a minute; kept for the next image');
-    await makeSystem({ base, deb, arch, cache }, out);
+    await makeSystem({ base, overlay: join(places.recipe, 'overlay'), deb, arch, cache }, out);
   });
   tell('3/4 what is yours');
   await personal(system, layouts[arch], yaml(typeof ticket === 'function' ? await ticket() : ticket), request.output);
@@ -223,7 +230,7 @@ function hashOf(folder: string, ...names: string[]): string {
 
 /** A folder with `head.img`, up to the end of the FAT partition, and `tail.img.zst`, the rest. */
 async function makeSystem(
-  { base, deb, arch, cache }: { base: string; deb: string; arch: Arch; cache: string },
+  { base, overlay, deb, arch, cache }: { base: string; overlay: string; deb: string; arch: Arch; cache: string },
   out: string,
 ): Promise<void> {
   // Not in /tmp, which may be memory: it is three gigabytes.
@@ -237,6 +244,13 @@ async function makeSystem(
   try {
     for (const folder of [tree, boot, data, out]) mkdirSync(folder);
     await run('tar', ['-C', tree, '--numeric-owner', '-xf', base]);
+    await run('sh', [
+      '-c',
+      'tar -C "$1" --mode=u+rwX,go=rX -c . | tar -C "$2" -x --no-same-owner && chmod 755 "$2"/usr/lib/osca-board/*',
+      'sh',
+      overlay,
+      tree,
+    ]);
     await run('cp', [deb, join(tree, 'root/osca.deb')]);
     // Its start is not tried here: there is no systemd, and the kernel is another.
     // What is compiled ahead holds for processors with the same features: those of a Pi 3 and 4, not all that QEMU has.
@@ -244,7 +258,7 @@ async function makeSystem(
     const clean = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', `QEMU_CPU=${cpu}`];
     await run('chroot', [tree, ...clean, 'dpkg', '-i', '/root/osca.deb']);
     rmSync(join(tree, 'root/osca.deb'));
-    await run('chroot', [tree, ...clean, 'systemctl', 'enable', 'osca.service']);
+    await run('chroot', [tree, ...clean, '/usr/lib/osca-board/prepare', arch]);
     for (const name of readdirSync(join(tree, 'boot/firmware')))
       renameSync(join(tree, 'boot/firmware', name), join(boot, name));
     for (const name of ['osca', 'docker', 'containerd']) mkdirSync(join(data, name), { mode: 0o700 });

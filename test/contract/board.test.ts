@@ -103,7 +103,29 @@ describe('a board', () => {
     expect(existsSync(at('etc/wpa_supplicant/wpa_supplicant-wlan0.conf'))).toBe(false);
   });
 
+  it('is one of a mesh, with its cable, where it is told so', () => {
+    apply('mesh: { id: attic, password: "correct horse" }\nnetwork: { address: 192.168.1.20/24 }\n');
+    const mesh = read('etc/wpa_supplicant/osca-mesh.conf');
+    for (const line of ['ssid=6174746963', 'mode=5', 'frequency=2437', 'key_mgmt=SAE', 'sae_password="correct horse"'])
+      expect(mesh).toContain(`  ${line}\n`);
+    expect(statSync(at('etc/wpa_supplicant/osca-mesh.conf')).mode & 0o777).toBe(0o600);
+    expect(existsSync(at('etc/wpa_supplicant/wpa_supplicant-wlan0.conf'))).toBe(false);
+    expect(read('etc/systemd/network/10-static.network')).toContain('[Match]\nName=br0\n');
+    expect(read('etc/systemd/network/05-mesh-radio.network')).toContain('BatmanAdvanced=bat0');
+    apply('mesh: { id: attic, channel: 36, country: DE }\n');
+    expect(read('etc/wpa_supplicant/osca-mesh.conf')).toContain('country=DE\n');
+    expect(read('etc/wpa_supplicant/osca-mesh.conf')).toContain('frequency=5180\n  mesh_fwding=0\n  key_mgmt=NONE\n');
+    expect(apply('{}\n').changed.filter((path) => path.includes('mesh'))).toHaveLength(7);
+    expect(existsSync(at('etc/systemd/network/05-mesh-cable.network'))).toBe(false);
+  });
+
   it.each([
+    ['mesh: { password: "correct horse" }', 'the mesh has no name'],
+    ['mesh: { id: attic, password: short }', 'a password has 8 to 63 letters'],
+    ['mesh: { id: attic, channel: 52, country: DE }', 'there is no channel 52 for a mesh'],
+    ['mesh: { id: attic, channel: 36 }', 'channel 36 is not allowed everywhere'],
+    ['mesh: { id: attic, country: Germany }', "'Germany' is no country"],
+    ['mesh: { id: attic }\nwifi: { ssid: a, country: DE }', 'not both'],
     ['nme: attic', "1, column 1: there is no key 'nme'"],
     ['name: The Attic', "'The Attic' is no name"],
     ['name: [a]', 'name is no text'],

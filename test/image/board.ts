@@ -12,22 +12,29 @@ import { run, sh } from '../lab/shell.ts';
 /** MiB from the start of the image to its FAT partition. */
 export const bootAt = 4;
 
-/** An image of a new appliance, for the first board. The ticket is for others. */
-export async function buildImage(lab: Lab, arch: Arch): Promise<{ image: string; key: string; ticket: string }> {
+/** An image for the first board, of a new appliance where there is no ticket. What is returned is the ticket for others. */
+export async function buildImage(
+  lab: Lab,
+  arch: Arch,
+  ticket?: string,
+  also: string[] = [],
+): Promise<{ image: string; key: string; ticket: string }> {
   const [image, key] = [join(lab.folder, 'b1.img'), join(lab.folder, 'key')];
   sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key);
-  const words = ['--arch', arch, '--new-appliance', 'attic', '--name', 'b1', '--static-ip', '10.77.0.201/24'];
+  const whose = ticket === undefined ? ['--new-appliance', 'attic'] : ['--ticket', ticket];
+  const words = ['--arch', arch, ...whose, ...also, '--name', 'b1', '--static-ip', '10.77.0.201/24'];
   const more = ['--ssh-key', `${key}.pub`, '--timezone', 'Europe/Berlin', '-o', image, '--json'];
   const made = await run(join(root, 'osca'), ['image', 'build', ...words, ...more]);
   if (made.code !== 0 || made.stderr !== '') throw new Error(`no image: ${made.stderr}`);
   console.log(made.stdout);
   // A card is larger than the image.
-  sh('truncate', '-s', '6G', image);
-  return { image, key, ticket: (JSON.parse(made.stdout) as { ticket: string }).ticket };
+  // (QEMU wants a power of two.)
+  sh('truncate', '-s', '8G', image);
+  return { image, key, ticket: ticket ?? (JSON.parse(made.stdout) as { ticket: string }).ticket };
 }
 
 /** What starts it: QEMU has no firmware of a Pi, so its kernel is handed over; a PC's is started by the image itself. */
-export type BoardKind = 'pi' | 'uefi' | 'bios';
+export type BoardKind = 'virt' | 'raspi3b' | 'uefi' | 'bios';
 
 export class Board {
   readonly kind: BoardKind;
@@ -51,8 +58,13 @@ export class Board {
     const inLan = (...words: string[]): string => sh('ip', 'netns', 'exec', `${lab.id}-lan`, ...words);
     inLan('ip', 'tuntap', 'add', tap, 'mode', 'tap');
     inLan('ip', 'link', 'set', tap, 'master', 'br0', 'up');
-    if (kind === 'pi') this.#takeKernel();
+    if (this.isPi) this.#takeKernel();
     if (kind === 'uefi') copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', this.#file('vars'));
+  }
+
+  /** From the image for Pis. */
+  get isPi(): boolean {
+    return this.kind === 'virt' || this.kind === 'raspi3b';
   }
 
   #file(ending: string): string {
@@ -65,6 +77,7 @@ export class Board {
     for (const [from, to] of [
       ['vmlinuz', 'kernel'],
       ['initrd.img', 'initrd'],
+      ['bcm2837-rpi-3-b.dtb', 'dtb'],
     ] as const) {
       const names = sh('mdir', '-b', '-i', `${image}@@${bootAt}M`, '::')
         .split('\n')
@@ -85,33 +98,44 @@ export class Board {
   }
 
   #machine(): string[] {
-    const shared = ['-smp', '2', '-m', '1024', '-display', 'none', '-no-reboot'];
-    const accel = ['-accel', 'tcg,tb-size=192'];
-    if (this.kind === 'pi') {
-      const words = 'root=LABEL=osca-root rootwait net.ifnames=0 console=ttyAMA0 quiet';
-      const kernel = ['-kernel', this.#file('kernel'), '-initrd', this.#file('initrd'), '-append', words];
-      return ['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', ...accel, ...shared, ...kernel];
-    }
+    const shared = ['-accel', 'tcg,tb-size=192', '-m', '1024', '-display', 'none', '-no-reboot'];
+    const words = (console: string): string => `root=LABEL=osca-root rootwait net.ifnames=0 console=${console} quiet`;
+    const kernel = ['-kernel', this.#file('kernel'), '-initrd', this.#file('initrd')];
+    if (this.kind === 'raspi3b')
+      return [
+        ...['qemu-system-aarch64', '-M', 'raspi3b', ...shared, ...kernel],
+        ...['-dtb', this.#file('dtb'), '-append', words('ttyS1,115200')],
+      ];
+    if (this.kind === 'virt')
+      return [
+        ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-smp', '2', ...shared, ...kernel],
+        ...['-append', words('ttyAMA0')],
+      ];
     const flash = (file: string, more = ''): string[] => ['-drive', `if=pflash,format=raw,file=${file}${more}`];
     const firmware =
       this.kind === 'bios'
         ? []
         : [...flash('/usr/share/OVMF/OVMF_CODE_4M.fd', ',readonly=on'), ...flash(this.#file('vars'))];
-    return ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'Nehalem', ...accel, ...shared, ...firmware];
+    return ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'Nehalem', '-smp', '2', ...shared, ...firmware];
+  }
+
+  /** Card, cable and serial console. */
+  #devices(): string[] {
+    const drive = `format=raw,file=${this.image},cache=writethrough`;
+    const net = `netdev=net,mac=52:54:00:77:00:0${this.#number}`;
+    const serial = ['-serial', `file:${this.#file('serial')}`];
+    if (this.kind === 'raspi3b')
+      return ['-drive', `if=sd,${drive}`, '-device', `usb-net,${net}`, '-serial', 'null', ...serial];
+    const bus = this.kind === 'virt' ? 'device' : 'pci';
+    const card = ['-drive', `if=none,id=card,${drive}`, '-device', `virtio-blk-${bus},drive=card`];
+    return [...card, '-device', `virtio-net-${bus},${net}`, ...serial];
   }
 
   powerOn(): void {
     const { id } = this.#lab;
     const log = openSync(this.#file('qemu'), 'a');
-    const bus = this.kind === 'pi' ? 'device' : 'pci';
-    const args = [
-      ...this.#machine(),
-      ...['-drive', `if=none,id=card,format=raw,file=${this.image},cache=writethrough`],
-      ...['-device', `virtio-blk-${bus},drive=card`],
-      ...['-netdev', `tap,id=net,ifname=${this.#tap},script=no,downscript=no`],
-      ...['-device', `virtio-net-${bus},netdev=net,mac=52:54:00:77:00:0${this.#number}`],
-      ...['-serial', `file:${this.#file('serial')}`],
-    ];
+    const cable = ['-netdev', `tap,id=net,ifname=${this.#tap},script=no,downscript=no`];
+    const args = [...this.#machine(), ...cable, ...this.#devices()];
     const child = spawn('ip', ['netns', 'exec', `${id}-lan`, ...args], {
       detached: true,
       stdio: ['ignore', log, log],
@@ -127,6 +151,7 @@ export class Board {
     this.#running = undefined;
     if (machine?.pid === undefined || machine.exitCode !== null || machine.signalCode !== null) return;
     const gone = new Promise((done) => machine.once('exit', done));
+    machine.ref();
     machine.kill('SIGKILL');
     await gone;
   }

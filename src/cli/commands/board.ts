@@ -1,4 +1,5 @@
 /** osca board: what the image's first start does with osca.yaml. osca image: cards for boards. */
+import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,6 +30,7 @@ interface BuildOptions {
   wifi?: string;
   wifiPassword?: string;
   wifiOpen?: boolean;
+  mesh?: string;
   country?: string;
   sshKey?: string[];
   timezone?: string;
@@ -103,7 +105,11 @@ export function addBoardCommands(osca: Command): void {
     .option('--hostname-prefix <prefix>', 'names of boards begin with it')
     .option('--wifi <ssid>', 'network without a cable; also --country, --wifi-password')
     .option('--wifi-password <password>', 'of that network (or OSCA_WIFI_PASSWORD)')
-    .option('--wifi-open', 'that network has no password')
+    .option('--wifi-open', 'that network, or mesh, has no password')
+    .option(
+      '--mesh <id>',
+      'boards of this name make a Wi-Fi among themselves; with --wifi-password, else one is made and printed',
+    )
     .option('--country <code>', 'two capitals: which channels are allowed')
     .option('--ssh-key <file...>', 'public keys that may log in as root')
     .option('--timezone <zone>', 'as Europe/Berlin')
@@ -121,7 +127,8 @@ Examples:
   sudo osca image build --new-appliance attic --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --arch amd64 --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca-pc.img.zst
-  sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst`,
+  sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst
+  sudo osca image build --mesh attic --ticket -o osca.img.zst`,
     )
     .action(async (options: BuildOptions, command: Command) => await build(options, command));
 }
@@ -149,9 +156,11 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
     if (options.json !== true) warn(dim(text));
   };
   const begun = options.newAppliance === undefined ? undefined : begin(options, newAppliance);
-  const made = await buildImage(requestOf(options, command, begun?.foundersTicket), tell).catch(throwOwn);
+  const mesh = meshOf(options);
+  const made = await buildImage(requestOf(options, command, mesh, begun?.foundersTicket), tell).catch(throwOwn);
   const { appliance, ticket } = begun ?? {};
-  show(command, { ...made, ...(begun === undefined ? {} : { appliance, ticket }) }, () =>
+  const shown = { ...made, ...(begun === undefined ? {} : { appliance, ticket }), ...(mesh && { mesh }) };
+  show(command, shown, () =>
     green(`${made.file}: ${(made.bytes / 1e6).toFixed(0)} MB in ${Math.round(made.ms / 1_000)} s`),
   );
   if (options.json === true) return;
@@ -162,6 +171,8 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
       ),
     );
   if (begun !== undefined) say(dim(`appliance ${appliance}; other machines join it with: osca up --ticket ${ticket}`));
+  if (mesh?.password !== undefined)
+    say(dim(`other images for this mesh: --mesh ${mesh.id} --wifi-password '${mesh.password}'`));
 }
 
 function begin(
@@ -179,7 +190,26 @@ function begin(
   return make(wholeNumber(uses ?? '1000'), expires === undefined ? undefined : duration(expires));
 }
 
-function requestOf(options: BuildOptions, command: Command, founders?: string): ImageRequest {
+/** Throws OscaError where what is said of a network without a cable does not go together. */
+function meshOf(options: BuildOptions): { id: string; password?: string } | undefined {
+  const { mesh: id, wifi, wifiOpen, wifiPassword: given = process.env.OSCA_WIFI_PASSWORD } = options;
+  if (id === undefined) return undefined;
+  if (wifi !== undefined)
+    throw new OscaError(
+      'bad-request',
+      'a board is a client of a network or one of a mesh',
+      'leave out --wifi or --mesh',
+    );
+  if (wifiOpen === true) return { id };
+  return { id, password: given ?? randomBytes(12).toString('base64url') };
+}
+
+function requestOf(
+  options: BuildOptions,
+  command: Command,
+  mesh: { id: string; password?: string } | undefined,
+  founders?: string,
+): ImageRequest {
   const ticket = async (): Promise<string> => {
     const body = { uses: wholeNumber(options.uses ?? '10'), expiresInMs: duration(options.expires ?? '30d') };
     const { value } = await clientOf(command).call<Changed>('POST', '/v1/tickets', body);
@@ -196,6 +226,7 @@ function requestOf(options: BuildOptions, command: Command, founders?: string): 
   const settings = {
     ...{ name: options.name, prefix: options.hostnamePrefix ?? options.newAppliance, timezone: options.timezone },
     wifi: options.wifi === undefined ? undefined : { ssid: options.wifi, password, country: options.country },
+    mesh: mesh && { ...mesh, country: options.country },
     network:
       options.staticIp === undefined
         ? undefined
