@@ -25,7 +25,7 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
       counters: host.cell.counters(),
       duties: duties.map(({ by, ...order }) => ({ ...order, by: nameOf(by) })),
       ...{
-        cells: members.length,
+        cells: members.filter(({ state }) => state !== 'left').length,
         alive: members.filter(({ state }) => state === 'alive').length,
         waiting: pending.length,
       },

@@ -22,6 +22,13 @@ function specFiles(given: string): { files: string[]; app?: string } {
   if (!statSync(path).isDirectory()) return { files: [path] };
   const file = names.map((name) => resolve(path, name)).find((one) => existsSync(one));
   if (file !== undefined) return { files: [file] };
+  const kustomization = readdirSync(path).find((name) => /^kustomization(\.ya?ml)?$/i.test(name));
+  if (kustomization !== undefined)
+    throw new OscaError(
+      'bad-request',
+      `${join(given, kustomization)} changes the manifests, and is not read here`,
+      `kubectl kustomize ${given} >app.yaml, then: osca deploy app.yaml`,
+    );
   const files = readdirSync(path)
     .sort()
     .map((name) => join(path, name))

@@ -98,7 +98,8 @@ const asides = new WeakMap<ServiceSpec, ServiceSpec>();
 function asideOf(base: ServiceSpec): ServiceSpec {
   let known = asides.get(base);
   if (known === undefined) {
-    const own = ({ target, inMemory }: Mount): Mount => ({ kind: inMemory === true ? 'tmpfs' : 'volume', target });
+    const own = ({ target, inMemory }: Mount): Mount =>
+      inMemory === true ? { kind: 'tmpfs', target } : { kind: 'volume', target, options: ['nocopy'] };
     const mounts = base.mounts.map((mount) => (mount.kind === 'scratch' ? own(mount) : mount));
     known = { ...base, mounts, mode: 'replicated', replicas: 1, ports: [] };
     delete known.parts;

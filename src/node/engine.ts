@@ -58,8 +58,10 @@ export class EngineName {
     const { ask, kept, keep, nowMs } = this.#deps;
     const name = await ask();
     this.#asked = undefined;
-    this.#heardMs = nowMs();
-    if (!this.#isStopped && name !== '' && name !== kept()) keep(name);
+    if (name !== '') {
+      this.#heardMs = nowMs();
+      if (!this.#isStopped && name !== kept()) keep(name);
+    }
     return name;
   }
 }

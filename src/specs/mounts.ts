@@ -84,8 +84,12 @@ function longMount(item: Raw, context: ServiceContext, complain: Complain): Moun
   if (kind === 'bind') {
     if (item.source === undefined) complain('a bind needs a source', 'add source: a path on the cell');
     const bind = isRaw(item.bind) ? item.bind : {};
-    const create = bind.create_host_path === false || bind.create_host_path === 'false' ? {} : { createPath: true };
     const source = hostPath(String(item.source ?? '.'), context.folder);
+    // What the engine is to make it is told in a form that colons part.
+    const hasColon = `${source}${target}`.includes(':');
+    if (hasColon && String(bind.create_host_path) === 'true')
+      complain("a path with a colon can't be created", 'create it on the cells, and leave out create_host_path');
+    const create = hasColon || String(bind.create_host_path) === 'false' ? {} : { createPath: true };
     const said = [bind.selinux, bind.propagation].filter((one) => one !== undefined).map(String);
     const odd = said.find((one) => !engineFlags.includes(one));
     if (odd !== undefined) complain(`'${odd}' is not known`, `use one of ${engineFlags.join(', ')}`);

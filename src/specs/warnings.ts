@@ -48,7 +48,7 @@ export function ofService({ service, name, whole }: Chosen, spec: ServiceSpec): 
 }
 
 /** Of a shell. */
-const isOperator = (word: string): boolean => /^(&&|\|\|?|;|[0-9&]?>>?|<|&)$/.test(word) || /^[^;]+;$/.test(word);
+const isOperator = (word: string): boolean => /^(&&|\|\|?|;|[0-9&]?>>?|<|&)$/.test(word) || /^[^;\s]+;$/.test(word);
 
 /** To one cell. */
 const isPinned = ({ constraints }: Pick<ServiceSpec | Tie, 'constraints'>): boolean =>
@@ -105,7 +105,7 @@ export function ofAddresses(chosen: readonly Chosen[], problems: SpecProblem[]):
 /** Does it name that address elsewhere than as its own? */
 function counts({ networks: _, ...rest }: Raw, address: string): boolean {
   const around = address.includes(':') ? '[\\da-f:]' : '[\\d.]';
-  const text = address.replaceAll('.', '\\.');
+  const text = address.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   return new RegExp(`(?<!${around})${text}(?!${around})`, 'i').test(JSON.stringify(rest));
 }
 

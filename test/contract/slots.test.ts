@@ -107,7 +107,7 @@ describe('a system on trial', () => {
     });
     expect(environment()).toBe(block('b', ''));
     expect(readdirSync(at('data/system'))).toEqual([]);
-    expect(done()).toEqual(['osca board well --for 1m --wait 15m']);
+    expect(done()).toEqual(['osca board well --for 3m --wait 15m']);
   });
 
   it('is left where it does not, and what it brought is remembered', () => {
@@ -117,6 +117,12 @@ describe('a system on trial', () => {
     expect(readdirSync(at('data/system'))).toEqual(['refused']);
     expect(readFileSync(at('data/system/refused'), 'utf8')).toBe('abc\nsystem b was left: it is no member\n');
     expect(done()).toEqual(['systemctl reboot']);
+  });
+
+  it('is none where GRUB only found no kernel of the one that was kept', () => {
+    rmSync(at('data/system'), { recursive: true });
+    expect(start('settle')).toMatchObject({ status: 0, stdout: expect.stringContaining("system a can't be started") });
+    expect(environment()).toBe(block('a', ''));
   });
 
   it('that never came up is remembered by the one before', () => {

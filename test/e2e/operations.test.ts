@@ -39,6 +39,9 @@ it('all manifests of a folder are one app, called like it', async () => {
   expect(JSON.parse(await ben.ok('convert', dirname(config)))).toMatchObject({
     app: { name: 'blog', services: [{ name: 'web', environment: { PORT: '80' } }] },
   });
+  ann.file('blog/k8s/kustomization.yaml', 'images: [{ name: web, newTag: "2" }]\n');
+  const changed = await ben.osca('convert', dirname(config));
+  expect([changed.code, changed.stderr]).toEqual([2, expect.stringContaining('kubectl kustomize')]);
   const none = await ben.osca('convert', ann.folder);
   expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('and no Kubernetes manifest')]);
 });

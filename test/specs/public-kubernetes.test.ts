@@ -82,6 +82,9 @@ describe('manifests of public projects', () => {
     ]);
     expect(Object.fromEntries(held)).toEqual({ '/me/labels': 'app="web"\n', '/me/space': 'web', '/me/memory': '64' });
     expect(said(text('{ path: name, fieldRef: { fieldPath: metadata.name } }'))).toContain('can stand in a variable');
+    expect(said(text('{ fieldRef: { fieldPath: metadata.namespace } }'))).toContain('a file in the folder is meant');
+    const one = read(text(items).replace('mountPath: /me }', 'mountPath: /etc/labels, subPath: labels }')).app;
+    expect(one.services[0]!.files!.map(({ target, folder }) => [target, folder])).toEqual([['/etc/labels', undefined]]);
   });
 
   it('keep the data of a claim where a PersistentVolume of the file says', () => {
@@ -104,6 +107,11 @@ describe('manifests of public projects', () => {
     expect(kept(disk, volume('nas', 'nfs: { server: nas, path: /x }'), claim(', volumeName: nas'))[0]).toMatchObject({
       ...{ kind: 'remote', driverOptions: { type: 'nfs', o: 'addr=nas', device: ':/x/db' } },
     });
+    const old = volume('nas', 'nfs: { server: nas, path: /x }', 'mountOptions: [nfsvers=3, ro], ');
+    expect(kept(old, claim(', volumeName: nas'))[0]).toMatchObject({
+      ...{ readOnly: true, options: ['nocopy'], driverOptions: { o: 'addr=nas,nfsvers=3,ro' } },
+    });
+    expect(said([web, volume('nas', 'nfs: { server: nas }'), claim('')].join(''))).toContain('nfs has no path');
     const [own, warned] = kept(disk, claim(''));
     expect(own).toMatchObject({ kind: 'volume', source: 'web_data_db' });
     expect(warned).toContain("PersistentVolume disk is no claim's of the file");

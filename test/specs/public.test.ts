@@ -150,6 +150,22 @@ describe('what public files have', () => {
     expect(said(`services:\n  web:\n    image: a\n${lines}\n`)).toContain(hint);
   });
 
+  it('paths with a colon are mounted as they are, and not created', () => {
+    const disk = (more: string): string =>
+      `services:\n  web:\n    image: a\n    volumes: [{ type: bind, source: '/dev/disk/pci-0:1', target: /d${more} }]\n`;
+    expect(read(disk('')).app.services[0]!.mounts).toEqual([
+      { kind: 'bind', source: '/dev/disk/pci-0:1', target: '/d' },
+    ]);
+    expect(said(disk(', bind: { create_host_path: true }'))).toContain("a path with a colon can't be created");
+  });
+
+  it('a word that ends in a semicolon is none of a shell where it is a part of an argument', () => {
+    const line = (command: string): string =>
+      read(`services:\n  web:\n    image: a\n    command: ${command}\n`).warnings.join();
+    expect(line('nginx -g "daemon off;"')).not.toContain('no shell');
+    expect(line('migrate; serve')).toContain('no shell');
+  });
+
   it('files that change others, and profiles that are to be named', () => {
     expect(said('services:\n  web:\n    ports: [80]\n')).toContain('goes behind it: osca deploy compose.yaml THIS');
     expect(said('services:\n  web:\n    image: a\n    profiles: [dev, test]\n')).toContain('--profile: dev, test');

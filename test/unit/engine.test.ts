@@ -72,6 +72,18 @@ describe('the name of an engine', () => {
     expect(await engine.now()).toBe('');
   });
 
+  it('does not come back where it stays silent', async () => {
+    kept = 'Docker 26.1.5';
+    const engine = start();
+    const seen: string[] = [];
+    for (let i = 0; i < 600; i += 1) {
+      if (i % 130 === 129) answer('');
+      seen.push(await engine.now());
+    }
+    expect(seen.slice(0, 100)).not.toContain('');
+    expect(seen.slice(140).filter((name) => name !== '')).toEqual([]);
+  });
+
   it('is not kept by a daemon that has stopped', async () => {
     const engine = start();
     engine.stop();

@@ -230,8 +230,11 @@ function mountSettings(mount: Mount, unitName: string): MountSettings {
     const empty = { VolumeOptions: { NoCopy: true } };
     return { Type: 'volume', Source: name, Target: target, ReadOnly: readOnly === true, ...empty } as MountSettings;
   }
-  if (kind === 'remote') return { Type: 'volume', Source: source ?? '', Target: target, ReadOnly: readOnly === true };
-  const settings = { Type: kind, Target: target, ...(readOnly === undefined ? {} : { ReadOnly: readOnly }) };
+  const settings = {
+    Type: kind === 'remote' ? 'volume' : kind,
+    Target: target,
+    ...(readOnly === undefined ? {} : { ReadOnly: readOnly }),
+  };
   if (kind === 'tmpfs') {
     const options = { ...(sizeBytes === undefined ? {} : { SizeBytes: sizeBytes }), Mode: mode ?? 0o1777 };
     return {

@@ -20,8 +20,7 @@ import { readEvents } from './events.ts';
 import { chosen, gather, logsOf, neverRan, observedOf } from './group.ts';
 import { Pods } from './pods.ts';
 
-/** A busy board's engine is slow, not away: what it runs would move for nothing. One that ended refuses at once. */
-/** One that starts when it is asked takes half a minute on a slow board. */
+/** One that has ended refuses at once; one that is started by the question takes half a minute on a slow board. Who asks decides how long it is only slow (node/engine.ts). */
 const answerWithinMs = 120_000;
 
 export class DockerDriver implements RuntimeDriver {

@@ -4,7 +4,7 @@ import { contentHash } from '../../core/hash.ts';
 import type { Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { KubeObject } from './objects.ts';
-import { labelsOf, quantity, raw } from './objects.ts';
+import { labelsOf, list, quantity, raw } from './objects.ts';
 
 type Place = Omit<Mount, 'target'>;
 
@@ -38,7 +38,13 @@ export class Claims {
         this.warnings.push(
           `claim ${name} is the folder ${place.source} of whichever cell runs it: pin what uses it to one, by nodeSelector`,
         );
-      if (place !== undefined) this.#places.set(name, place);
+      const nfs = raw(volume.value.spec).nfs;
+      const lacks = nfs === undefined ? undefined : shareLacks(raw(nfs));
+      if (lacks !== undefined)
+        problems.push(
+          volume.source.problem([...volume.path, 'spec', 'nfs'], `nfs has no ${lacks}`, 'write server and path'),
+        );
+      else if (place !== undefined) this.#places.set(name, place);
       else
         problems.push(
           volume.source.problem(
@@ -71,15 +77,23 @@ function fits({ value }: KubeObject, claim: Raw): boolean {
   );
 }
 
-function placeOf({ hostPath, local, nfs }: Raw): Place | undefined {
-  if (nfs !== undefined) return shareOf(raw(nfs));
+function placeOf({ hostPath, local, nfs, mountOptions }: Raw): Place | undefined {
+  if (nfs !== undefined) return shareOf(raw(nfs), list(mountOptions).map(String));
   const { path } = raw(hostPath ?? local);
   return path === undefined ? undefined : { kind: 'bind', source: String(path), createPath: true };
 }
 
-/** A folder of another machine, which every cell reaches by its engine. */
-export function shareOf({ server, path, readOnly }: Raw): Place {
-  const driverOptions = { type: 'nfs', o: `addr=${String(server)}`, device: `:${String(path)}` };
-  const sealed = readOnly === true ? { readOnly: true } : {};
-  return { kind: 'remote', source: `nfs-${contentHash(driverOptions)}`, driverOptions, ...sealed };
+/** Of what a share needs, what is not there. */
+export const shareLacks = (nfs: Raw): string | undefined => ['server', 'path'].find((key) => nfs[key] === undefined);
+
+/** A folder of another machine, which every cell reaches by its engine, and into which nothing of the image comes. */
+export function shareOf({ server, path, readOnly }: Raw, mountOptions: readonly string[] = []): Place {
+  const driverOptions = {
+    type: 'nfs',
+    o: [`addr=${String(server)}`, ...mountOptions].join(),
+    device: `:${String(path)}`,
+  };
+  const sealed = readOnly === true || mountOptions.includes('ro') ? { readOnly: true } : {};
+  const source = `nfs-${contentHash(driverOptions)}`;
+  return { kind: 'remote', source, driverOptions, options: ['nocopy'], ...sealed };
 }

@@ -95,7 +95,8 @@ export class Contents {
 
   /** The problems, one for each ConfigMap or Secret that is missing, with a draft of it. */
   missingOnce(problems: readonly SpecProblem[]): SpecProblem[] {
-    const byLine = (a: SpecProblem, b: SpecProblem): number => a.line - b.line;
+    const byLine = (a: SpecProblem, b: SpecProblem): number =>
+      a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1;
     const first = new Map<string, SpecProblem>();
     for (const problem of [...problems].sort(byLine))
       if (!first.has(problem.message)) first.set(problem.message, problem);
@@ -103,10 +104,11 @@ export class Contents {
       const asked = this.#asked.get(problem.message);
       if (asked === undefined) return [problem];
       if (first.get(problem.message) !== problem) return [];
-      const lines = problems
+      const others = [...problems]
+        .sort(byLine)
         .filter((one) => one.message === problem.message && one !== problem)
-        .map(({ line }) => line);
-      const also = lines.length === 0 ? '' : `, and on line ${[...new Set(lines)].sort((a, b) => a - b).join(', ')}`;
+        .map(({ file, line }) => (file === problem.file ? `line ${line}` : `${file}:${line}`));
+      const also = others.length === 0 ? '' : `, and on ${[...new Set(others)].join(', ')}`;
       return [{ ...problem, message: `${problem.message}${also}`, hint: this.#draft(asked) }];
     });
   }

@@ -3,7 +3,7 @@ import type { FileMount, Mount } from '../../core/spec.ts';
 import type { Raw } from '../extend.ts';
 import type { Path } from '../source.ts';
 import { fileMode } from '../values.ts';
-import { shareOf } from './claims.ts';
+import { shareLacks, shareOf } from './claims.ts';
 import { fileOf } from './downward.ts';
 import type { PodAround, PodContext } from './objects.ts';
 import { list, quantity, raw } from './objects.ts';
@@ -85,6 +85,8 @@ export function volumesOf(
       continue;
     }
     if (volume.nfs !== undefined) {
+      const lacks = shareLacks(raw(volume.nfs));
+      if (lacks !== undefined) report([...path, 'nfs'], `nfs has no ${lacks}`, 'write server and path');
       whole({ ...shareOf(raw(volume.nfs)), target });
       continue;
     }
@@ -94,7 +96,8 @@ export function volumesOf(
       for (const [p, part] of parts.entries()) {
         if (part.downwardAPI !== undefined) {
           const from = [...path, ...(projected === undefined ? [] : ['projected', 'sources', p]), 'downwardAPI'];
-          files.push(...selfOf(raw(part.downwardAPI), target, { spec, metadata, from, mode }, context));
+          const only = subPath === undefined ? undefined : sub;
+          files.push(...selfOf(raw(part.downwardAPI), target, { volume, only, spec, metadata, from, mode }, context));
           continue;
         }
         files.push(...filesOf(part, target, subPath === undefined ? undefined : sub, { path, here, mode }, context));
@@ -112,11 +115,22 @@ export function volumesOf(
   return { mounts, files };
 }
 
+interface SelfPlace {
+  volume: Raw;
+  /** Of its files, at `target` itself. */
+  only: string | undefined;
+  spec: Raw;
+  metadata: unknown;
+  from: Path;
+  /** What the volume says for all. */
+  mode: unknown;
+}
+
 /** Files in which the pod is told of itself. */
 function selfOf(
   { items, defaultMode }: Raw,
   target: string,
-  { spec, metadata, from, mode: ofAll }: { spec: Raw; metadata: unknown; from: Path; mode: unknown },
+  { volume, only, spec, metadata, from, mode: ofAll }: SelfPlace,
   { app, service, contents, report }: PodContext,
 ): FileMount[] {
   return list(items).flatMap((given, i): FileMount[] => {
@@ -124,9 +138,23 @@ function selfOf(
     const text = fileOf(item, { spec, metadata, app }, [...from, 'items', i], report);
     if (text === undefined) return [];
     const name = String(item.path ?? '');
+    if (name === '' || name.startsWith('/') || name.split('/').includes('..')) {
+      report(
+        [...from, 'items', i, 'path'],
+        'a file in the folder is meant',
+        'write its name, without / before it or ..',
+      );
+      return [];
+    }
+    if (only !== undefined && name !== only) return [];
     const mode = fileMode((item.mode ?? defaultMode ?? ofAll ?? 0o644) as string | number);
-    const blob = contents.use('ConfigMap', `downwardAPI of ${service}`, `${target}/${name}`, Buffer.from(text));
-    return [{ target: `${target}/${name}`, folder: target, blob, mode }];
+    const blob = contents.use(
+      'ConfigMap',
+      `downwardAPI of ${service}`,
+      `${String(volume.name)}/${name}`,
+      Buffer.from(text),
+    );
+    return [only === undefined ? { target: `${target}/${name}`, folder: target, blob, mode } : { target, blob, mode }];
   });
 }
 
