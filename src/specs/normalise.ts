@@ -17,7 +17,7 @@ import { constraintsOf, gpusOf, mostPerCell, platformOf } from './placement.ts';
 import { readSome } from './reading.ts';
 import type { Path } from './source.ts';
 import { policyOf } from './update.ts';
-import { parseBytes, parseCpus, parseDuration, parsePorts, splitCommand } from './values.ts';
+import { parseBytes, parseCpus, parseDuration, parsePorts, parseRange, splitCommand } from './values.ts';
 
 const grace = 10_000;
 const raw = (value: unknown): Raw => (isRaw(value) ? value : {});
@@ -253,12 +253,13 @@ function portsOf(service: Raw, { service: name, warn }: ServiceContext, report: 
       return ports ?? [];
     }
     const protocol = String(item.protocol ?? 'tcp').toLowerCase();
-    // Of a range the first.
-    const [first = ''] = String(item.published ?? '').split('-');
-    const published = first === '' ? undefined : Number(first);
+    const said = String(item.published ?? '');
+    const [published, last] = parseRange(said) ?? [];
+    if (said !== '' && published === undefined)
+      report(['ports', i, 'published'], `'${said}' is no port`, '1 to 65535, or a range as 8000-8010');
+    if (published !== last) warn(`${name}: of the ports ${said} the first is published, on each cell`);
     const isPort = (port: number): boolean => Number.isSafeInteger(port) && port >= 1 && port <= 65_535;
     if (!isPort(Number(item.target))) report(['ports', i, 'target'], 'must be 1 to 65535', '');
-    if (published !== undefined && !isPort(published)) report(['ports', i, 'published'], 'must be 1 to 65535', '');
     if (protocol !== 'tcp' && protocol !== 'udp')
       report(['ports', i, 'protocol'], `'${protocol}' is not supported`, 'use tcp or udp');
     const hostIp = item.host_ip === undefined ? undefined : String(item.host_ip);

@@ -56,7 +56,8 @@ export function splitCommand(line: string): string[] | undefined {
   return quote === '' ? words : undefined;
 }
 
-function parseRange(text: string): [number, number] | undefined {
+/** '80' or '8000-8010', of ports; undefined where it is neither. */
+export function parseRange(text: string): [number, number] | undefined {
   const match = /^(\d+)(?:-(\d+))?$/.exec(text);
   if (match === null) return undefined;
   const low = Number(match[1]);

@@ -58,6 +58,12 @@ describe('a wrong Compose file is refused by place', () => {
     ],
     ['a wrong type', 'services:\n  web:\n    image: a\n    ports: 80\n', 4, 'must be a list'],
     ['a wrong value', 'services:\n  web:\n    image: a\n    ports:\n      - "80:http"\n', 5, 'no port'],
+    [
+      'a wrong range',
+      'services:\n  web:\n    image: a\n    ports:\n      - target: 80\n        published: "80-zz"\n',
+      6,
+      'no port',
+    ],
     ['no image', 'services:\n  web:\n    command: a\n', 2, 'neither image nor build'],
     ['an undeclared volume', 'services:\n  web:\n    image: a\n    volumes:\n      - data:/data\n', 5, 'not declared'],
     ['a missing env_file', 'services:\n  web:\n    image: a\n    env_file: none.env\n', 4, 'no file'],
