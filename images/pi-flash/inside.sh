@@ -10,6 +10,7 @@ if [ "$arch" = amd64 ]; then
   mkdir -p /boot/firmware/EFI/BOOT /boot/firmware/EFI/debian /usr/lib/osca-board
   cp loaders/usr/lib/shim/shimx64.efi.signed /boot/firmware/EFI/BOOT/BOOTX64.EFI
   cp loaders/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed /boot/firmware/EFI/BOOT/grubx64.efi
+  cp loaders/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed /usr/lib/osca-board/grubnet.efi
   grub-mkimage -O i386-pc -p '(,msdos1)/EFI/debian' -o core.img biosdisk part_msdos fat normal linux configfile test loadenv
   { head -c 440 /usr/lib/grub/i386-pc/boot.img; head -c 72 /dev/zero; cat core.img; } >/usr/lib/osca-board/bios.img
   rm -rf ./*.deb loaders core.img

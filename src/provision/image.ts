@@ -1,9 +1,8 @@
 /**
  * Images for cards and disks, without loop devices or mounts: a base that is Debian (kept, a quarter of an hour for another processor), on it the package (kept, a
  * minute), and a small file that is personal (seconds). The partition table is an MBR, which every Pi's ROM and every PC reads: FAT with what the firmware starts and
- * osca.yaml, root (a PC has two, of which updates come to the one that does not run), data.
+ * osca.yaml, two of the system, of which updates come to the one that does not run, data.
  */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chownSync,
@@ -21,12 +20,13 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import { readSettings } from '../board/settings.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { Source } from '../specs/source.ts';
+import { checkNetboot, makeNetboot } from './netboot.ts';
 import type { Arch } from './package.ts';
 import { archOf } from './package.ts';
+import { run } from './run.ts';
 
 export interface ImageRequest {
   /** arm64: for Raspberry Pis; amd64: for PCs. */
@@ -37,8 +37,10 @@ export interface ImageRequest {
   ticket?: string | (() => Promise<string>);
   /** Files of public keys. */
   sshKeys: readonly string[];
-  /** Ends in .img or .img.zst. */
+  /** Ends in .img or .img.zst; a folder with `netboot`. */
   output: string;
+  /** Machines start over the network, from the one with this IPv4 address. */
+  netboot?: string;
   cache: string;
   /** One for `arch` may be among them. */
   packages: readonly string[];
@@ -66,7 +68,7 @@ interface Layout {
   boot: Extent;
   root: Extent;
   /** The other system, empty: updates come to it. */
-  other?: Extent;
+  other: Extent;
   data: Extent;
   whole: number;
 }
@@ -76,20 +78,12 @@ interface Extent {
   size: number;
 }
 
-const layouts: Readonly<Record<Arch, Layout>> = {
-  arm64: {
-    boot: { at: 4, size: 384 },
-    root: { at: 388, size: 1_536 },
-    data: { at: 1_924, size: 123 },
-    whole: 2_048,
-  },
-  amd64: {
-    boot: { at: 4, size: 384 },
-    root: { at: 388, size: 1_536 },
-    other: { at: 1_924, size: 1_536 },
-    data: { at: 3_460, size: 123 },
-    whole: 3_584,
-  },
+const layout: Layout = {
+  boot: { at: 4, size: 384 },
+  root: { at: 388, size: 1_536 },
+  other: { at: 1_924, size: 1_536 },
+  data: { at: 3_460, size: 123 },
+  whole: 3_584,
 };
 
 const tools: Record<string, string> = {
@@ -114,8 +108,10 @@ export async function makeImage(
   const yaml = (ticket: string | undefined): string => oscaYaml(join(places.recipe, 'osca.yaml'), request, ticket);
   const { ticket } = request;
   yaml(typeof ticket === 'string' ? ticket : undefined);
-  if (!/\.img(\.zst)?$/.test(request.output))
-    throw new OscaError('bad-request', `'${request.output}' is no image`, 'name it osca.img or osca.img.zst');
+  const { netboot, output } = request;
+  if (netboot !== undefined) checkNetboot({ address: netboot, folder: output });
+  else if (!/\.img(\.zst)?$/.test(output))
+    throw new OscaError('bad-request', `'${output}' is no image`, 'name it osca.img or osca.img.zst');
   if (process.getuid?.() !== 0) throw new OscaError('denied', 'an image is built as root', 'sudo osca image build …');
   const { arch, cache } = request;
   checkTools(arch);
@@ -135,19 +131,26 @@ export async function makeImage(
   const sum = createHash('sha256')
     .update(readFileSync(deb))
     .update(base)
-    .update(hashOf(places.recipe, 'overlay'))
-    .update(JSON.stringify(layouts[arch]))
+    .update(hashOf(places.recipe, 'overlay', 'netboot'))
+    .update(JSON.stringify(layout))
     .digest('hex')
     .slice(0, 16);
   const system = await kept(cache, `system-${arch}`, sum, '', async (out) => {
     tell('2/4 the system: the package on the base, about a minute; kept for the next image');
-    await makeSystem({ base, overlay: join(places.recipe, 'overlay'), deb, arch, cache }, out);
+    await makeSystem({ base, recipe: places.recipe, deb, arch, cache }, out);
   });
   tell('3/4 what is yours');
-  await personal(system, layouts[arch], yaml(typeof ticket === 'function' ? await ticket() : ticket), request.output);
-  const { size } = statSync(request.output);
+  const text = yaml(typeof ticket === 'function' ? await ticket() : ticket);
+  const image = async (file: string): Promise<void> => await personal(system, text, file);
+  if (netboot === undefined) await image(output);
+  else
+    await makeNetboot(
+      { arch, address: netboot, mib: layout.whole, folder: output },
+      { parts: join(system, 'netboot'), recipe: join(places.recipe, 'netboot'), image },
+    );
+  const { size } = statSync(netboot === undefined ? output : join(output, 'osca.img.zst'));
   tell('4/4 done');
-  return { file: request.output, bytes: size, ms: Math.round(performance.now() - startMs) };
+  return { file: output, bytes: size, ms: Math.round(performance.now() - startMs) };
 }
 
 /** As it stands on the card; checked as the board will. */
@@ -228,9 +231,9 @@ function hashOf(folder: string, ...names: string[]): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** A folder with `head.img`, up to the end of the FAT partition, and `tail.img.zst`, the rest. */
+/** A folder with `head.img`, up to the end of the FAT partition, `tail.img.zst`, the rest, and `netboot`, what brings them over the network. */
 async function makeSystem(
-  { base, overlay, deb, arch, cache }: { base: string; overlay: string; deb: string; arch: Arch; cache: string },
+  { base, recipe, deb, arch, cache }: { base: string; recipe: string; deb: string; arch: Arch; cache: string },
   out: string,
 ): Promise<void> {
   // Not in /tmp, which may be memory: it is three gigabytes.
@@ -248,7 +251,7 @@ async function makeSystem(
       '-c',
       'tar -C "$1" --mode=u+rwX,go=rX -c . | tar -C "$2" -x --no-same-owner && chmod 755 "$2"/usr/lib/osca-board/*',
       'sh',
-      overlay,
+      join(recipe, 'overlay'),
       tree,
     ]);
     await run('cp', [deb, join(tree, 'root/osca.deb')]);
@@ -259,11 +262,14 @@ async function makeSystem(
     await run('chroot', [tree, ...clean, 'dpkg', '-i', '/root/osca.deb']);
     rmSync(join(tree, 'root/osca.deb'));
     await run('chroot', [tree, ...clean, '/usr/lib/osca-board/prepare', arch]);
+    await run('cp', ['-r', join(recipe, 'netboot'), join(tree, 'netboot')]);
+    await run('chroot', [tree, ...clean, 'sh', '/netboot/make', arch]);
+    await run('mv', [join(tree, 'netboot/out'), join(out, 'netboot')]);
+    rmSync(join(tree, 'netboot'), { recursive: true });
     for (const name of readdirSync(join(tree, 'boot/firmware')))
       renameSync(join(tree, 'boot/firmware', name), join(boot, name));
     for (const name of ['osca', 'docker', 'containerd']) mkdirSync(join(data, name), { mode: 0o700 });
-    const layout = layouts[arch];
-    await makeParts(image, layout, { tree, boot, data });
+    await makeParts(image, { tree, boot, data });
     await run('dd', [
       `if=${image}`,
       `of=${join(out, 'head.img')}`,
@@ -284,19 +290,13 @@ async function makeSystem(
   }
 }
 
-async function makeParts(
-  image: string,
-  { boot: b, root: r, other, data: d, whole }: Layout,
-  { tree, boot, data }: Record<'tree' | 'boot' | 'data', string>,
-): Promise<void> {
+async function makeParts(image: string, { tree, boot, data }: Record<'tree' | 'boot' | 'data', string>): Promise<void> {
+  const { boot: b, root: r, other, data: d, whole } = layout;
   await run('truncate', ['-s', String(whole * mib), image]);
   const part = ({ at, size }: Extent, type: string): string => `${at * 2_048},${size * 2_048},${type}`;
-  const table = [
-    'label: dos',
-    ...[part(b, 'c,*'), part(r, '83')],
-    ...(other === undefined ? [] : [part(other, '83')]),
-    ...[part(d, '83'), ''],
-  ].join('\n');
+  const table = ['label: dos', ...[part(b, 'c,*'), part(r, '83')], ...[part(other, '83'), part(d, '83'), '']].join(
+    '\n',
+  );
   await run('sh', ['-c', 'printf %s "$1" | sfdisk -q "$2"', 'sh', table, image]);
   // What a BIOS starts stands before the first partition; the table is in the first sector, behind its first 440 bytes.
   const bios = join(tree, 'usr/lib/osca-board/bios.img');
@@ -328,12 +328,12 @@ async function makeParts(
       `${size}M`,
     ]);
   };
-  await ext4(other === undefined ? 'osca-root' : 'osca-a', r, tree);
+  await ext4('osca-a', r, tree);
   // As on a large disk, though it begins small: it grows over the card.
   await ext4('osca-data', d, data, ['-b', '4096', '-i', '16384', '-J', 'size=16']);
 }
 
-async function personal(system: string, layout: Layout, text: string, output: string): Promise<void> {
+async function personal(system: string, text: string, output: string): Promise<void> {
   const work = mkdtempSync(join(dirname(system), '.work-'));
   const part = `${output}.part`;
   // It holds a ticket, and the password of a network.
@@ -365,25 +365,5 @@ async function personal(system: string, layout: Layout, text: string, output: st
     process.umask(umask);
     rmSync(work, { recursive: true, force: true });
     rmSync(part, { force: true });
-  }
-}
-
-const execute = promisify(execFile);
-
-async function run(command: string, args: string[]): Promise<void> {
-  try {
-    await execute(command, args, { maxBuffer: 64 * mib });
-  } catch (error) {
-    const said = String((error as { stderr?: string }).stderr ?? '')
-      .trim()
-      .split('\n')
-      .slice(-5)
-      .join('\n  ');
-    throw new OscaError(
-      'internal',
-      `${command} failed: ${said === '' ? reasonOf(error) : said}`,
-      'is the disk full, or the network away? then try again',
-      error,
-    );
   }
 }

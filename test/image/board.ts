@@ -44,6 +44,9 @@ export class Board {
   readonly #lab: Lab;
   readonly #key: string;
   readonly #number: number;
+  /** Of a PC: does it look to the network first? */
+  fromNetwork = false;
+  #words = '';
   #running: ChildProcess | undefined;
 
   constructor(lab: Lab, number: number, kind: BoardKind, image: string, key: string) {
@@ -58,7 +61,6 @@ export class Board {
     const inLan = (...words: string[]): string => sh('ip', 'netns', 'exec', `${lab.id}-lan`, ...words);
     inLan('ip', 'tuntap', 'add', tap, 'mode', 'tap');
     inLan('ip', 'link', 'set', tap, 'master', 'br0', 'up');
-    if (this.isPi) this.#takeKernel();
     if (kind === 'uefi') copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', this.#file('vars'));
   }
 
@@ -71,21 +73,24 @@ export class Board {
     return join(this.#lab.folder, `${this.name}.${ending}`);
   }
 
-  /** The kernel and what it starts from, as the firmware of a Pi would read them. */
+  /** The kernel, what it starts from, and its words, as the firmware of a Pi reads them. */
   #takeKernel(): void {
-    const { image } = this;
+    const fat = `${this.image}@@${bootAt}M`;
+    const text = (name: string): string => sh('mtype', '-i', fat, `::${name}`);
+    const named = (pattern: RegExp): string => {
+      const name = pattern.exec(text('config.txt'))?.[1];
+      if (name === undefined) throw new Error(`${pattern} is not in config.txt`);
+      return name;
+    };
     for (const [from, to] of [
-      ['vmlinuz', 'kernel'],
-      ['initrd.img', 'initrd'],
+      [named(/^kernel=(.+)$/m), 'kernel'],
+      [named(/^initramfs (\S+)/m), 'initrd'],
       ['bcm2837-rpi-3-b.dtb', 'dtb'],
-    ] as const) {
-      const names = sh('mdir', '-b', '-i', `${image}@@${bootAt}M`, '::')
-        .split('\n')
-        .map((one) => one.replace(/^::\//, ''));
-      const name = names.find((one) => one.startsWith(from));
-      if (name === undefined) throw new Error(`no ${from} on the FAT partition: ${names.join(' ')}`);
-      sh('mcopy', '-n', '-o', '-i', `${image}@@${bootAt}M`, `::${name}`, this.#file(to));
-    }
+    ] as const)
+      sh('mcopy', '-n', '-o', '-i', fat, `::${from}`, this.#file(to));
+    this.#words = text('cmdline.txt')
+      .replace(/console=\S+/g, '')
+      .trim();
   }
 
   get #tap(): string {
@@ -99,7 +104,7 @@ export class Board {
 
   #machine(): string[] {
     const shared = ['-accel', 'tcg,tb-size=192', '-m', '1024', '-display', 'none', '-no-reboot'];
-    const words = (console: string): string => `root=LABEL=osca-root rootwait net.ifnames=0 console=${console} quiet`;
+    const words = (console: string): string => `${this.#words} console=${console}`;
     const kernel = ['-kernel', this.#file('kernel'), '-initrd', this.#file('initrd')];
     if (this.kind === 'raspi3b')
       return [
@@ -128,11 +133,13 @@ export class Board {
     if (this.kind === 'raspi3b')
       return ['-drive', `if=sd,${drive}`, '-device', `usb-net,${net}`, '-serial', 'null', ...serial];
     const bus = this.kind === 'virt' ? 'device' : 'pci';
+    const first = this.fromNetwork ? ',bootindex=0' : '';
     const card = ['-drive', `if=none,id=card,${drive}`, '-device', `virtio-blk-${bus},drive=card`];
-    return [...card, '-device', `virtio-net-${bus},${net}`, ...serial];
+    return [...card, '-device', `virtio-net-${bus},${net}${first}`, ...serial];
   }
 
   powerOn(): void {
+    if (this.isPi) this.#takeKernel();
     const { id } = this.#lab;
     const log = openSync(this.#file('qemu'), 'a');
     const cable = ['-netdev', `tap,id=net,ifname=${this.#tap},script=no,downscript=no`];

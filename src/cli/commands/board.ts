@@ -36,6 +36,7 @@ interface BuildOptions {
   timezone?: string;
   staticIp?: string;
   gateway?: string;
+  netboot?: string;
   cache?: string;
   package: string[];
   json?: boolean;
@@ -88,7 +89,7 @@ export function addBoardCommands(osca: Command): void {
     .description(
       'an image for every 64-bit Raspberry Pi, or for PCs, from which machines start as cells; needs root, on Debian or Ubuntu',
     )
-    .requiredOption('-o, --output <file>', 'osca.img, or osca.img.zst')
+    .requiredOption('-o, --output <file>', 'osca.img, or osca.img.zst; with --netboot a folder')
     .addOption(
       new Option('--arch <arch>', 'arm64 for Raspberry Pis; amd64 for PCs, by UEFI or BIOS')
         .choices(['arm64', 'amd64'])
@@ -115,6 +116,10 @@ export function addBoardCommands(osca: Command): void {
     .option('--timezone <zone>', 'as Europe/Berlin')
     .option('--static-ip <address>', 'as 192.168.1.20/24; also --gateway')
     .option('--gateway <address>', 'to other networks, and for names')
+    .option(
+      '--netboot <address>',
+      'machines start over the network: a folder with all they need, and a script that serves it from the machine with this address',
+    )
     .option('--package <file...>', 'package for that architecture, where this is no checkout and no cell of it', [])
     .option('--cache <dir>', 'where the base is kept that takes a quarter of an hour', join(homedir(), '.cache/osca'))
     .option('--json', 'print JSON')
@@ -128,7 +133,8 @@ Examples:
   sudo osca image build --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca.img.zst
   sudo osca image build --arch amd64 --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca-pc.img.zst
   sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst
-  sudo osca image build --mesh attic --ticket -o osca.img.zst`,
+  sudo osca image build --mesh attic --ticket -o osca.img.zst
+  sudo osca image build --arch amd64 --ticket --uses 20 --netboot 192.168.1.10 -o osca-netboot && sudo osca-netboot/serve`,
     )
     .action(async (options: BuildOptions, command: Command) => await build(options, command));
 }
@@ -164,7 +170,9 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
     green(`${made.file}: ${(made.bytes / 1e6).toFixed(0)} MB in ${Math.round(made.ms / 1_000)} s`),
   );
   if (options.json === true) return;
-  if (made.file.endsWith('.zst'))
+  if (options.netboot !== undefined)
+    say(dim(`serve it, and let machines start over the network: sudo ${join(made.file, 'serve')}`));
+  else if (made.file.endsWith('.zst'))
     say(
       dim(
         `write it to a ${options.arch === 'arm64' ? 'card' : 'stick or disk, of which all is lost'}: zstd -dc ${made.file} | sudo dd of=/dev/sdX bs=4M conv=fsync`,
@@ -237,6 +245,7 @@ function requestOf(
     settings,
     sshKeys: options.sshKey ?? [],
     output: options.output,
+    ...(options.netboot === undefined ? {} : { netboot: options.netboot }),
     cache: options.cache!,
     packages: options.package,
     dataFolder: clientOf(command).folder,

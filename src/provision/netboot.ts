@@ -1,0 +1,105 @@
+/** What machines start from over the network: a folder for TFTP with a kernel, what brings the image onto an empty disk, the image, and a script that serves them. */
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { isIPv4 } from 'node:net';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { OscaError } from '../core/errors.ts';
+import type { Arch } from './package.ts';
+import { run } from './run.ts';
+
+export interface Netboot {
+  arch: Arch;
+  /** IPv4, of the machine that will serve it. */
+  address: string;
+  /** MiB that a disk must have at least. */
+  mib: number;
+  folder: string;
+}
+
+/** Which loader whom: see `dnsmasq --pxe-service help`. A Pi says that it is a PC with a BIOS. */
+const services: Readonly<Record<Arch, readonly string[]>> = {
+  amd64: ['x86PC,OSCA,grub', 'X86-64_EFI,OSCA,BOOTX64.EFI', 'BC_EFI,OSCA,BOOTX64.EFI'],
+  arm64: ["0,'Raspberry Pi Boot'"],
+};
+
+/** Throws OscaError where that can't be. */
+export function checkNetboot({ address, folder }: { address: string; folder: string }): void {
+  if (!isIPv4(address))
+    throw new OscaError(
+      'bad-request',
+      `'${address}' is no IPv4 address`,
+      'give that of the machine which will serve it: --netboot 192.168.1.10',
+    );
+  if (/\.(img|zst)$/.test(folder))
+    throw new OscaError('bad-request', 'what machines start from over the network is a folder', '-o osca-netboot');
+  if (existsSync(folder) && !existsSync(join(folder, 'serve')))
+    throw new OscaError('conflict', `${folder} is there, and something else`, 'name another folder with -o');
+}
+
+/** `parts`: as images/pi-flash/netboot/make leaves them; `recipe`: images/pi-flash/netboot. `image` makes it at the path that it is given. */
+export async function makeNetboot(
+  { arch, address, mib, folder }: Netboot,
+  { parts, recipe, image }: { parts: string; recipe: string; image: (output: string) => Promise<void> },
+): Promise<void> {
+  const part = `${folder}.part`;
+  rmSync(part, { recursive: true, force: true });
+  try {
+    // Whoever may read it has the ticket; dnsmasq serves what all may read.
+    mkdirSync(part, { mode: 0o700, recursive: true });
+    cpSync(parts, part, { recursive: true, verbatimSymlinks: true });
+    const file = join(part, 'osca.img.zst');
+    await image(file);
+    const sum = createHash('sha256');
+    await pipeline(createReadStream(file), sum);
+    const words = `boot=osca osca.from=${address} osca.mib=${mib} osca.sum=${sum.digest('hex')}`;
+    if (existsSync(join(part, 'tools'))) await makeGrub(part, address);
+    if (arch === 'amd64') change(join(part, 'grub/grub.cfg'), (text) => text.replaceAll('@WORDS@', words));
+    else change(join(part, 'cmdline.txt'), (text) => `${text.trim()} ${words}\n`);
+    const options = services[arch].map((one) => `--pxe-service=${one}`).join(' ');
+    const script = readFileSync(join(recipe, 'serve'), 'utf8');
+    writeFileSync(join(part, 'serve'), script.replaceAll('@ADDRESS@', address).replace('@SERVICES@', options));
+    readable(part);
+    chmodSync(part, 0o700);
+    chmodSync(join(part, 'serve'), 0o755);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(part, folder);
+  } finally {
+    rmSync(part, { recursive: true, force: true });
+  }
+}
+
+/** For a BIOS: with the address in it, as it asks the server that gives it its own. */
+async function makeGrub(part: string, address: string): Promise<void> {
+  const tools = join(part, 'tools');
+  const modules = 'biosdisk part_msdos part_gpt fat normal linux configfile test loadenv search pxe tftp net';
+  const words = ['-O', 'i386-pc-pxe', '-p', `(tftp,${address})/grub`, '-o', '/grub.0', ...modules.split(' ')];
+  await run('chroot', [tools, '/usr/bin/grub-mkimage', ...words]);
+  renameSync(join(tools, 'grub.0'), join(part, 'grub.0'));
+  rmSync(tools, { recursive: true });
+}
+
+function change(file: string, how: (text: string) => string): void {
+  writeFileSync(file, how(readFileSync(file, 'utf8')));
+}
+
+function readable(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const isFolder = statSync(path).isDirectory();
+    chmodSync(path, isFolder ? 0o755 : 0o644);
+    if (isFolder) readable(path);
+  }
+}
