@@ -85,7 +85,9 @@ export async function makeNetboot(
 async function makeGrub(part: string, address: string): Promise<void> {
   const tools = join(part, 'tools');
   const modules = 'biosdisk part_msdos part_gpt fat normal linux configfile test loadenv search pxe tftp net';
-  const words = ['-O', 'i386-pc-pxe', '-p', `(tftp,${address})/grub`, '-o', '/grub.0', ...modules.split(' ')];
+  const config = `set root=tftp,${address}\nset prefix=($root)/grub\nnormal $prefix/grub.cfg\n`;
+  writeFileSync(join(tools, 'early.cfg'), config);
+  const words = ['-O', 'i386-pc-pxe', '-c', '/early.cfg', '-p', '/grub', '-o', '/grub.0', ...modules.split(' ')];
   await run('chroot', [tools, '/usr/bin/grub-mkimage', ...words]);
   renameSync(join(tools, 'grub.0'), join(part, 'grub.0'));
   rmSync(tools, { recursive: true });
