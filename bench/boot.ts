@@ -47,7 +47,12 @@ async function boot(kind: BoardKind): Promise<object> {
     const stages = await board.ok(
       'systemctl is-system-running --wait; systemd-analyze time; systemd-analyze critical-chain osca.service',
     );
+    // Sectors of 512 bytes, since it started.
+    const written = async (): Promise<number> =>
+      Number(await board!.ok('awk "{print \\$7}" /sys/class/block/$(basename $(findmnt -no SOURCE /))/stat')) / 2;
+    const before = await written();
     await new Promise((done) => setTimeout(done, 120_000));
+    const rootWrittenKb = (await written()) - before;
     const used = await board.ok(
       'awk "/VmRSS/{print \\$2}" /proc/$(systemctl show -p MainPID --value osca)/status; free -k | awk "/Mem:/{print \\$3}"; ps -eo rss,comm --sort=-rss | head -12',
     );
@@ -62,6 +67,7 @@ async function boot(kind: BoardKind): Promise<object> {
       afterCut,
       daemonMb: mb(daemon),
       usedMb: mb(all),
+      rootWrittenKb,
       processes,
       stages: stages.trim().split('\n'),
     };

@@ -116,6 +116,7 @@ export async function makeImage(
   const { arch, cache } = request;
   checkTools(arch);
   mkdirSync(cache, { recursive: true });
+  sweep(cache);
   const deb = await places.packageFor(arch);
   const base = await kept(
     cache,
@@ -195,6 +196,15 @@ function checkTools(arch: Arch): void {
       `programs for ${arch} do not run here`,
       `update-binfmts --enable ${emulator} (package binfmt-support)`,
     );
+}
+
+/** What builds left there that were ended in the middle, days ago: gigabytes. */
+function sweep(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const path = join(cache, name);
+    const isLeft = /^(\.(work|base|system)-|mmdebstrap\.)/.test(name);
+    if (isLeft && statSync(path).mtimeMs < Date.now() - 172_800_000) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 /** What was made of the same before; older ones of the kind go. */

@@ -46,6 +46,8 @@ export class Board {
   readonly #number: number;
   /** Of a PC: does it look to the network first? */
   fromNetwork = false;
+  /** Of a Pi: the folder that its firmware starts from over the network, where its card is empty. */
+  served: string | undefined;
   #words = '';
   #running: ChildProcess | undefined;
 
@@ -76,7 +78,9 @@ export class Board {
   /** The kernel, what it starts from, and its words, as the firmware of a Pi reads them. */
   #takeKernel(): void {
     const fat = `${this.image}@@${bootAt}M`;
-    const text = (name: string): string => sh('mtype', '-i', fat, `::${name}`);
+    const { served } = this;
+    const text = (name: string): string =>
+      served === undefined ? sh('mtype', '-i', fat, `::${name}`) : readFileSync(join(served, name), 'utf8');
     const named = (pattern: RegExp): string => {
       const name = pattern.exec(text('config.txt'))?.[1];
       if (name === undefined) throw new Error(`${pattern} is not in config.txt`);
@@ -87,7 +91,8 @@ export class Board {
       [named(/^initramfs (\S+)/m), 'initrd'],
       ['bcm2837-rpi-3-b.dtb', 'dtb'],
     ] as const)
-      sh('mcopy', '-n', '-o', '-i', fat, `::${from}`, this.#file(to));
+      if (served === undefined) sh('mcopy', '-n', '-o', '-i', fat, `::${from}`, this.#file(to));
+      else copyFileSync(join(served, from), this.#file(to));
     this.#words = text('cmdline.txt')
       .replace(/console=\S+/g, '')
       .trim();

@@ -1,8 +1,12 @@
-/** PCs without an OSCA start from the network, with a BIOS and by UEFI: an empty disk takes it, and another is left as it is until somebody says so. */
+/**
+ * Machines without an OSCA start from the network: PCs with a BIOS and by UEFI, and a Pi, which QEMU's board stands for. An empty disk takes it, and another is
+ * left as it is until somebody says so.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Arch } from '../../src/provision/package.ts';
 import { root } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { run, sh } from '../lab/shell.ts';
@@ -11,7 +15,7 @@ import { Board } from './board.ts';
 
 let lab: Lab;
 let boards: Board[];
-let folder: string;
+let key: string;
 const services: ReturnType<typeof spawn>[] = [];
 
 /** Until the end of the test, in one of its networks. */
@@ -20,34 +24,30 @@ function serve(network: string, log: string, ...command: string[]): void {
   services.push(spawn('ip', ['netns', 'exec', `${lab.id}-${network}`, ...command], { stdio: ['ignore', file, file] }));
 }
 
-beforeAll(async () => {
-  lab = await Lab.up(1);
-  folder = join(lab.folder, 'netboot');
-  const key = join(lab.folder, 'key');
-  sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key);
-  const h1 = lab.host(1);
-  await h1.up('--name', 'h1', '--engine', 'none', '--found');
-  const { ticket } = await h1.json<{ ticket: string }>('ticket', 'create', '--uses', '9');
-  const words = [
-    '--arch',
-    'amd64',
-    '--ticket',
-    ticket,
-    '--ssh-key',
-    `${key}.pub`,
-    '--netboot',
-    h1.address,
-    '-o',
-    folder,
-  ];
-  const made = await run(join(root, 'osca'), ['image', 'build', ...words, '--json']);
+/** What is served from then on. */
+async function served(arch: Arch): Promise<string> {
+  for (const service of services.splice(1)) service.kill();
+  const folder = join(lab.folder, arch);
+  const { address } = lab.host(1);
+  const { ticket } = await lab.host(1).json<{ ticket: string }>('ticket', 'create', '--uses', '9');
+  const words = ['--ticket', ticket, '--ssh-key', `${key}.pub`, '--netboot', address, '-o', folder, '--json'];
+  const made = await run(join(root, 'osca'), ['image', 'build', '--arch', arch, ...words]);
   if (made.code !== 0 || made.stderr !== '') throw new Error(`nothing to start from: ${made.stderr}`);
   console.log(made.stdout);
-  boards = (['bios', 'uefi'] as const).map((kind, i) => {
+  serve('h1', 'serve', join(folder, 'serve'));
+  return folder;
+}
+
+beforeAll(async () => {
+  lab = await Lab.up(1);
+  key = join(lab.folder, 'key');
+  sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key);
+  await lab.host(1).up('--name', 'h1', '--engine', 'none', '--found');
+  boards = (['bios', 'uefi', 'virt'] as const).map((kind, i) => {
     const disk = join(lab.folder, `b${i + 1}.img`);
     sh('truncate', '-s', '8G', disk);
     const board = new Board(lab, i + 1, kind, disk, key);
-    board.fromNetwork = true;
+    board.fromNetwork = !board.isPi;
     return board;
   });
   // A router, as anywhere; and beside it what serves the folder.
@@ -56,7 +56,6 @@ beforeAll(async () => {
   const range = ['--dhcp-range=10.77.0.100,10.77.0.199,255.255.255.0', '--interface=br0', ...fixed];
   const own = [`--dhcp-leasefile=${join(lab.folder, 'leases')}`, '--conf-file=/dev/null', '--port=0'];
   serve('lan', 'router', 'dnsmasq', '--no-daemon', ...own, ...range);
-  serve('h1', 'serve', join(folder, 'serve'));
 });
 afterAll(async () => {
   for (const board of boards ?? []) await board.powerOff();
@@ -70,6 +69,7 @@ const comes = 'the image comes onto';
 
 it('comes onto the empty disk of a PC with a BIOS, also where the power goes meanwhile', async () => {
   const [board] = boards as [Board];
+  await served('amd64');
   board.powerOn();
   await until('the image comes', () => said(board, comes) === 1, 300_000);
   // Some of it is there, and no table of partitions.
@@ -116,10 +116,24 @@ it('leaves what is on a disk, by UEFI too, until somebody says so', async () => 
   await board.powerOff();
   expect(sh('sha256sum', board.image)).toBe(before);
   // The second in the menu.
-  const menu = join(folder, 'grub/grub.cfg');
+  const menu = join(lab.folder, 'amd64/grub/grub.cfg');
   writeFileSync(menu, readFileSync(menu, 'utf8').replace('set timeout=10', 'set timeout=1\nset default=1'));
   board.powerOn();
   await until('it is a member', async () => (await members()) === 2, 1_200_000);
   await until('ssh answers', async () => (await board.sh('true')).code === 0, 300_000);
   expect(await board.ok('systemctl --failed --no-legend --plain')).toBe('');
+});
+
+it('comes onto the empty card of a Pi', async () => {
+  await boards[1]!.powerOff();
+  await until('the PC is missed', async () => (await members()) === 1, 60_000);
+  const board = boards[2]!;
+  board.served = await served('arm64');
+  board.powerOn();
+  await until('it is a member', async () => (await members()) === 2, 1_200_000);
+  await until('ssh answers', async () => (await board.sh('true')).code === 0, 300_000);
+  expect(await board.ok('systemctl --failed --no-legend --plain')).toBe('');
+  expect(await board.ok('findmnt -no LABEL /')).toBe('osca-a\n');
+  // Its card has its own words.
+  expect(await board.ok('cat /boot/firmware/cmdline.txt')).not.toContain('boot=osca');
 });
