@@ -23,7 +23,7 @@ import { pipeline } from 'node:stream/promises';
 import { readSettings } from '../board/settings.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { Source } from '../specs/source.ts';
-import { checkNetboot, makeNetboot } from './netboot.ts';
+import { checkNetboot, imageName, makeNetboot } from './netboot.ts';
 import type { Arch } from './package.ts';
 import { archOf } from './package.ts';
 import { run } from './run.ts';
@@ -147,9 +147,9 @@ export async function makeImage(
   else
     await makeNetboot(
       { arch, address: netboot, mib: layout.whole, folder: output },
-      { parts: join(system, 'netboot'), recipe: join(places.recipe, 'netboot'), image },
+      { parts: join(system, 'netboot'), image },
     );
-  const { size } = statSync(netboot === undefined ? output : join(output, 'osca.img.zst'));
+  const { size } = statSync(netboot === undefined ? output : join(output, imageName));
   tell('4/4 done');
   return { file: output, bytes: size, ms: Math.round(performance.now() - startMs) };
 }

@@ -18,6 +18,8 @@ import type { ImageMade, ImageRequest } from './image.ts';
 import { makeImage } from './image.ts';
 import type { Arch } from './package.ts';
 import { archOf, makePackage, packageName } from './package.ts';
+import type { Serving } from './serve.ts';
+import { serveNetboot } from './serve.ts';
 import type { Login } from './ssh.ts';
 
 export interface ProvisionRequest {
@@ -123,6 +125,11 @@ export async function buildImage(request: ImageRequest, tell: (text: string) => 
   } finally {
     packages.tidy();
   }
+}
+
+/** What that made for machines without a card, until it is ended. Throws OscaError. */
+export async function serveImage(folder: string, serving: Serving): Promise<void> {
+  await serveNetboot(folder, serving);
 }
 
 /** A checkout makes packages for every architecture. */

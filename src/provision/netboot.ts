@@ -1,4 +1,4 @@
-/** What machines start from over the network: a folder for TFTP with a kernel, what brings the image onto an empty disk, the image, and a script that serves them. */
+/** What machines start from over the network: a folder with a kernel, what brings the image onto an empty disk, and the image. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -29,11 +29,11 @@ export interface Netboot {
   folder: string;
 }
 
-/** Which loader whom: see `dnsmasq --pxe-service help`. A Pi says that it is a PC with a BIOS. */
-const services: Readonly<Record<Arch, readonly string[]>> = {
-  amd64: ['x86PC,OSCA,grub', 'X86-64_EFI,OSCA,BOOTX64.EFI', 'BC_EFI,OSCA,BOOTX64.EFI'],
-  arm64: ["0,'Raspberry Pi Boot'"],
-};
+export const imageName = 'osca.img.zst';
+/** It says who serves it; with it a folder is one of these. */
+export const servedName = 'netboot.json';
+/** Of HTTP, for the image: by TFTP it would take minutes. */
+export const imagePort = 8069;
 
 /** Throws OscaError where that can't be. */
 export function checkNetboot({ address, folder }: { address: string; folder: string }): void {
@@ -45,14 +45,14 @@ export function checkNetboot({ address, folder }: { address: string; folder: str
     );
   if (/\.(img|zst)$/.test(folder))
     throw new OscaError('bad-request', 'what machines start from over the network is a folder', '-o osca-netboot');
-  if (existsSync(folder) && !existsSync(join(folder, 'serve')))
+  if (existsSync(folder) && !existsSync(join(folder, servedName)))
     throw new OscaError('conflict', `${folder} is there, and something else`, 'name another folder with -o');
 }
 
-/** `parts`: as images/pi-flash/netboot/make leaves them; `recipe`: images/pi-flash/netboot. `image` makes it at the path that it is given. */
+/** `parts`: as images/pi-flash/netboot/make leaves them. `image` makes it at the path that it is given. */
 export async function makeNetboot(
   { arch, address, mib, folder }: Netboot,
-  { parts, recipe, image }: { parts: string; recipe: string; image: (output: string) => Promise<void> },
+  { parts, image }: { parts: string; image: (output: string) => Promise<void> },
 ): Promise<void> {
   const part = `${folder}.part`;
   rmSync(part, { recursive: true, force: true });
@@ -60,20 +60,17 @@ export async function makeNetboot(
     // Whoever may read it has the ticket; dnsmasq serves what all may read.
     mkdirSync(part, { mode: 0o700, recursive: true });
     cpSync(parts, part, { recursive: true, verbatimSymlinks: true });
-    const file = join(part, 'osca.img.zst');
+    const file = join(part, imageName);
     await image(file);
     const sum = createHash('sha256');
     await pipeline(createReadStream(file), sum);
-    const words = `boot=osca osca.from=${address} osca.mib=${mib} osca.sum=${sum.digest('hex')}`;
+    const words = `boot=osca osca.from=${address}:${imagePort} osca.mib=${mib} osca.sum=${sum.digest('hex')}`;
     if (existsSync(join(part, 'tools'))) await makeGrub(part, address);
     if (arch === 'amd64') change(join(part, 'grub/grub.cfg'), (text) => text.replaceAll('@WORDS@', words));
     else change(join(part, 'cmdline.txt'), (text) => `${text.trim()} ${words}\n`);
-    const options = services[arch].map((one) => `--pxe-service=${one}`).join(' ');
-    const script = readFileSync(join(recipe, 'serve'), 'utf8');
-    writeFileSync(join(part, 'serve'), script.replaceAll('@ADDRESS@', address).replace('@SERVICES@', options));
+    writeFileSync(join(part, servedName), `${JSON.stringify({ arch, address })}\n`);
     readable(part);
     chmodSync(part, 0o700);
-    chmodSync(join(part, 'serve'), 0o755);
     rmSync(folder, { recursive: true, force: true });
     renameSync(part, folder);
   } finally {

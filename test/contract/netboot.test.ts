@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkNetboot, makeNetboot } from '../../src/provision/netboot.ts';
+import { serveNetboot } from '../../src/provision/serve.ts';
 
 const recipe = new URL('../../images/pi-flash/netboot', import.meta.url).pathname;
 let root: string;
@@ -32,7 +33,7 @@ afterEach(() => rmSync(root, { recursive: true }));
 describe('the folder', () => {
   const make = async (arch: 'amd64' | 'arm64', image: string): Promise<string> => {
     const made = { arch, address: '192.168.1.10', mib: 2_048, folder: at('osca-netboot') };
-    const parts = { parts: at('parts'), recipe, image: async (file: string) => writeFileSync(file, image) };
+    const parts = { parts: at('parts'), image: async (file: string) => writeFileSync(file, image) };
     await makeNetboot(made, parts);
     return at('osca-netboot');
   };
@@ -41,14 +42,11 @@ describe('the folder', () => {
     write('parts/grub/grub.cfg', 'linux /vmlinuz @WORDS@\nlinux /vmlinuz @WORDS@ osca.erase\n');
     const folder = await make('amd64', 'one');
     const sum = createHash('sha256').update('one').digest('hex');
-    const words = `boot=osca osca.from=192.168.1.10 osca.mib=2048 osca.sum=${sum}`;
+    const words = `boot=osca osca.from=192.168.1.10:8069 osca.mib=2048 osca.sum=${sum}`;
     expect(readFileSync(join(folder, 'grub/grub.cfg'), 'utf8')).toBe(
       `linux /vmlinuz ${words}\nlinux /vmlinuz ${words} osca.erase\n`,
     );
-    const serve = readFileSync(join(folder, 'serve'), 'utf8');
-    expect(serve).toContain('--dhcp-range=192.168.1.10,proxy');
-    expect(serve).not.toMatch(/@[A-Z]+@/);
-    expect(execFileSync('sh', ['-n', join(folder, 'serve')], { encoding: 'utf8' })).toBe('');
+    expect(readFileSync(join(folder, 'netboot.json'), 'utf8')).toBe('{"arch":"amd64","address":"192.168.1.10"}\n');
     expect(statSync(folder).mode & 0o777).toBe(0o700);
     expect(statSync(join(folder, 'osca.img.zst')).mode & 0o777).toBe(0o644);
     // Once more: all of it is new.
@@ -67,7 +65,7 @@ describe('the folder', () => {
   it('is as it was where the image fails', async () => {
     write('parts/cmdline.txt', 'quiet\n');
     const folder = await make('arm64', 'one');
-    const parts = { parts: at('parts'), recipe, image: () => Promise.reject(new Error('full')) };
+    const parts = { parts: at('parts'), image: () => Promise.reject(new Error('full')) };
     await expect(makeNetboot({ arch: 'arm64', address: '192.168.1.10', mib: 2_048, folder }, parts)).rejects.toThrow(
       'full',
     );
@@ -209,5 +207,17 @@ describe('a machine', () => {
     write('image', served());
     expect(starts()).toContain('the machine starts from it');
     expect(existsSync(at('run/osca.pipe'))).toBe(false);
+  });
+});
+
+describe('it is served', () => {
+  const refused = async (folder: string): Promise<unknown> =>
+    await serveNetboot(folder, () => {}, AbortSignal.timeout(10_000)).catch((error: unknown) => error);
+
+  it('where it is what it is said to be, by the machine with that address', async () => {
+    expect(await refused(root)).toMatchObject({ code: 'not-found', hint: expect.stringContaining('--netboot') });
+    write('netboot.json', '{"arch":"amd64","address":"192.0.2.7"}\n');
+    const code = process.getuid?.() === 0 ? 'bad-request' : 'denied';
+    expect(await refused(root)).toMatchObject({ code });
   });
 });

@@ -34,7 +34,7 @@ async function served(arch: Arch): Promise<string> {
   const made = await run(join(root, 'osca'), ['image', 'build', '--arch', arch, ...words]);
   if (made.code !== 0 || made.stderr !== '') throw new Error(`nothing to start from: ${made.stderr}`);
   console.log(made.stdout);
-  serve('h1', 'serve', join(folder, 'serve'));
+  serve('h1', 'serve', join(root, 'osca'), 'image', 'serve', folder);
   return folder;
 }
 

@@ -12,6 +12,7 @@ import { OscaError, wordsOf } from '../../core/errors.ts';
 import { version } from '../../node/version.ts';
 import type { ImageRequest } from '../../provision/image.ts';
 import type { NewAppliance } from '../../provision/main.ts';
+import type { Given } from '../../provision/serve.ts';
 import { provisionBundle } from '../bundles.ts';
 import { dim, green, say, warn } from '../render.ts';
 import type { Changed } from '../shared.ts';
@@ -82,9 +83,24 @@ export function addBoardCommands(osca: Command): void {
         changed.length === 0 ? `${name}: as before` : `${name}: ${changed.join(' ')}`,
       );
     });
-  osca
+  const image = osca
     .command('image')
-    .description('images for cards and disks')
+    .description('images for cards and disks, and for machines that start over the network');
+  image
+    .command('serve <folder>')
+    .description('machines of this network that start over it become cells, while this runs; needs root, and dnsmasq')
+    .option('--json', 'print JSON, a line for each thing that a machine is given')
+    .addHelpText(
+      'after',
+      `
+It answers beside the DHCP server that is there. Only empty disks take the image, or those of which somebody says so on the machine's screen.
+
+Example:
+  sudo osca image build --arch amd64 --ticket --uses 20 --netboot 192.168.1.10 -o osca-netboot
+  sudo osca image serve osca-netboot`,
+    )
+    .action(async (folder: string, options: { json?: boolean }) => await serve(folder, options));
+  image
     .command('build')
     .description(
       'an image for every 64-bit Raspberry Pi, or for PCs, from which machines start as cells; needs root, on Debian or Ubuntu',
@@ -118,7 +134,7 @@ export function addBoardCommands(osca: Command): void {
     .option('--gateway <address>', 'to other networks, and for names')
     .option(
       '--netboot <address>',
-      'machines start over the network: a folder with all they need, and a script that serves it from the machine with this address',
+      'machines start over the network: a folder with all they need, for osca image serve on the machine with this address',
     )
     .option('--package <file...>', 'package for that architecture, where this is no checkout and no cell of it', [])
     .option('--cache <dir>', 'where the base is kept that takes a quarter of an hour', join(homedir(), '.cache/osca'))
@@ -134,7 +150,7 @@ Examples:
   sudo osca image build --arch amd64 --ticket --ssh-key ~/.ssh/id_ed25519.pub -o osca-pc.img.zst
   sudo osca image build --wifi attic --wifi-password 'correct horse' --country DE -o osca.img.zst
   sudo osca image build --mesh attic --ticket -o osca.img.zst
-  sudo osca image build --arch amd64 --ticket --uses 20 --netboot 192.168.1.10 -o osca-netboot && sudo osca-netboot/serve`,
+  sudo osca image build --arch amd64 --ticket --uses 20 --netboot 192.168.1.10 -o osca-netboot && sudo osca image serve osca-netboot`,
     )
     .action(async (options: BuildOptions, command: Command) => await build(options, command));
 }
@@ -171,7 +187,7 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
   );
   if (options.json === true) return;
   if (options.netboot !== undefined)
-    say(dim(`serve it, and let machines start over the network: sudo ${join(made.file, 'serve')}`));
+    say(dim(`serve it, and let machines start over the network: sudo osca image serve ${made.file}`));
   else if (made.file.endsWith('.zst'))
     say(
       dim(
@@ -181,6 +197,20 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
   if (begun !== undefined) say(dim(`appliance ${appliance}; other machines join it with: osca up --ticket ${ticket}`));
   if (mesh?.password !== undefined)
     say(dim(`other images for this mesh: --mesh ${mesh.id} --wifi-password '${mesh.password}'`));
+}
+
+async function serve(folder: string, { json: isJson }: { json?: boolean }): Promise<void> {
+  const { serveImage } = await provisionBundle();
+  const end = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.abort());
+  const tell = (given: Given): void => {
+    const { machine, file, percent } = given;
+    if (isJson === true) say(JSON.stringify(given));
+    else say(`${machine}: ${percent === undefined ? file : `the image, ${percent} %`}`);
+  };
+  if (isJson !== true)
+    warn(dim('machines of this network can start over it now, as long as this runs: end it with Ctrl-C'));
+  await serveImage(folder, tell, end.signal).catch(throwOwn);
 }
 
 function begin(
