@@ -212,7 +212,9 @@ describe('a machine', () => {
 
 describe('it is served', () => {
   const refused = async (folder: string): Promise<unknown> =>
-    await serveNetboot(folder, () => {}, AbortSignal.timeout(10_000)).catch((error: unknown) => error);
+    await serveNetboot(folder, { ready() {}, tell() {}, signal: AbortSignal.timeout(10_000) }).catch(
+      (error: unknown) => error,
+    );
 
   it('where it is what it is said to be, by the machine with that address', async () => {
     expect(await refused(root)).toMatchObject({ code: 'not-found', hint: expect.stringContaining('--netboot') });

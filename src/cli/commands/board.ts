@@ -208,9 +208,11 @@ async function serve(folder: string, { json: isJson }: { json?: boolean }): Prom
     if (isJson === true) say(JSON.stringify(given));
     else say(`${machine}: ${percent === undefined ? file : `the image, ${percent} %`}`);
   };
-  if (isJson !== true)
-    warn(dim('machines of this network can start over it now, as long as this runs: end it with Ctrl-C'));
-  await serveImage(folder, tell, end.signal).catch(throwOwn);
+  const ready = (): void => {
+    if (isJson !== true)
+      warn(dim('machines of this network can start over it now, as long as this runs: end it with Ctrl-C'));
+  };
+  await serveImage(folder, { ready, tell, signal: end.signal }).catch(throwOwn);
 }
 
 function begin(
