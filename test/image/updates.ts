@@ -55,7 +55,7 @@ const isThere = async (): Promise<boolean> => (await lab.host(1).alive()).includ
 /** Asks for updates, and lets it be the board's turn when they are in. */
 async function update(): Promise<void> {
   await board.ok('systemctl reset-failed osca-update; systemctl start --no-block osca-update');
-  await until('the other system is ready', async () => await said('ready; waits for its turn'), 900_000);
+  await until('the other system is ready', async () => await said('ready; waits for its turn'), 900_000, 5_000);
   const ids = (await lab.host(1).cells()).map(({ name, id }) => `${id} ${name}`).sort();
   const turn = ids.findIndex((one) => one.endsWith(' b1'));
   const round = ids.length * 600;
@@ -103,8 +103,8 @@ export function updatesOf(kind: BoardKind): void {
       publish('2', kind === 'virt' ? anotherKernel : '');
       await update();
       board.powerOn();
-      await until('it runs the other system', async () => (await slot()) === 'b', 600_000);
-      await until('that is kept', async () => (await kept()) === 'b', 600_000);
+      await until('it runs the other system', async () => (await slot()) === 'b', 600_000, 5_000);
+      await until('that is kept', async () => (await kept()) === 'b', 600_000, 5_000);
       expect(await board.ok('cat /usr/share/osca-example/version')).toBe('2\n');
       expect(await board.ok('findmnt -no LABEL /')).toBe('osca-b\n');
       expect(await board.ok('ls /data/system')).toBe('');
@@ -124,7 +124,7 @@ export function updatesOf(kind: BoardKind): void {
       board.powerOn();
       await until('it gives up by itself', async () => board.isOff, 600_000);
       board.powerOn();
-      await until('the one before runs', async () => (await slot()) === 'b', 600_000);
+      await until('the one before runs', async () => (await slot()) === 'b', 600_000, 5_000);
       await until('b1 is a member', isThere, 600_000);
       expect(await board.ok('cat /usr/share/osca-example/version; ls /data/system')).toBe('2\nrefused\n');
       expect(await kept()).toBe('b');
