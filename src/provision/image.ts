@@ -183,7 +183,9 @@ const isNative = (arch: Arch): boolean => archOf(process.arch) === arch;
 function checkTools(arch: Arch): void {
   const missing: string[] = [];
   const emulator = emulators[arch];
-  const needed = isNative(arch) ? tools : { ...tools, [`${emulator}-static`]: 'qemu-user-static binfmt-support' };
+  const needed = isNative(arch)
+    ? tools
+    : { ...tools, [`${emulator}-static`]: 'qemu-user-static binfmt-support', 'arch-test': 'arch-test' };
   for (const [tool, from] of Object.entries(needed))
     if (!['/usr/bin', '/usr/sbin', '/bin', '/sbin', '/usr/local/bin'].some((folder) => existsSync(join(folder, tool))))
       missing.push(from);
