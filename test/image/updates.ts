@@ -140,7 +140,8 @@ export function updatesOf(kind: BoardKind): void {
       board.powerOn();
       await until('b1 is a member', isThere, 600_000);
       expect(await slot()).toBe('b');
-      await until('it is remembered', async () => await said('system a did not come up'), 60_000);
+      // It looks when Docker has come too.
+      await until('it is remembered', async () => await said('system a did not come up'), 300_000, 5_000);
       expect(await board.ok('cat /usr/share/osca-example/version')).toBe('2\n');
     });
   });
