@@ -97,7 +97,8 @@ const peerOf = ({ id, password, country, channel }: Mesh): string =>
 
 /** Cable and mesh are one network: a board with a cable brings the others to what is behind it, and two of them make no loop. */
 const meshNetwork: Readonly<Record<string, string>> = {
-  '05-mesh-bat0.netdev': '[NetDev]\nName=bat0\nKind=batadv\n\n[BatmanAdvanced]\nBridgeLoopAvoidance=yes\n',
+  '05-mesh-bat0.netdev':
+    '[NetDev]\nName=bat0\nKind=batadv\n\n[BatmanAdvanced]\nRoutingAlgorithm=batman-v\nBridgeLoopAvoidance=yes\n',
   '05-mesh-br0.netdev': '[NetDev]\nName=br0\nKind=bridge\n',
   '05-mesh-radio.network':
     '[Match]\nType=wlan\n\n[Link]\nMTUBytes=1532\n\n[Network]\nBatmanAdvanced=bat0\nLinkLocalAddressing=no\n',

@@ -49,7 +49,7 @@ it('is one network with the cable, for whoever has its password', async () => {
   );
   await board.ok('systemctl stop osca-mesh@wlan1 && ip netns add other && iw phy phy1 set netns name other');
   await board.ok(
-    'ip netns exec other sh -c "ip link add bat0 type batadv && ip link set wlan1 master bat0 && ip link set bat0 up && ip addr add 10.77.0.99/24 dev bat0"',
+    'ip netns exec other sh -c "ip link add bat0 type batadv ra BATMAN_V && ip link set wlan1 master bat0 && ip link set bat0 up && ip addr add 10.77.0.99/24 dev bat0"',
   );
   await join('battery staple', '02:00:00:00:09:01');
   for (let i = 0; i < 5; i++) expect(await reaches('10.77.0.201')).toBe(false);
