@@ -108,6 +108,8 @@ export function updatesOf(kind: BoardKind): void {
       expect(await board.ok('cat /usr/share/osca-example/version')).toBe('2\n');
       expect(await board.ok('findmnt -no LABEL /')).toBe('osca-b\n');
       expect(await board.ok('ls /data/system')).toBe('');
+      // The end of the start before.
+      expect(await board.ok('cat /data/log/log')).toContain('ready; waits for its turn');
       if (!board.isPi) expect(await board.ok('ls /boot/firmware')).toMatch(/^a\nb$/m);
       else
         await until('its kernel is on the card', async () =>
