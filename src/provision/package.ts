@@ -11,6 +11,7 @@ import {
   mkdirSync,
   mkdtempSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -39,7 +40,7 @@ export interface PackageRequest {
   folder: string;
   /** Small takes a minute, fast a few seconds. */
   small: boolean;
-  /** Seconds since 1970 of all files: the same sources make the same package. */
+  /** Seconds since 1970 of all files: the same sources make the same package. Without it, when the bundle was built. */
   epoch?: number;
 }
 
@@ -105,7 +106,8 @@ export async function makePackage({
     mkdirSync(folder, { recursive: true });
     const file = join(folder, packageName(version, arch));
     const packing = small ? ['-Zxz', '-z6'] : ['-Zgzip', '-z1'];
-    const env = epoch === undefined ? process.env : { ...process.env, SOURCE_DATE_EPOCH: String(epoch) };
+    const built = Math.floor(statSync(join(dist, 'daemon.cjs')).mtimeMs / 1_000);
+    const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch ?? built) };
     await run('dpkg-deb', ['--root-owner-group', ...packing, '--build', stage, file], { env });
     return file;
   } finally {

@@ -79,7 +79,10 @@ it(`comes back from ${cuts} cuts, seed ${seed}`, async () => {
   await until('ssh answers', async () => (await board.sh('true')).code === 0, 300_000);
   await board.ok(`tar -ch ${parts} 2>/dev/null | docker import - tools:1`);
   await deploy(0);
-  await until('it runs', isRunning, 120_000);
+  await until('it runs', isRunning, 300_000).catch(async (error: unknown) => {
+    console.log(await lab.host(1).ok('ps'), await lab.host(1).ok('events'));
+    throw error;
+  });
   let count = 0;
   let started = await bootId();
   // Not what the others still think of it.
