@@ -101,7 +101,7 @@ export async function makePackage({
     for (const name of ['postinst', 'prerm', 'postrm']) put(join(stage, 'DEBIAN', name), join(packaging, name), 0o755);
     // Whatever the umask of this shell is.
     await run('chmod', ['-R', 'u=rwX,go=rX', stage]);
-    const { stdout } = await run('du', ['-sk', '--exclude=DEBIAN', stage]);
+    const { stdout } = await run('du', ['-sk', '--apparent-size', '--exclude=DEBIAN', stage]);
     writeFileSync(join(stage, 'DEBIAN/control'), control(version, arch, Number.parseInt(stdout, 10)));
     mkdirSync(folder, { recursive: true });
     const file = join(folder, packageName(version, arch));
