@@ -80,10 +80,11 @@ interface Extent {
 
 const layout: Layout = {
   boot: { at: 4, size: 384 },
-  root: { at: 388, size: 1_536 },
-  other: { at: 1_924, size: 1_536 },
-  data: { at: 3_460, size: 123 },
-  whole: 3_584,
+  // Twice what it is when new: three kernels are in it for a moment while updates come.
+  root: { at: 388, size: 2_304 },
+  other: { at: 2_692, size: 2_304 },
+  data: { at: 4_996, size: 123 },
+  whole: 5_120,
 };
 
 const tools: Record<string, string> = {

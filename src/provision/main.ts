@@ -1,4 +1,4 @@
-/** Many machines become cells, some at once: what only `osca cell add` needs, in a bundle of its own, so that commands start fast. */
+/** Many machines become cells, some at once, and images for more: in a bundle of its own, so that commands start fast. */
 
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { isIPv4 } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { OscaError } from '../core/errors.ts';
 import type { Arch } from './package.ts';
@@ -45,16 +45,18 @@ export function checkNetboot({ address, folder }: { address: string; folder: str
     );
   if (/\.(img|zst)$/.test(folder))
     throw new OscaError('bad-request', 'what machines start from over the network is a folder', '-o osca-netboot');
-  if (existsSync(folder) && !existsSync(join(folder, servedName)))
+  const isEmpty = existsSync(folder) && statSync(folder).isDirectory() && readdirSync(folder).length === 0;
+  if (existsSync(folder) && !isEmpty && !existsSync(join(folder, servedName)))
     throw new OscaError('conflict', `${folder} is there, and something else`, 'name another folder with -o');
 }
 
 /** `parts`: as images/pi-flash/netboot/make leaves them. `image` makes it at the path that it is given. */
 export async function makeNetboot(
-  { arch, address, mib, folder }: Netboot,
+  { arch, address, mib, folder: given }: Netboot,
   { parts, image }: { parts: string; image: (output: string) => Promise<void> },
 ): Promise<void> {
-  const part = `${folder}.part`;
+  const folder = resolve(given);
+  const [part, old] = [`${folder}.part`, `${folder}.old`];
   rmSync(part, { recursive: true, force: true });
   try {
     // Whoever may read it has the ticket; dnsmasq serves what all may read.
@@ -71,8 +73,10 @@ export async function makeNetboot(
     writeFileSync(join(part, servedName), `${JSON.stringify({ arch, address })}\n`);
     readable(part);
     chmodSync(part, 0o700);
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(old, { recursive: true, force: true });
+    if (existsSync(folder)) renameSync(folder, old);
     renameSync(part, folder);
+    rmSync(old, { recursive: true, force: true });
   } finally {
     rmSync(part, { recursive: true, force: true });
   }

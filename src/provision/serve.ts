@@ -4,9 +4,11 @@ import { once } from 'node:events';
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
+import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Netboot } from './netboot.ts';
 import { imageName, imagePort, servedName } from './netboot.ts';
@@ -41,26 +43,32 @@ export async function serveNetboot(folder: string, { ready, tell, signal }: Serv
   const { arch, address } = servedBy(folder);
   if (process.getuid?.() !== 0)
     throw new OscaError('denied', 'DHCP and TFTP are answered as root', `sudo osca image serve ${folder}`);
-  const own = Object.values(networkInterfaces()).flatMap((all = []) => all.map((one) => one.address));
-  if (!own.includes(address))
+  const own = Object.entries(networkInterfaces()).flatMap(([name, all = []]) =>
+    all.map((one) => ({ name, address: one.address })),
+  );
+  const at = own.find((one) => one.address === address);
+  if (at === undefined)
     throw new OscaError(
       'bad-request',
       `it is to be served from ${address}, which is no address of this machine`,
-      `build it anew: osca image build --netboot ${own.find((one) => one !== '127.0.0.1' && !one.includes(':')) ?? 'ADDRESS'}`,
+      `build it anew: osca image build --netboot ${own.find((one) => !/:|^127\./.test(one.address))?.address ?? 'ADDRESS'}`,
     );
   const image = join(folder, imageName);
   const server = createServer((request, response) => giveImage(image, request, response, tell));
   await listen(server, address);
   const words = ['--no-daemon', '--conf-file=/dev/null', '--port=0', `--dhcp-range=${address},proxy`, '--enable-tftp'];
+  // Machines of other networks of this one are not answered.
+  const network = [`--interface=${at.name}`, '--except-interface=lo', '--bind-interfaces'];
   const services = loaders[arch].map((one) => `--pxe-service=${one}`);
-  const args = [...words, `--tftp-root=${resolve(folder)}`, '--pxe-prompt=OSCA,1', ...services];
+  const args = [...words, ...network, `--tftp-root=${resolve(folder)}`, '--pxe-prompt=OSCA,1', ...services];
   const dnsmasq = spawn('dnsmasq', args, { stdio: ['ignore', 'ignore', 'pipe'], signal });
-  dnsmasq.once('spawn', ready);
   const said: string[] = [];
   createInterface({ input: dnsmasq.stderr }).on('line', (line) => {
     said.push(line);
     said.splice(0, said.length - 3);
-    const [, path, machine] = /sent (\S+) to (\S+)$/.exec(line) ?? [];
+    // It says so when all its ports are open.
+    if (line.includes(': TFTP root is ')) ready();
+    const [, path, machine] = /sent (.+) to (\S+)$/.exec(line) ?? [];
     if (machine !== undefined) tell({ machine, file: path!.slice(resolve(folder).length + 1) });
   });
   try {
@@ -73,6 +81,7 @@ export async function serveNetboot(folder: string, { ready, tell, signal }: Serv
       throw new OscaError('not-found', 'dnsmasq is missing', 'apt-get install dnsmasq-base');
     throw error;
   } finally {
+    dnsmasq.kill();
     server.close();
     server.closeAllConnections();
   }
@@ -86,7 +95,13 @@ function servedBy(folder: string): Pick<Netboot, 'arch' | 'address'> {
       `${folder} is no folder that machines can start from`,
       'osca image build --netboot makes one',
     );
-  return JSON.parse(readFileSync(file, 'utf8')) as Netboot;
+  try {
+    const { arch, address } = JSON.parse(readFileSync(file, 'utf8')) as Netboot;
+    if (Object.hasOwn(loaders, arch) && isIPv4(address)) return { arch, address };
+  } catch {
+    // Said below.
+  }
+  throw new OscaError('bad-request', `${file} is damaged`, 'build the folder anew: osca image build --netboot …');
 }
 
 async function listen(server: Server, address: string): Promise<void> {
@@ -102,26 +117,30 @@ async function listen(server: Server, address: string): Promise<void> {
   }
 }
 
+/** Whatever stands there now: the folder may be built anew meanwhile. */
 function giveImage(
   image: string,
   request: IncomingMessage,
   response: ServerResponse,
   tell: (given: Given) => void,
 ): void {
-  if (request.method !== 'GET' || request.url !== `/${imageName}`) {
+  const size = statSync(image, { throwIfNoEntry: false })?.size;
+  if (!['GET', 'HEAD'].includes(request.method ?? '') || request.url !== `/${imageName}` || size === undefined) {
     response.writeHead(404).end();
     return;
   }
-  const { size } = statSync(image);
   const machine = request.socket.remoteAddress ?? '';
   let [sent, tens] = [0, -1];
   response.writeHead(200, { 'content-length': size, 'content-type': 'application/zstd' });
-  createReadStream(image)
-    .on('data', (chunk) => {
-      sent += chunk.length;
-      const now = Math.floor((sent * 10) / size);
-      if (now > tens) tell({ machine, file: imageName, percent: (tens = now) * 10 });
-    })
-    .on('error', () => response.destroy())
-    .pipe(response);
+  if (request.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  const file = createReadStream(image).on('data', (chunk) => {
+    sent += chunk.length;
+    const now = Math.floor((sent * 10) / size);
+    if (now > tens) tell({ machine, file: imageName, percent: (tens = now) * 10 });
+  });
+  // Who goes away is given no more.
+  pipeline(file, response, () => {});
 }

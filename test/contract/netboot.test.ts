@@ -2,15 +2,18 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -54,6 +57,18 @@ describe('the folder', () => {
     await make('amd64', 'two');
     expect(readFileSync(join(folder, 'osca.img.zst'), 'utf8')).toBe('two');
     expect(readdirSync(root).sort()).toEqual(['osca-netboot', 'parts']);
+  });
+
+  it('takes the place of an empty folder, however it is named', async () => {
+    write('parts/cmdline.txt', 'quiet\n');
+    mkdirSync(at('empty'));
+    for (const folder of [`${at('empty')}/`, `${at('empty')}/`]) {
+      checkNetboot({ address: '192.168.1.10', folder });
+      const parts = { parts: at('parts'), image: async (file: string) => writeFileSync(file, 'one') };
+      await makeNetboot({ arch: 'arm64', address: '192.168.1.10', mib: 2_048, folder }, parts);
+      expect(readFileSync(at('empty/osca.img.zst'), 'utf8')).toBe('one');
+    }
+    expect(readdirSync(root).sort()).toEqual(['empty', 'parts']);
   });
 
   it("adds to a Pi's own words", async () => {
@@ -172,12 +187,60 @@ describe('a machine', () => {
       'osca.erase',
       'but 2:',
     ],
-    ['one that is not there', [['sda', '']], 'osca.disk=/dev/nvme9', 'there is no disk /dev/nvme9; there are:'],
+    ['one that is not there', [['sda', '']], 'osca.disk=/dev/nvme9', '/dev/nvme9; there are:'],
+    ['a part of one', [['sda', '']], 'osca.disk=/dev/sda1', '/dev/sda1; there are:'],
+    [
+      'one that is too small',
+      [
+        ['sda', ''],
+        ['sdb', '', 3],
+      ],
+      'osca.disk=/dev/sdb',
+      'is too small for the image (4 MiB)',
+    ],
   ] as const)('does nothing, and says why: %s', (_what, all, words, said) => {
-    for (const [name, text] of all) disk(name, { text });
+    for (const [name, text, mibs] of all as readonly (readonly [string, string, number?])[])
+      disk(name, { text, ...(mibs === undefined ? {} : { mibs }) });
     const before = all.map(([name]) => has(name));
     expect(starts(words)).toContain(said);
     expect(all.every(([name], i) => has(name).equals(before[i]!))).toBe(true);
+  });
+
+  it('does nothing to a disk that is encrypted from its first byte on, and looks like nothing', () => {
+    tool('blkid', 'exit 2');
+    disk('sda', { text: 'random' });
+    expect(starts()).toContain('there is something on the disk');
+    expect(head('sda')).toBe('rand');
+  });
+
+  it('deletes nothing before it knows that the image is there', () => {
+    tool('curl', 'exit 7');
+    disk('sda', { text: 'photos' });
+    expect(starts('osca.erase')).toContain('nothing was done: 10.0.0.1 does not answer');
+    expect(head('sda')).toBe('phot');
+  });
+
+  it('takes the disk that somebody names', () => {
+    disk('sda');
+    disk('sdb', { removable: 1 });
+    expect(starts('osca.disk=/dev/sdb')).toContain('the machine starts from it');
+    expect([head('sda'), head('sdb')]).toEqual(['\0\0\0\0', 'osca']);
+  });
+
+  it('leaves no copy of a table at the end of a disk, whatever its size', () => {
+    disk('sda', { text: 'photos' });
+    const end = (8 * mib - 512) / 512 + 1 + 688;
+    truncateSync(at('dev/sda'), end * 512);
+    write('sys/block/sda/size', `${end}\n`);
+    const device = openSync(at('dev/sda'), 'r+');
+    writeSync(device, 'EFI PART', end * 512 - 512);
+    closeSync(device);
+    starts('osca.erase');
+    expect(
+      has('sda')
+        .subarray(-512)
+        .every((byte) => byte === 0),
+    ).toBe(true);
   });
 
   it('gives up what is on its disk where somebody says so', () => {
@@ -193,7 +256,7 @@ describe('a machine', () => {
   it.each([
     ['cut off', () => write('image', served().subarray(0, 100)), undefined],
     ['another', () => {}, '0'.repeat(64)],
-    ['none', () => tool('curl', 'exit 7'), undefined],
+    ['none', () => tool('curl', 'case "$*" in *-fsI*) exit 0 ;; esac; exit 7'), undefined],
   ])('is empty as before where the image that comes is %s', (_what, spoil, sum) => {
     disk('sda');
     spoil();
@@ -221,5 +284,12 @@ describe('it is served', () => {
     write('netboot.json', '{"arch":"amd64","address":"192.0.2.7"}\n');
     const code = process.getuid?.() === 0 ? 'bad-request' : 'denied';
     expect(await refused(root)).toMatchObject({ code });
+    for (const text of ['{', '{"arch":"riscv","address":"192.0.2.7"}', '{"arch":"amd64","address":7}']) {
+      write('netboot.json', text);
+      expect(await refused(root)).toMatchObject({
+        code: 'bad-request',
+        message: expect.stringContaining('is damaged'),
+      });
+    }
   });
 });

@@ -1,6 +1,6 @@
-/** The two systems of a Pi: its initrd finds out which it is, and its kernel comes onto the card when a system is kept; wherever the power goes. */
+/** The two systems of a Pi: its initrd finds out which it is, and its kernel comes onto the card when it is its turn; wherever the power goes. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -22,10 +22,10 @@ const cutTools = (...names: string[]): void => {
     );
 };
 /** True where it came to its end; `cutAt`: the number of a step. */
-const run = (script: string, { cutAt = 0, ROOT = 'LABEL=osca-root' } = {}): boolean => {
+const run = (script: string, { cutAt = 0, ROOT = 'LABEL=osca-root', words = [] as string[] } = {}): boolean => {
   write('turn', String(cutAt));
   const env = { PATH: `${at('tools')}:/usr/bin:/bin`, OSCA_ROOT: root, ROOT };
-  const done = spawnSync('sh', [script], { env, encoding: 'utf8' });
+  const done = spawnSync('sh', [script, ...words], { env, encoding: 'utf8' });
   expect(done.stderr).toBe('');
   return done.status === 0;
 };
@@ -86,6 +86,15 @@ describe('a Pi starts', () => {
     rmSync(at(slots));
     write(`${slots}.new`, 'slot=b\n');
     expect(starts()).toBe('b');
+    write(slots, '');
+    expect(starts()).toBe('b');
+  });
+
+  it('the one that was kept, also where its partition takes its time', () => {
+    write(slots, 'slot=b\n');
+    rmSync(at('dev/disk/by-label/osca-b'));
+    tool('sleep', ': >"$OSCA_ROOT/dev/disk/by-label/osca-b"');
+    expect(starts()).toBe('b');
   });
 
   it('what the kernel was told, on a PC', () => {
@@ -126,6 +135,7 @@ describe('the kernel of a Pi', () => {
     cutTools('cp', 'mv', 'rm', 'mkdir', 'sync');
   });
   const put = (cutAt = 0): boolean => run(at('usr/lib/osca-board/kernel'), { cutAt });
+  const isNew = (): boolean => run(at('usr/lib/osca-board/kernel'), { words: ['--is-new'] });
 
   it.each([
     ['a kernel', '6.11', 'b'],
@@ -138,30 +148,54 @@ describe('the kernel of a Pi', () => {
       add('6.10', 'a');
       put();
       write(`${card}/start4.elf`, 'firmware');
-      rmSync(at('run/osca-kernel'), { force: true });
       add(version, initrd);
+      expect(isNew()).toBe(true);
       isWhole = put(cutAt);
       expect(starts(), `cut at ${cutAt}`).toMatch(/^kernel (6\.1[01]), initrd \1 /);
       put();
       expect(starts(), `after the cut at ${cutAt}`).toBe(`kernel ${version}, initrd ${version} ${initrd}`);
       if (isWhole) {
-        // It runs with the next start; after a cut it does.
-        expect(existsSync(at('run/osca-kernel'))).toBe(true);
+        expect(isNew()).toBe(false);
         expect(cutAt).toBeGreaterThan(8);
         // With the one that runs.
         const kernels = [...new Set(['6.10', version])].flatMap((one) => [`initrd.img-${one}`, `vmlinuz-${one}`]);
-        expect(readdirSync(at(card)).sort()).toEqual(['cmdline.txt', 'config.txt', 'start4.elf', ...kernels].sort());
+        expect(readdirSync(at(card)).sort()).toEqual(
+          ['cmdline.txt', 'config.txt', 'osca-kernel', 'start4.elf', ...kernels].sort(),
+        );
       }
     }
   });
 
-  it('is left alone where it is the same', () => {
+  it('is left alone where it is the same, as it came with the image', () => {
+    kernel('6.10', 'a');
+    write(`${card}/config.txt`, 'kernel=vmlinuz-6.10\ninitramfs initrd.img-6.10\n');
+    for (const name of ['vmlinuz-6.10', 'initrd.img-6.10'])
+      write(`${card}/${name}`, readFileSync(at(`boot/${name}`), 'utf8'));
+    tool('unshare', 'echo not again >&2; exit 1');
+    expect(isNew()).toBe(false);
+    expect(put()).toBe(true);
+    // Another of the same size is another.
+    add('6.10', 'b');
+    expect(isNew()).toBe(true);
+  });
+
+  it('is left alone where somebody has put the card right by hand', () => {
     kernel('6.10', 'a');
     write(`${card}/config.txt`, '');
     put();
-    rmSync(at('run/osca-kernel'));
-    tool('unshare', 'echo not again >&2; exit 1');
+    add('6.11', 'a');
+    put();
+    write(`${card}/config.txt`, 'kernel=vmlinuz-6.10\ninitramfs initrd.img-6.10\n');
+    expect(isNew()).toBe(false);
     expect(put()).toBe(true);
-    expect(existsSync(at('run/osca-kernel'))).toBe(false);
+    expect(starts()).toBe('kernel 6.10, initrd 6.10 a');
+    add('6.12', 'a');
+    expect(isNew()).toBe(true);
+  });
+
+  it('stays where it is while the first partition is not there', () => {
+    kernel('6.10', 'a');
+    expect([isNew(), put()]).toEqual([false, false]);
+    expect(readdirSync(at(card))).toEqual([]);
   });
 });

@@ -202,7 +202,7 @@ async function build(options: BuildOptions, command: Command): Promise<void> {
 async function serve(folder: string, { json: isJson }: { json?: boolean }): Promise<void> {
   const { serveImage } = await provisionBundle();
   const end = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.abort());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => end.abort());
   const tell = (given: Given): void => {
     const { machine, file, percent } = given;
     if (isJson === true) say(JSON.stringify(given));
@@ -261,6 +261,12 @@ function requestOf(
       'bad-request',
       `the password of '${options.wifi}' is missing`,
       '--wifi-password PASSWORD, or --wifi-open',
+    );
+  if (options.netboot !== undefined && (options.name ?? options.staticIp) !== undefined)
+    throw new OscaError(
+      'bad-request',
+      'many machines start from one folder, which can not all have one name or address',
+      'leave out --name and --static-ip; --hostname-prefix is for many',
     );
   const { gateway } = options;
   const settings = {
