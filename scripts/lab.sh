@@ -3,8 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo 'the lab needs root: sudo npm run lab' >&2; exit 1; }
-for tool in dockerd mmdebstrap qemu-aarch64-static update-binfmts systemd-nspawn ssh-keygen podman /usr/lib/podman/netavark nft ip nsenter curl busybox faketime zsh fish; do
-  command -v $tool >/dev/null || { echo "$tool is missing: apt-get install docker.io mmdebstrap qemu-user-static binfmt-support systemd-container openssh-client podman netavark runc nftables iproute2 util-linux curl busybox-static faketime zsh fish" >&2; exit 1; }
+for tool in dockerd mmdebstrap qemu-aarch64-static update-binfmts systemd-nspawn ssh-keygen podman /usr/lib/podman/netavark nft ip nsenter curl busybox faketime zsh fish dnsmasq; do
+  command -v $tool >/dev/null || { echo "$tool is missing: apt-get install docker.io mmdebstrap qemu-user-static binfmt-support systemd-container openssh-client podman netavark runc nftables iproute2 util-linux curl busybox-static faketime zsh fish dnsmasq-base" >&2; exit 1; }
 done
 ./osca _setup
 # Programs of the other architecture run through qemu.
