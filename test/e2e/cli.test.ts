@@ -446,6 +446,9 @@ describe('the API', () => {
     expect(await says('--new-appliance', 'attic', '--ticket', '-o', out)).toContain('leave out --ticket');
     expect(await says('--ssh-key', '/none', '-o', out)).toContain("/none can't be read");
     expect(await says('-o', join(ada.folder, 'osca.txt'))).toContain('is no image\n  name it osca.img');
+    expect(await says('--netboot', '10.0.0.1', '--name', 'b1', '-o', join(ada.folder, 'net'))).toContain(
+      '--hostname-prefix',
+    );
     expect(existsSync(out)).toBe(false);
   });
 
