@@ -326,8 +326,8 @@ export interface ClusterView {
   quorum: { cells: number; seen: number; needed: number };
   pending: PendingCell[];
   tickets: TicketView[];
-  /** Where a join stands: the short code to compare, or why it was refused. */
-  join?: { code?: string; appliance?: string; refused?: string };
+  /** Where a join stands: the short code to compare, why it was refused, or what is to know of the ticket. */
+  join?: { code?: string; appliance?: string; refused?: string; note?: string };
   counters: Record<string, number>;
 }
 

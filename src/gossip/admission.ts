@@ -7,9 +7,9 @@ import type { Outbox } from '../core/events.ts';
 import type { Frame, Link, Sealer } from '../core/frames.ts';
 import { encodeFrame } from '../core/frames.ts';
 import { limits } from '../core/limits.ts';
-import type { CellId, PendingCell, Phase, TrustItem } from '../core/model.ts';
+import type { CellId, ClusterView, PendingCell, Phase, TrustItem } from '../core/model.ts';
 import type { Ticket, TrustEntry } from './trust.ts';
-import { applianceId, redeem, shortCode, signLink, Trust } from './trust.ts';
+import { applianceId, decodeTicket, redeem, shortCode, signLink, Trust } from './trust.ts';
 
 export interface AdmissionDeps {
   self: CellId;
@@ -62,7 +62,7 @@ export class Admission {
   #founding: string | undefined;
   phase: Phase = 'fresh';
   trust: Trust | undefined;
-  join: { code?: string; appliance?: string; refused?: string } = {};
+  join: NonNullable<ClusterView['join']> = {};
   /** Grows with every change of what the view shows. */
   version = 0;
 
@@ -109,6 +109,7 @@ export class Admission {
     if (founding === undefined) return false;
     this.trust = new Trust(this.#deps.sealer, founding.id);
     this.#own = this.#founding = undefined;
+    this.join = {};
     const at = Math.round(this.#deps.wallMs(now));
     const body = { kind: 'cell', app: this.appliance, sub: this.#deps.self, name: this.#deps.name(), at } as const;
     this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: founding.id, seed });
@@ -118,11 +119,10 @@ export class Admission {
 
   /** Self-admission by a ticket. The reason, where it can't be. */
   redeem(ticket: Ticket, text: string, now: number): string | undefined {
-    const wallMs = this.#deps.wallMs(now);
-    const chain = redeem(this.#deps.sealer, ticket, this.#deps.self, this.#deps.name(), wallMs);
+    const chain = redeem(this.#deps.sealer, ticket, this.#deps.self, this.#deps.name(), this.#deps.wallMs(now));
     const trust = new Trust(this.#deps.sealer, ticket.founder);
     trust.update(this.#deps.log());
-    const verdict = trust.judge(chain, wallMs);
+    const verdict = trust.judge(chain);
     if (!verdict.ok) return verdict.reason;
     this.trust = trust;
     this.join = {};
@@ -136,6 +136,22 @@ export class Admission {
     for (const stranger of this.#strangers.values()) stranger.nextMs = now;
     this.#to('joining');
     return undefined;
+  }
+
+  /** The ticket that this cell was started with. A member has no use for one; that of another appliance is worth a word. */
+  use(text: string, now: number): void {
+    const decoded = decodeTicket(this.#deps.sealer, text);
+    if (this.isAdmitted(this.#deps.self)) {
+      const other = decoded.ok ? applianceId(decoded.ticket.founder) : this.appliance;
+      if (other !== this.appliance)
+        this.note(`a member of appliance ${this.appliance} already: the ticket here, of ${other}, is not used`);
+      return;
+    }
+    const reason = decoded.ok ? this.redeem(decoded.ticket, text, now) : decoded.reason;
+    if (reason === undefined) return;
+    this.join = { refused: reason };
+    const message = `the ticket can't be used: ${reason}`;
+    this.#deps.out.push({ type: 'event', event: { level: 'error', kind: 'cell.refused', message } });
   }
 
   /** Reads the trust log again after the document changed; the cells that lost their place. */
@@ -224,7 +240,22 @@ export class Admission {
     // Somebody is there, and does not want me.
     if (this.join.refused !== undefined) return false;
     const waited = now - this.#joiningMs;
-    return waited >= (now - this.#elderMs < pendingLifeMs ? elderFoundMs : foundMs);
+    if (waited < (now - this.#elderMs < pendingLifeMs ? elderFoundMs : foundMs)) return false;
+    const wallMs = this.#deps.wallMs(now);
+    const verdict = this.trust!.judge(this.#own ?? [], wallMs);
+    if (!verdict.ok)
+      this.note(
+        `heard nobody of appliance ${this.appliance}, and does not begin it: by the clock here, of ${yearOf(wallMs)}, ${verdict.reason}`,
+      );
+    return verdict.ok;
+  }
+
+  /** What whoever looks at this cell should know of its ticket; told once. */
+  note(note: string): void {
+    if (this.join.note === note) return;
+    this.join = { ...this.join, note };
+    this.version++;
+    this.#deps.out.push({ type: 'event', event: { level: 'warn', kind: 'cell.ticket', message: note } });
   }
 
   #knock(peer: CellId): void {
@@ -390,6 +421,8 @@ export class Admission {
     this.#deps.out.push({ type: 'send', to, text: encodeFrame(frame), door: true });
   }
 }
+
+const yearOf = (wallMs: number): number => 1970 + Math.floor(wallMs / 31_556_952_000);
 
 /** After everything that the signers of a chain knew when they signed. The last link may be the newcomer's own. */
 const floorOf = (chain: readonly Link[]): number => Math.max(0, ...chain.slice(0, -1).map(({ at }) => at)) + 1;

@@ -134,11 +134,15 @@ export function foundersTicket(
   return { founder: founding.id, seed: ticketSeed, addrs: [], chain: [signLink(founding, body)], founding: seed };
 }
 
-/** The chain with which the holder of a ticket admits itself. */
+/**
+ * The chain with which the holder of a ticket admits itself. Its clock may be wrong by years: whether the ticket has expired is for
+ * the member to say that opens.
+ */
 export function redeem(sealer: Sealer, ticket: Ticket, cell: CellId, name: string, atMs: number): Link[] {
   const signer = sealer.derive(ticket.seed)!;
   const app = applianceId(ticket.founder);
-  return [...ticket.chain, signLink(signer, { kind: 'cell', app, sub: cell, name, at: Math.round(atMs) })];
+  const at = Math.min(Math.round(atMs), ticket.chain.at(-1)?.exp ?? Number.POSITIVE_INFINITY);
+  return [...ticket.chain, signLink(signer, { kind: 'cell', app, sub: cell, name, at })];
 }
 
 interface TicketUse {

@@ -19,7 +19,6 @@ import { Admission } from '../gossip/admission.ts';
 import { AntiEntropy } from '../gossip/antientropy.ts';
 import type { MembershipOptions } from '../gossip/membership.ts';
 import { Membership, membershipDefaults } from '../gossip/membership.ts';
-import { decodeTicket } from '../gossip/trust.ts';
 import { Voice } from '../gossip/voice.ts';
 import { Leases } from '../placement/leases.ts';
 import type { MasterCandidate } from '../placement/masters.ts';
@@ -65,7 +64,6 @@ export const cellDefaults: CellOptions = {
 
 export class Cell {
   readonly id: CellId;
-  readonly #sealer: Sealer;
   readonly #options: CellOptions;
   readonly #out: Effect[] = [];
   readonly #voice: Voice;
@@ -100,7 +98,6 @@ export class Cell {
 
   constructor({ sealer, vault, random }: CellDeps, options: CellOptions = cellDefaults) {
     this.id = sealer.id;
-    this.#sealer = sealer;
     this.#options = options;
     this.#document = new WantedDocument(1, options.document);
     this.#machine = new Machine(options.loadEveryMs);
@@ -258,19 +255,8 @@ export class Cell {
     this.#news.look(this.#document.apps());
     if (event.founder !== undefined) this.#admission.resume(event.founder);
     else if (event.ticket === undefined) this.#admission.listen();
-    if (event.ticket !== undefined && !this.#admission.isAdmitted(this.id)) this.#useTicket(event.ticket, now);
+    if (event.ticket !== undefined) this.#admission.use(event.ticket, now);
     this.#setTimer('tick', this.#options.tickMs);
-  }
-
-  #useTicket(text: string, now: number): void {
-    const decoded = decodeTicket(this.#sealer, text);
-    const reason = decoded.ok ? this.#admission.redeem(decoded.ticket, text, now) : decoded.reason;
-    if (reason === undefined) return;
-    this.#admission.join = { refused: reason };
-    this.#out.push({
-      type: 'event',
-      event: { level: 'error', kind: 'cell.refused', message: `the ticket can't be used: ${reason}` },
-    });
   }
 
   #setTimer(name: TimerName, afterMs: number): void {

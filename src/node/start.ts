@@ -10,7 +10,6 @@ import type { ApiServer } from '../api/server.ts';
 import { startApi } from '../api/server.ts';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import type { Effect } from '../core/events.ts';
-import type { Sealer } from '../core/frames.ts';
 import type { AppState, CellId } from '../core/model.ts';
 import type { RuntimeDriver } from '../core/ports.ts';
 import { Random } from '../core/random.ts';
@@ -19,7 +18,6 @@ import { Store } from '../crdt/sqlite/store.ts';
 import { createVault } from '../crdt/vault/vault.ts';
 import { createSealer } from '../gossip/libp2p/seal.ts';
 import { Transport } from '../gossip/libp2p/transport.ts';
-import { applianceId, decodeTicket } from '../gossip/trust.ts';
 import { Packages } from '../release/files/packages.ts';
 import { Upgrader } from '../release/files/upgrader.ts';
 import { Versions } from '../release/files/versions.ts';
@@ -39,6 +37,7 @@ import { Deployer } from './deployer.ts';
 import { EngineName } from './engine.ts';
 import { Host } from './host.ts';
 import { apiToken, cellSeed, freshSeed, prepareFolder, writeSecret } from './identity.ts';
+import { checkTicket, foundLater } from './joining.ts';
 import { ownFacts } from './machine.ts';
 import { Peers } from './peers.ts';
 import type { Deployed } from './specs-folder.ts';
@@ -98,7 +97,7 @@ async function assemble(
 ): Promise<Daemon> {
   const seed = cellSeed(config.dataDir);
   const sealer = createSealer(seed);
-  if (config.ticket !== undefined) checkTicket(config, config.ticket, sealer, store, log);
+  checkTicket(config, store.get('founder'), sealer);
   const random = new Random(freshSeed());
   const cell = new Cell({ sealer, vault: createVault(seed), random: random.fork('cell') });
   const docker = new Docker({ socketPath: engineSocket(config) });
@@ -195,7 +194,7 @@ async function assemble(
   clock();
   await tellFacts();
   const founder = store.get('founder');
-  const ticket = founder === undefined ? config.ticket : store.get('ticket');
+  const ticket = config.ticket ?? store.get('ticket');
   const upgrade = upgrader?.atStart();
   host.give({
     ...{
@@ -271,7 +270,13 @@ async function assemble(
   closing.push(() => clearInterval(pulse));
   const housekeeping = setInterval(makeHousekeeping(), tidyEveryMs);
   closing.push(() => clearInterval(housekeeping));
-  foundLater(config, host, closing);
+  const listening = foundLater(config.listenMs, host, {
+    addrs: () => transport?.addrs() ?? [],
+    listenAnew: () => {
+      reopening = reopening.then(() => open());
+    },
+  });
+  closing.push(() => listening.stop());
   void upgrader?.judge();
   closing.push(() => upgrader?.stop());
   let isResting = false;
@@ -300,24 +305,6 @@ function makeUpgrader(
   });
 }
 
-/** Throws bad-ticket where it can't be read, or is for another appliance than this cell's. */
-function checkTicket(config: Config, ticket: string, sealer: Sealer, store: Store, log: DaemonLog): void {
-  const decoded = decodeTicket(sealer, ticket);
-  const founder = store.get('founder');
-  // What a member was started with once is no reason not to start.
-  if (config.isBaked && founder !== undefined) return;
-  const hint = 'copy the whole line that osca ticket create printed, or make a new one there';
-  if (!decoded.ok) throw new OscaError('bad-ticket', `the ticket can't be used: ${decoded.reason}`, hint);
-  if (founder === undefined) return;
-  const [mine, theirs] = [applianceId(founder), applianceId(decoded.ticket.founder)];
-  if (mine === theirs) return log.info(`this cell belongs to appliance ${mine} already; the ticket is not used`);
-  throw new OscaError(
-    'bad-ticket',
-    `this cell belongs to appliance ${mine}, the ticket is for ${theirs}`,
-    `give another data folder with --data DIR, or empty ${config.dataDir}`,
-  );
-}
-
 /** Listens, and on a taken port anywhere else: a cell without its usual port is still found. */
 async function openTransport(
   options: Parameters<typeof Transport.open>[0],
@@ -343,26 +330,6 @@ async function openTransport(
     });
     return await Transport.open({ ...options, listen }, handlers);
   }
-}
-
-/** A fresh cell that hears nobody founds an appliance. */
-function foundLater(config: Config, host: Host, closing: (() => unknown)[]): void {
-  const look = setInterval(() => {
-    if (host.view().phase !== 'listening') {
-      if (host.view().phase === 'member') clearInterval(look);
-      return;
-    }
-    if (host.cell.defers(performance.now())) return;
-    clearInterval(look);
-    void host.ask({ op: 'found', seed: freshSeed() }).then(({ value }) => {
-      host.tell({
-        level: 'info',
-        kind: 'appliance',
-        message: `heard no other; founded appliance ${String(value.appliance)}`,
-      });
-    });
-  }, config.listenMs);
-  closing.push(() => clearInterval(look));
 }
 
 function specsFolder(config: Config, store: Store, host: Host, deployer: Deployer): SpecsFolder {

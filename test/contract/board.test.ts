@@ -29,7 +29,8 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'osca-board-'));
   write('sys/firmware/devicetree/base/serial-number', '10000000abcdef12\0');
   write('usr/share/zoneinfo/Europe/Berlin', '');
-  mkdirSync(at('boot/firmware'), { recursive: true });
+  write('boot/firmware/config.txt', '');
+  mkdirSync(at('run'));
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -66,6 +67,13 @@ describe('a board', () => {
     expect(read('boot/firmware/osca-errors.txt')).toContain(words);
     expect(read('etc/hostname')).toBe('attic\n');
     expect(apply('{}\n').name).toBe('osca-cdef12');
+  });
+
+  it('begins with nothing where its first partition can not be read, at the next start too', () => {
+    rmSync(at('boot/firmware/config.txt'));
+    for (const _ of [1, 2]) expect(() => applyBoard(root)).toThrow("the first partition can't be read");
+    expect(read('run/osca-errors.txt')).toContain('flash the card again');
+    expect(existsSync(at('etc/default/osca-board'))).toBe(false);
   });
 
   it('becomes what the file says, and not what it says no more', () => {
@@ -154,9 +162,10 @@ describe('a board', () => {
     apply('name: attic\n');
     const before = read('etc/hostname');
     expect(() => apply(text)).toThrow(SpecError);
-    expect(read('boot/firmware/osca-errors.txt')).toContain(words);
+    const said = ['boot/firmware/osca-errors.txt', 'run/osca-errors.txt'];
+    for (const path of said) expect(read(path)).toContain(words);
     expect(read('etc/hostname')).toBe(before);
     apply('name: cellar\n');
-    expect(existsSync(at('boot/firmware/osca-errors.txt'))).toBe(false);
+    for (const path of said) expect(existsSync(at(path))).toBe(false);
   });
 });

@@ -6,7 +6,7 @@ import { Lab } from './lab.ts';
 
 let lab: Lab;
 beforeAll(async () => {
-  lab = await Lab.up(4);
+  lab = await Lab.up(5);
 });
 afterAll(() => lab.down());
 
@@ -36,4 +36,21 @@ it('machines of one image find each other, and one of them begins their applianc
   founder.crashDaemon();
   await founder.up('--name', `b${lab.hosts.indexOf(founder) + 1}`, '--engine', 'none', '--ticket', foundersTicket);
   await until('it is back', async () => await isWhole(4), 30_000);
+});
+
+it('a machine without a network begins nothing, and asks for approval when it hears an appliance', async () => {
+  const late = lab.host(5);
+  late.cut();
+  await late.up('--name', 'b5', '--engine', 'none');
+  const phase = async () => (await late.json<{ phase: string }>('status')).phase;
+  const startMs = performance.now();
+  // Three seconds unheard are enough for one that has a network.
+  await until('it listened for long', async () => {
+    expect(await phase()).toBe('listening');
+    return performance.now() - startMs > 6_000;
+  });
+  late.uncut();
+  await until('it waits for approval', async () => (await phase()) === 'waiting', 30_000);
+  await lab.host(1).ok('cell', 'approve', 'b5');
+  await until('it is in', async () => (await late.alive()).length === 5, 30_000);
 });

@@ -94,6 +94,78 @@ describe('boards of one image', () => {
   });
 });
 
+const years = 10 * 365 * 86_400_000;
+
+describe('a clock that is off by years', () => {
+  it.each([years, -years])('keeps no newcomer out whose ticket is good (%i ms)', (byMs) => {
+    const world = boards('ab', { seed: 'wrong-clock' });
+    world.start('a', ticket);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    const { ticket: short } = world.get('a', { op: 'ticket.create', uses: 1, expiresInMs: 3_600_000, seed: 's' });
+    world.setClock('b', byMs);
+    world.start('b', String(short));
+    world.until(() => allSee(world, 2), 10_000, 'b joined');
+  });
+
+  it('lets nobody in whose ticket has expired', () => {
+    const world = boards('ab', { seed: 'late-clock' });
+    world.start('a', ticket);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    const { ticket: short } = world.get('a', { op: 'ticket.create', uses: 1, expiresInMs: 1_000, seed: 's' });
+    world.run(5_000);
+    world.setClock('b', -years);
+    world.start('b', String(short));
+    world.until(() => world.view('b').join?.refused !== undefined, 10_000, 'b is refused');
+    expect(world.view('b').join?.refused).toContain('has expired');
+    expect(world.view('a').members).toHaveLength(1);
+  });
+
+  it('begins nothing with a ticket that would admit nobody after, says so, and does when it is right', () => {
+    const exp = 1_700_000_000_000 + 30 * 86_400_000;
+    const lasting = encodeTicket(foundersTicket(simSealer('builder'), { ...terms, exp })!);
+    const world = boards('a', { seed: 'ahead' });
+    world.setClock('a', years);
+    world.start('a', lasting);
+    world.until(() => world.view('a').join?.note !== undefined, 20_000, 'it says why');
+    expect(world.view('a').join?.note).toMatch(/begin.*by the clock here, of 2033, the ticket has expired/);
+    world.run(60_000);
+    expect(world.founders).toEqual([]);
+    world.setClock('a', 0);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    expect(world.view('a').join?.note).toBeUndefined();
+  });
+});
+
+describe('a ticket in the image', () => {
+  it('of another appliance is spoken of, and changes nothing', () => {
+    const world = boards('a', { seed: 'other-ticket' });
+    world.start('a', ticket);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    world.run(5_000);
+    const { appliance } = world.view('a');
+    const other = encodeTicket(foundersTicket(simSealer('builder'), { ...terms, seed: 'another' })!);
+    world.crash('a');
+    world.start('a', other);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'it is back');
+    expect(world.view('a')).toMatchObject({ appliance, join: { note: expect.stringContaining('is not used') } });
+  });
+
+  it('that is put right after it was refused is used at the next start', () => {
+    const world = boards('ab', { seed: 'put-right' });
+    world.start('a', ticket);
+    world.until(() => world.view('a').phase === 'member', 20_000, 'a begins it');
+    const made = (seed: string, expiresInMs: number) =>
+      String(world.get('a', { op: 'ticket.create', uses: 1, expiresInMs, seed }).ticket);
+    const late = made('s', 1_000);
+    world.run(5_000);
+    world.start('b', late);
+    world.until(() => world.view('b').join?.refused !== undefined, 10_000, 'b is refused');
+    world.crash('b');
+    world.start('b', made('t', 60_000));
+    world.until(() => allSee(world, 2), 40_000, 'b joined');
+  });
+});
+
 it('a founders’ ticket whose seed is another’s is refused', () => {
   const made = foundersTicket(simSealer('builder'), terms)!;
   expect(decodeTicket(simSealer('x'), encodeTicket({ ...made, founding: 'other' }))).toEqual({

@@ -57,6 +57,8 @@ export interface SimHost {
   /** How fast its clock goes, and by how much a busy loop may delay each event. */
   rate: number;
   slowMs: number;
+  /** How far its wall clock is off. */
+  wallByMs: number;
   /** What it says of its cores, which may be a lie. */
   saysCpuMilli: number;
   /** Containers take so much longer to start. */
@@ -89,6 +91,7 @@ export function simHost(name: string, id: string, engine: string, cpuMilli: numb
       strict: new Set<string>(),
       rate: 1,
       slowMs: 0,
+      wallByMs: 0,
       startFactor: 1,
     },
   };

@@ -90,7 +90,7 @@ export class World {
     host.cell = new Cell({ sealer: simSealer(host.id), vault: simVault(host.id), random }, this.#options.cell ?? often);
     const { disk } = host;
     disk.incarnation = nextIncarnation(disk.incarnation);
-    this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 });
+    this.setClock(name, host.wallByMs);
     this.#tellFacts(host);
     const remembered = disk.founder === undefined ? {} : { founder: disk.founder };
     const startsAgoMs = disk.starts.map((atMs) => this.nowMs - atMs);
@@ -204,9 +204,11 @@ export class World {
     this.network.partition(islands, bridges);
   }
 
-  /** The wall clock is set; nothing but the times that people read may change. */
+  /** The wall clock is set, also where the cell is yet to start; nothing but the times that people read may change. */
   setClock(name: string, byMs: number): void {
-    this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 + byMs });
+    const host = this.hosts.get(name)!;
+    host.wallByMs = byMs;
+    if (host.cell !== undefined) this.give(name, { type: 'clock', offsetMs: 1_700_000_000_000 + byMs });
   }
 
   /** What it says of its machine from now on, true or not. */

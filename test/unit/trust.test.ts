@@ -48,8 +48,10 @@ describe('a ticket', () => {
   });
 
   it('that expired is refused, by the clock and by its own signature', () => {
-    const late = redeem(second, ticket(1, 1_000), second.id, 'second', 2_000);
-    expect(trustWith().judge(late)).toEqual({
+    const { chain, seed } = ticket(1, 1_000);
+    const { app } = chain[0]!;
+    const late = signLink(second.derive(seed)!, { kind: 'cell', app, sub: second.id, name: 'second', at: 2_000 });
+    expect(trustWith().judge([...chain, late])).toEqual({
       ok: false,
       reason: 'the ticket had expired; make a new one with: osca ticket create',
     });

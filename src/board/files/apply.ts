@@ -29,7 +29,7 @@ const errorsFile = 'osca-errors.txt';
 export function applyBoard(root: string): Applied {
   const boot = join(root, 'boot/firmware');
   const facts = factsOf(root);
-  const errors = join(boot, errorsFile);
+  const [errors, shown] = [join(boot, errorsFile), join(root, 'run', errorsFile)];
   let settings: BoardSettings;
   try {
     settings = readSettings(
@@ -37,11 +37,13 @@ export function applyBoard(root: string): Applied {
       facts,
     );
   } catch (error) {
+    const said = `${inFile(error)}\n`;
+    tryTo(() => writeFileSync(shown, said));
     // A card that can't be written says it on the screen alone.
-    tryTo(() => writeFileSync(errors, `${inFile(error)}\n`.replaceAll('\n', '\r\n')));
+    tryTo(() => writeFileSync(errors, said.replaceAll('\n', '\r\n')));
     throw error;
   }
-  tryTo(() => rmSync(errors, { force: true }));
+  for (const path of [errors, shown]) tryTo(() => rmSync(path, { force: true }));
   const files = [
     ...filesOf(settings, facts),
     { path: '/etc/default/osca-board', text: '# osca.yaml was applied.\n', mode: 0o644 },
@@ -62,6 +64,8 @@ function sourceOf(path: string, isFirst: boolean): Source {
       'osca.yaml is lost',
       'the board keeps what it had; write {} into it for nothing',
     );
+  if (isLost && !isMounted(dirname(path)))
+    throw new OscaError('data-unusable', "the first partition can't be read", 'flash the card again, or another one');
   if (isLost) return Source.one('osca.yaml', '{}');
   try {
     return Source.one('osca.yaml', readFileSync(path, 'utf8'));
@@ -70,6 +74,10 @@ function sourceOf(path: string, isFirst: boolean): Source {
     throw new OscaError('data-unusable', `osca.yaml can't be read: ${reasonOf(error)}`, 'is the card damaged?', error);
   }
 }
+
+/** Where a partition is not there, its folder has at most what was written by the start before. */
+const isMounted = (folder: string): boolean =>
+  existsSync(folder) && readdirSync(folder).some((name) => name !== errorsFile);
 
 const inFile = (error: unknown): string =>
   error instanceof SpecError

@@ -85,7 +85,7 @@ interface Status {
   quorum: { cells: number; seen: number; needed: number };
   masters: string[];
   duties: { duty: string; by: string; epoch: number; go: string[] }[];
-  join?: { code?: string; appliance?: string; refused?: string };
+  join?: { code?: string; appliance?: string; refused?: string; note?: string };
 }
 
 /** Strict services run only where more than half of the cells see each other. */
@@ -107,7 +107,9 @@ function statusText(status: Status): string {
   const { phase, join } = status;
   const lines = [`cell       ${bold(status.name)} ${dim(status.self)}  osca ${status.version}`];
   if (phase === 'listening')
-    lines.push(`appliance  ${yellow('none yet')}: listening for others; it founds one if it hears none`);
+    lines.push(
+      `appliance  ${yellow('none yet')}: listening for others; it founds one if it hears none, once it has a network`,
+    );
   else if (phase === 'waiting')
     lines.push(
       `appliance  ${yellow('waiting')} for approval by ${join?.appliance ?? ''}: compare code ${bold(join?.code ?? '')}, then there: osca cell approve ${status.name}`,
@@ -122,6 +124,7 @@ function statusText(status: Status): string {
       `appliance  ${bold(status.appliance)}, ${status.masters.length} master${status.masters.length === 1 ? '' : 's'}`,
     );
   else lines.push(`appliance  ${red('none')}: ${join?.refused ?? 'not started'}`);
+  if (join?.note !== undefined) lines.push(`ticket     ${yellow(join.note)}`);
   const cells =
     status.alive === status.cells
       ? green(`${status.alive} of ${status.cells} up`)
