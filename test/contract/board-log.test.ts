@@ -47,7 +47,11 @@ beforeEach(() => {
 });
 afterEach(() => {
   // With what sleeps.
-  process.kill(-board.pid!, 'SIGKILL');
+  try {
+    process.kill(-board.pid!, 'SIGKILL');
+  } catch {
+    // It has ended, and all that it had begun.
+  }
   rmSync(root, { recursive: true });
 });
 
