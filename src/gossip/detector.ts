@@ -184,8 +184,9 @@ export class Detector {
     if (watch.misses++ === 0) {
       watch.silentMs = now;
       watch.there = false;
-      if (!watch.down) verdicts.push({ kind: 'look', subject: watch.subject });
     }
+    // Again with each that is missed: where frames are lost, so may the look be.
+    if (!watch.down && !watch.there) verdicts.push({ kind: 'look', subject: watch.subject });
     watch.sentMs = undefined;
     watch.nextMs = watch.down ? now + this.#options.probeDownEveryMs : now;
     if (watch.down) return;

@@ -11,6 +11,7 @@ import { always, settled, silence } from './invariants.ts';
 import { appliance, grown } from './makers.ts';
 import type { NetworkOptions } from './network.ts';
 import { lan, rough, wifi } from './network.ts';
+import { Witness } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface LifeOptions {
@@ -23,10 +24,12 @@ export interface LifeOptions {
   deeds?: number;
 }
 
-type Life = Required<Omit<LifeOptions, 'between'>>;
+export type Life = Required<Omit<LifeOptions, 'between'>>;
 
 /** An invariant that did not hold, with all that is needed to look at it again. */
 export class Broken extends Error {
+  readonly invariant: string;
+
   constructor(invariant: string, detail: string, world: World | undefined, life: Life) {
     const events = world?.events ?? [];
     // Events of the cells that the detail names, else of all.
@@ -37,6 +40,7 @@ export class Broken extends Error {
     super(
       `broken: ${invariant}\n  ${detail.slice(0, 2_000)}\n  step ${world?.steps ?? 0}, ${Math.round(world?.nowMs ?? 0)} ms; last events:\n${last.join('\n')}\n  replay: ${commandOf(life)}`,
     );
+    this.invariant = invariant;
   }
 }
 
@@ -54,10 +58,24 @@ export function drawn({ seed, cells, between = [3, 8], faults: given, deeds = 40
 /** Throws Broken. */
 export function live(options: LifeOptions): World {
   const life = drawn(options);
+  let world: World | undefined;
+  try {
+    return lived(life, (begun) => {
+      world = begun;
+    });
+  } catch (error) {
+    if (error instanceof Broken) throw error;
+    // It would end a daemon.
+    throw new Broken('no cell throws', (error as Error).stack ?? String(error), world, life);
+  }
+}
+
+function lived(life: Life, tell: (world: World) => void): World {
   const { seed, cells, deeds } = life;
   const on = new Set<string>(life.faults);
   const network = on.has('rough') ? rough : on.has('wifi') ? wifi : lan;
   const world = begun(life, network);
+  tell(world);
   const random = new Random(`deeds/${seed}`);
   if (on.has('clock')) for (const host of world.hosts.values()) host.rate = 1 + random.between(-45, 45) / 10_000;
   if (on.has('hush')) world.network.hush(40);
@@ -67,7 +85,10 @@ export function live(options: LifeOptions): World {
   const works = on.has('work') ? { work: new Random(`work/${seed}`) } : {};
   const share = on.has('shared') ? { shared: new Random(`shared/${seed}`) } : {};
   const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods, ...works, ...share };
+  const witness = new Witness(world);
   const hold = (invariants: readonly Invariant[]): void => {
+    const seen = witness.look();
+    if (seen !== undefined) throw new Broken(seen.name, seen.detail, world, life);
     for (const { name, check } of invariants) {
       const detail = check(world, diary);
       if (detail !== undefined) throw new Broken(name, detail, world, life);
@@ -83,16 +104,19 @@ export function live(options: LifeOptions): World {
       hold(always);
     }
   };
-  for (let i = 0; i < deeds; i++) {
-    happen(scene, on);
-    for (let left = random.between(100, 3_000); left > 0; left -= 250) {
+  const pass = (forMs: number): void => {
+    for (let left = forMs; left > 0; left -= 250) {
       world.run(Math.min(250, left));
       hold(always);
     }
+  };
+  for (let i = 0; i < deeds; i++) {
+    happen(scene, on);
+    pass(random.between(100, 3_000));
   }
   mend(scene);
   // What was set off may go on for a moment: a rolling restart, power that returns.
-  world.run(8_000);
+  pass(8_000);
   mend(scene);
   // Who slept until now may find that it fell, and be held back.
   come(settled);
@@ -150,14 +174,14 @@ function examine(
 }
 
 /** The same failure with fewer faults, cells and deeds, as far as it goes. */
-export function reduced(options: LifeOptions): Life {
+export function reduced(options: LifeOptions, { invariant }: Broken): Life {
   let life = drawn(options);
   const fails = (candidate: Life): boolean => {
     try {
       live(candidate);
       return false;
     } catch (error) {
-      return error instanceof Broken;
+      return (error as Broken).invariant === invariant;
     }
   };
   const take = (candidate: Life): void => {

@@ -8,6 +8,12 @@ export interface Mutation {
 
 export const mutations: readonly Mutation[] = [
   {
+    name: 'a cell throws at what it did not expect',
+    file: 'src/gossip/membership.ts',
+    find: '  #onDispute(inc: number, now: number): void {',
+    put: "  #onDispute(inc: number, now: number): void {\n    if (inc >= 0) throw new Error('unexpected');",
+  },
+  {
     name: 'who is held dead does not refute',
     file: 'src/gossip/membership.ts',
     find: '  #refute(inc: number): void {',

@@ -9,8 +9,8 @@ import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Fault } from './deeds.ts';
 import { conditions, faults } from './deeds.ts';
-import type { LifeOptions } from './life.ts';
-import { Broken, commandOf, live, reduced } from './life.ts';
+import type { Broken, LifeOptions } from './life.ts';
+import { commandOf, live, reduced } from './life.ts';
 import { fixedLives, keptLine, seedsFile } from './seeds.ts';
 
 function usage(problem: string): never {
@@ -77,11 +77,11 @@ for (const life of lives()) {
   try {
     live(life);
   } catch (error) {
-    if (!(error instanceof Broken)) throw error;
+    const broken = error as Broken;
     failed++;
-    console.log(`\nseed ${life.seed}: ${error.message}`);
+    console.log(`\nseed ${life.seed}: ${broken.message}`);
     if (given.fixed === true) process.exit(1);
-    console.log(`  smallest: ${commandOf(reduced(life))}`);
+    console.log(`  smallest: ${commandOf(reduced(life, broken))}`);
     if (given.keep === true) appendFileSync(seedsFile, keptLine(life));
   }
   lived++;

@@ -1,4 +1,4 @@
-/** The lives that npm test runs: some fixed seeds, and every seed that once failed (seeds.txt: a seed and its cells a line). */
+/** The lives that npm test runs: some fixed seeds, and every life that once failed (seeds.txt, one a line). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fault } from './deeds.ts';
@@ -10,15 +10,20 @@ const dutyFaults: readonly Fault[] = ['crash', 'partition', 'heavy'];
 
 export const seedsFile = join(import.meta.dirname, 'seeds.txt');
 
-export const keptLine = (life: LifeOptions): string => `${life.seed} ${drawn(life).cells}\n`;
+/** All that it was, whatever is drawn by the same seed later. */
+export function keptLine(options: LifeOptions): string {
+  const { seed, cells, deeds, faults } = drawn(options);
+  return `${seed} ${cells} ${deeds} ${faults.join() || 'none'}\n`;
+}
 
 export function fixedLives(): LifeOptions[] {
   const kept = readFileSync(seedsFile, 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line): LifeOptions => {
-      const [seed, cells] = line.split(' ') as [string, string];
-      return { seed, cells: Number(cells) };
+      const [seed, cells, deeds, faults] = line.split(' ') as [string, string, string, string];
+      const on = faults.split(',').filter((fault) => fault !== 'none') as Fault[];
+      return { seed, cells: Number(cells), deeds: Number(deeds), faults: on };
     });
   const small = Array.from({ length: 40 }, (_, i): LifeOptions => ({ seed: `fault-${i}` }));
   // Strict services through restarts, cuts and pauses: seeds that find each bug of mutations.ts.
@@ -28,10 +33,5 @@ export function fixedLives(): LifeOptions[] {
   const large = Array.from({ length: 3 }, (_, i): LifeOptions => ({ seed: `many-${i}`, between: [30, 60], deeds: 25 }));
   // Cells come on both sides of a cut.
   const growing = [15, 40].map((i): LifeOptions => ({ seed: `grow-${i}`, faults: ['join', 'partition'], cells: 3 }));
-  // Three cells were held dead by one other, and nobody told them.
-  const rumours: LifeOptions = {
-    ...{ seed: 'mwqkcch4-48', cells: 32, deeds: 38 },
-    faults: ['crash', 'disk', 'rolling', 'bridge', 'heavy', 'lies'],
-  };
-  return [...kept, ...growing, ...strict, ...duties, ...small, ...large, rumours];
+  return [...kept, ...growing, ...strict, ...duties, ...small, ...large];
 }
