@@ -386,7 +386,12 @@ export class Membership {
     else if (frame.t === 'pong') this.#onPong(from, frame.q, frame.inc, now);
     else if (frame.t === 'ask') this.#onAsk(from, frame.q, frame.who);
     else if (frame.t === 'told') this.#obey(this.#detector.answered(frame.who, frame.q, now, false), now);
-    else if (frame.t === 'dispute') this.#onDispute(frame.inc, now);
+    else if (frame.t === 'dispute') {
+      this.#onDispute(frame.inc, now);
+      // Who asks is told directly: it may hear none of my gossip.
+      const mine = this.#members.get(this.#deps.self);
+      if (mine !== undefined) this.#send(from, { t: 'give', sealed: [mine.sealed] });
+    }
   }
 
   /** Somebody holds me down. */

@@ -20,6 +20,36 @@ export const mutations: readonly Mutation[] = [
     put: '  #refute(inc: number): void {\n    if (inc >= 0) return;',
   },
   {
+    name: 'one observer makes a death',
+    file: 'src/gossip/membership.ts',
+    find: 'const majorityOf = (count: number): number => Math.floor(count / 2) + 1;',
+    put: 'const majorityOf = (count: number): number => Math.min(1, count);',
+  },
+  {
+    name: 'who hears nobody blames all the others',
+    file: 'src/gossip/detector.ts',
+    find: '* (deaf ? 2 : 1);',
+    put: '* (deaf ? 1 : 1);',
+  },
+  {
+    name: 'who was stopped for a moment blames all the others',
+    file: 'src/gossip/detector.ts',
+    find: '      if (!watch.alerted || watch.doubted) watch.misses = 0;\n    }\n  }',
+    put: '      watch.misses = Math.max(watch.misses, this.#options.missesToAlert - 1);\n    }\n  }',
+  },
+  {
+    name: 'nobody else is asked to knock',
+    file: 'src/gossip/membership.ts',
+    find: 'helpers.slice(0, this.#options.indirect)',
+    put: 'helpers.slice(0, 0)',
+  },
+  {
+    name: 'who is stopped for a second is dead',
+    file: 'src/gossip/detector.ts',
+    find: 'const busy = watch.there && now - watch.silentMs < this.#options.busyMs;',
+    put: 'const busy = false;',
+  },
+  {
     name: 'one vote is a majority',
     file: 'src/placement/leases.ts',
     find: 'Math.floor(count / 2) + 1;',

@@ -97,11 +97,6 @@ export class Network {
     return this.#burst !== undefined && nowMs < this.#burst.untilMs;
   }
 
-  /** All hosts that have their power hear each other. */
-  isWhole(nowMs: number): boolean {
-    return this.#island.size === 0 && this.#mute.size === 0 && this.#deaf.size === 0 && !this.isBurst(nowMs);
-  }
-
   reaches(from: string, to: string): boolean {
     if (this.#cut.has(from) || this.#cut.has(to) || this.#mute.has(from) || this.#deaf.has(to)) return false;
     if (this.#bridges.has(from) || this.#bridges.has(to)) return true;

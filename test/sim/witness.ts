@@ -2,20 +2,23 @@
 import type { SimHost } from './host.ts';
 import type { World } from './world.ts';
 
-/** Who is sound is not down for so long in the view of somebody who is so too. */
+/** Who is sound is not down for so long in the view of somebody who hears it. */
 const heldMs = 10_000;
-/** After so long without any fault of theirs, or of the network, a death is a false one. */
+/** After so long without a fault of its own, or of too many others, a death is a false one. */
 const calmMs = 10_000;
-/** As many watch each cell, where there are so many. */
+/** A machine whose daemon is stopped for so long is not dead yet. */
+const shortPauseMs = 2_000;
+/** As many watch each cell, where there are so many; a majority of them makes a death. */
 const observers = 5;
 
 export class Witness {
   readonly #world: World;
-  /** Of those that are up, not paused or slow, and within reach of most: since when, and in which life. */
+  /** Of those that are up, and not slow or stopped for long: since when, and in which life. */
   readonly #sound = new Map<string, { sinceMs: number; life: number }>();
+  /** Since when too few to be a majority of its observers can be wrong about a host. */
+  readonly #clear = new Map<string, number>();
   /** Of one that is sound in the view of another: since when it is down there. */
   #held = new Map<string, number>();
-  #wholeSinceMs = 0;
   #heard: number;
 
   constructor(world: World) {
@@ -25,12 +28,13 @@ export class Witness {
 
   /** To be called at every moment that is looked at. What is wrong, where something is. */
   look(): { name: string; detail: string } | undefined {
-    const { nowMs, network } = this.#world;
-    if (!network.isWhole(nowMs)) this.#wholeSinceMs = nowMs;
+    const { nowMs } = this.#world;
     for (const host of this.#world.hosts.values()) {
-      const known = this.#sound.get(host.name);
-      if (!this.#isSound(host)) this.#sound.delete(host.name);
-      else if (known?.life !== host.life) this.#sound.set(host.name, { sinceMs: nowMs, life: host.life });
+      const { name, life } = host;
+      if (!this.#isSound(host)) this.#sound.delete(name);
+      else if (this.#sound.get(name)?.life !== life) this.#sound.set(name, { sinceMs: nowMs, life });
+      if (!this.#isClear(host)) this.#clear.delete(name);
+      else if (!this.#clear.has(name)) this.#clear.set(name, nowMs);
     }
     const died = this.#falseDeath();
     if (died !== undefined) return { name: 'nobody dies who is there', detail: died };
@@ -38,14 +42,21 @@ export class Witness {
     return held === undefined ? undefined : { name: 'who is there is not down for long', detail: held };
   }
 
-  #isSound(host: SimHost): boolean {
-    const { nowMs, network, hosts } = this.#world;
-    if (host.cell === undefined || host.slowMs > 0 || host.pausedUntilMs > nowMs) return false;
-    if (network.isWhole(nowMs)) return true;
+  #isSound({ cell, slowMs, pausedUntilMs }: SimHost): boolean {
+    return cell !== undefined && slowMs === 0 && pausedUntilMs - this.#world.nowMs <= shortPauseMs;
+  }
+
+  /** It hears all but those who hear nobody; and those, and the slow ones, are fewer than can be a majority of its observers. */
+  #isClear({ name }: SimHost): boolean {
+    const { nowMs, network } = this.#world;
     if (network.isBurst(nowMs)) return false;
-    let near = 0;
-    for (const { name, cell } of hosts.values()) if (cell !== undefined && this.#isBetween(host.name, name)) near++;
-    return near > hosts.size / 2;
+    const others = this.#world.up().filter((one) => one.name !== name);
+    const isLonely = (one: string): boolean =>
+      !others.some((other) => other.name !== one && this.#isBetween(one, other.name));
+    const unheard = others.filter((other) => !this.#isBetween(name, other.name));
+    if (!unheard.every((other) => isLonely(other.name))) return false;
+    const wrong = unheard.length + others.filter(({ slowMs }) => slowMs > 0).length;
+    return wrong <= Math.min(observers, others.length) / 2;
   }
 
   /** Do they hear each other? */
@@ -54,24 +65,18 @@ export class Witness {
     return network.reaches(one, other) && network.reaches(other, one);
   }
 
-  #isSoundFor(name: string, forMs: number, atMs = this.#world.nowMs): boolean {
-    const sinceMs = this.#sound.get(name)?.sinceMs;
-    return sinceMs !== undefined && sinceMs <= atMs - forMs;
-  }
-
-  /** Told by one who was sound, of one who was, in a network that was whole, and not by those who were not. */
   #falseDeath(): string | undefined {
-    const { events, hosts } = this.#world;
+    const { events } = this.#world;
     const fresh = events.slice(this.#heard);
     this.#heard = events.length;
-    const unsound = [...hosts.values()].filter(
-      ({ name, cell }) => cell !== undefined && !this.#isSoundFor(name, calmMs),
-    ).length;
-    if (unsound > Math.min(observers, hosts.size - 1) / 2) return undefined;
+    const isSince = (sinceMs: number | undefined, atMs: number): boolean =>
+      sinceMs !== undefined && sinceMs <= atMs - calmMs;
     for (const { kind, host, message, atMs } of fresh) {
+      if (kind !== 'cell.down') continue;
       const name = message.replace(/ is down$/, '');
-      if (kind !== 'cell.down' || this.#wholeSinceMs > atMs - calmMs) continue;
-      if (this.#isSoundFor(host, calmMs, atMs) && this.#isSoundFor(name, calmMs, atMs))
+      if (
+        [host, name].every((one) => isSince(this.#clear.get(one), atMs) && isSince(this.#sound.get(one)?.sinceMs, atMs))
+      )
         return `${name} was there, and ${host} held it dead at ${Math.round(atMs)} ms`;
     }
     return undefined;
@@ -88,7 +93,6 @@ export class Witness {
       for (const { id, state } of members) {
         const other = state === 'down' ? names.get(id) : undefined;
         if (other === undefined || !this.#isBetween(name, other)) continue;
-        // Those that may watch it, and do not hear it: fewer than can be a majority of five.
         const watching = members.filter((one) => one.id !== id && (one.state === 'alive' || one.state === 'suspect'));
         const unheard = watching.filter((one) => !this.#isBetween(one.name, other)).length;
         if (unheard > Math.min(observers, watching.length) / 2) continue;

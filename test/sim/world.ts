@@ -202,6 +202,8 @@ export class World {
 
   partition(islands: string[][], bridges: string[] = []): void {
     this.network.partition(islands, bridges);
+    // Some may be together that were apart.
+    this.#meet();
   }
 
   /** The wall clock is set, also where the cell is yet to start; nothing but the times that people read may change. */
@@ -221,12 +223,20 @@ export class World {
   /** Power is back on one board. */
   powerOn(name: string): void {
     this.network.uncut(name);
-    if (this.hosts.get(name)!.cell === undefined) this.start(name);
+    const host = this.hosts.get(name)!;
+    if (host.cell === undefined) this.start(name);
+    // Whose daemon was started while its cable was out looks for the others again.
+    else this.#discover(host);
   }
 
-  /** Cables back in. Known members find each other again. */
+  /** Cables back in. */
   heal(): void {
     this.network.heal();
+    this.#meet();
+  }
+
+  /** Those who are within reach of each other find each other again. */
+  #meet(): void {
     const up = [...this.hosts.values()].filter(({ cell }) => cell !== undefined);
     for (const host of up) {
       for (const other of this.#work.shuffle(up.filter((one) => one !== host)).slice(0, 3)) {
