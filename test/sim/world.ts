@@ -85,6 +85,8 @@ export class World {
     const host = this.hosts.get(name)!;
     const ticket = given ?? host.disk.ticket;
     host.life++;
+    // A process of its own: what was stopped was the one before.
+    host.pausedUntilMs = 0;
     const random = this.random.fork(`cell/${name}/${host.life}`);
     const clientId = random.next();
     host.cell = new Cell({ sealer: simSealer(host.id), vault: simVault(host.id), random }, this.#options.cell ?? often);
@@ -197,7 +199,8 @@ export class World {
   }
 
   pause(name: string, forMs: number): void {
-    this.hosts.get(name)!.pausedUntilMs = this.nowMs + forMs;
+    const host = this.hosts.get(name)!;
+    host.pausedUntilMs = Math.max(host.pausedUntilMs, this.nowMs + forMs);
   }
 
   partition(islands: string[][], bridges: string[] = []): void {
