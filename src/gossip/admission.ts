@@ -169,7 +169,9 @@ export class Admission {
       if (this.phase === 'joining' && this.trust.chainOf(self)?.length === 1) this.#to('member');
     } else if (this.#own === undefined && (this.phase === 'member' || this.phase === 'joining')) {
       this.join = {
-        refused: this.trust.isRevoked(self) ? 'this cell was removed from the appliance' : 'the ticket is used up',
+        refused: this.trust.isRevoked(self)
+          ? 'this cell was removed from the appliance'
+          : 'the ticket was used up, or revoked, before this cell came',
       };
       this.#to('revoked');
     }
@@ -292,7 +294,9 @@ export class Admission {
     if (this.trust === undefined || this.phase === 'revoked') return;
     if (this.#founding !== undefined) return this.#onFellow(from, frame, now);
     if (this.phase === 'joining' && now - this.#joiningMs < youngMs) return;
-    if (this.#own === undefined && !this.isAdmitted(this.#deps.self)) return;
+    // Nor does a newcomer open whom those refused who live here.
+    const isNewcomer = this.#own !== undefined && this.join.refused === undefined;
+    if (!isNewcomer && !this.isAdmitted(this.#deps.self)) return;
     if (frame.app !== undefined && frame.app !== this.appliance) {
       this.#send(from, {
         t: 'refuse',

@@ -19,7 +19,8 @@ import type { CellId, TicketView, TrustItem } from '../core/model.ts';
 export type TrustEntry =
   | { kind: 'admit'; chain: Link[] }
   | { kind: 'ticket'; chain: Link[] }
-  | { kind: 'revoke'; sub: string; by: CellId };
+  /** `users`: of a ticket, who stays: an entry that stands before this one may have been written without knowing of it. */
+  | { kind: 'revoke'; sub: string; by: CellId; users?: CellId[] };
 
 export interface Ticket {
   founder: string;
@@ -218,7 +219,7 @@ export class Trust {
   #apply(text: string): void {
     const { entry, valid } = this.#entryOf(text);
     if (entry === undefined || !valid) return;
-    if (entry.kind === 'revoke') this.#revoke(entry.sub);
+    if (entry.kind === 'revoke') this.#revoke(entry.sub, entry.users);
     else if (entry.kind === 'ticket') this.#noteTickets(entry.chain);
     else if (this.#place(entry.chain).ok) this.#admit(entry.chain);
     else {
@@ -237,12 +238,17 @@ export class Trust {
     return read;
   }
 
-  #revoke(sub: string): void {
+  #revoke(sub: string, users: readonly CellId[] | undefined): void {
     this.#revoked.add(sub);
     this.#everRevoked.add(sub);
     this.#admitted.delete(sub);
     const ticket = this.#tickets.get(sub);
     if (ticket !== undefined) ticket.revoked = true;
+    if (users === undefined) return;
+    for (const [cell, chain] of this.#admitted) {
+      const by = chain.findIndex((link) => link.sub === sub);
+      if (by >= 0 && by < chain.length - 1 && !users.includes(chain[by + 1]!.sub)) this.#admitted.delete(cell);
+    }
   }
 
   #noteTickets(chain: readonly Link[]): void {
@@ -343,6 +349,11 @@ export class Trust {
     return views.sort((a, b) => compare(a.id, b.id));
   }
 
+  /** Who came in by a ticket, sorted. */
+  usersOf(ticket: string): CellId[] {
+    return [...(this.#tickets.get(ticket)?.users ?? [])].sort(compare);
+  }
+
   /** The full key of a ticket shown by its last eight letters. */
   ticketKey(shortId: string): string | undefined {
     return [...this.#tickets.keys()].find((key) => key === shortId || key.slice(-8) === shortId);
@@ -371,7 +382,9 @@ function parseEntry(text: string): TrustEntry | undefined {
     const entry = JSON.parse(text) as TrustEntry | null;
     if (typeof entry !== 'object' || entry === null) return undefined;
     const whole =
-      entry.kind === 'revoke' ? typeof entry.sub === 'string' : isChain((entry as { chain?: unknown }).chain);
+      entry.kind === 'revoke'
+        ? typeof entry.sub === 'string' && (entry.users === undefined || Array.isArray(entry.users))
+        : isChain((entry as { chain?: unknown }).chain);
     return whole ? entry : undefined;
   } catch {
     return undefined;

@@ -293,6 +293,7 @@ export class Requests {
     const decoded = ticket.startsWith('osca1-') ? decodeTicket(sealer, ticket) : undefined;
     const sub = decoded?.ok ? decoded.ticket.chain.at(-1)!.sub : admission.trust!.ticketKey(ticket);
     if (sub === undefined) return notFound(`there is no ticket '${ticket}'`, 'osca ticket ls shows the tickets');
-    return this.#edit(id, now, { id: sub.slice(-8) }, (doc) => doc.addTrust({ kind: 'revoke', sub, by: self }));
+    const users = admission.trust!.usersOf(sub);
+    return this.#edit(id, now, { id: sub.slice(-8) }, (doc) => doc.addTrust({ kind: 'revoke', sub, by: self, users }));
   }
 }

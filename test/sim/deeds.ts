@@ -3,8 +3,9 @@
  * seed drew it (swarm testing, Groce et al., ISSTA '12: a run without a fault finds what that fault hides).
  */
 
-import type { Random } from '../../src/core/random.ts';
+import { Random } from '../../src/core/random.ts';
 import type { ServiceSpec } from '../../src/core/spec.ts';
+import { cannotStart } from './engines.ts';
 import { simService } from './makers.ts';
 import type { World } from './world.ts';
 
@@ -13,7 +14,7 @@ export const faults = [
   ...['partition', 'bridge', 'oneway', 'burst', 'rough', 'wifi', 'broken', 'heavy', 'lies', 'join'],
 ] as const;
 /** What lasts as long as the life does. */
-export const conditions = ['hush', 'bad', 'work', 'shared'] as const;
+export const conditions = ['hush', 'bad', 'work', 'shared', 'lines', 'flaky', 'wipe', 'strangers', 'leavers'] as const;
 export type Fault = ((typeof faults)[number] | (typeof conditions)[number]) & string;
 
 /** An acknowledged deploy: it must not be lost while one of the disks that have it is whole. */
@@ -31,7 +32,18 @@ export interface Diary {
   disksLost: number;
   ticket: string;
   joined: number;
+  /** Names of hosts that nobody let in, and of those that were removed. */
+  strangers: Set<string>;
+  removed: Set<string>;
 }
+
+export const freshDiary = (ticket: string): Diary => ({
+  ...{ kept: [], disksLost: 0, ticket, joined: 0 },
+  ...{ strangers: new Set(), removed: new Set() },
+});
+
+export const isOutside = ({ strangers, removed }: Diary, name: string): boolean =>
+  strangers.has(name) || removed.has(name);
 
 export interface Scene {
   world: World;
@@ -195,6 +207,67 @@ function moody(random: Random): Partial<ServiceSpec> {
   return { update, ...(random.chance(35) ? { image: `falls-${random.below(3)}` } : {}) };
 }
 
+/** What goes on beside what `happen` draws: at moments, and with dice, of its own. */
+const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
+  /** Some lines lose much, each direction by itself. */
+  lines: ({ world }, random) => {
+    for (const from of world.hosts.keys())
+      for (const to of world.hosts.keys())
+        if (from !== to && random.chance(10)) world.network.spoil(from, to, random.between(10, 100));
+  },
+  /** All of it is there, and does not start. */
+  flaky: ({ world }, random) => {
+    for (let i = 0; i < 4; i++)
+      world.after(random.between(0, 40_000), () => {
+        const host = random.pick([...world.hosts.values()])!;
+        host.broken.set(random.pick(['busybox', 'image-0', 'image-1'])!, cannotStart);
+      });
+  },
+  /** A card is replaced: the same key, and nothing else. */
+  wipe: ({ world, diary }, random) => {
+    for (let i = 0; i < 2; i++)
+      world.after(random.between(0, 40_000), () => {
+        const host = random.pick(world.up());
+        if (host === undefined || isOutside(diary, host.name) || world.up().length < 3) return;
+        world.crash(host.name);
+        world.loseDisk(host.name);
+        diary.disksLost++;
+        world.after(random.between(100, 2_000), () => {
+          if (host.cell === undefined) world.start(host.name, diary.ticket);
+        });
+      });
+  },
+  /** They hear of the appliance, with no ticket or one that was revoked, and knock. */
+  strangers: ({ world, diary }, random) => {
+    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 9, expiresInMs: 8.64e7, seed: 'for nobody' });
+    world.get('h1', { op: 'ticket.revoke', ticket: String(ticket) });
+    for (let i = 0; i < 2; i++)
+      world.after(random.between(0, 40_000), () => {
+        const { name } = world.addHost(`s${i}`);
+        diary.strangers.add(name);
+        world.start(name, random.chance(50) ? String(ticket) : undefined);
+      });
+  },
+  /** They are removed from the appliance by somebody. */
+  leavers: ({ world, diary }, random) => {
+    for (let i = 0; i < 2; i++)
+      world.after(random.between(0, 40_000), () => {
+        const where = random.pick(world.up())?.name;
+        const host = random.pick([...world.hosts.values()])!;
+        const inside = [...world.hosts.keys()].filter((name) => !isOutside(diary, name));
+        if (where === undefined || where === host.name || inside.length <= 3) return;
+        if (![where, host.name].every((name) => inside.includes(name))) return;
+        world.tellOf(world.ask(where, { op: 'cell.rm', cell: host.id }), (reply) => {
+          if (reply.ok) diary.removed.add(host.name);
+        });
+      });
+  },
+};
+
+export function begin(scene: Scene, on: ReadonlySet<string>, seed: string): void {
+  for (const [name, deed] of Object.entries(beside)) if (on.has(name)) deed(scene, new Random(`${name}/${seed}`));
+}
+
 /** One thing happens, if its fault is on. */
 export function happen(scene: Scene, on: ReadonlySet<string>): void {
   const { world, random } = scene;
@@ -217,9 +290,11 @@ export function happen(scene: Scene, on: ReadonlySet<string>): void {
 }
 
 /** Faults stop: everybody is there, sound, and honest. */
-export function mend({ world }: Scene): void {
+export function mend({ world, diary }: Scene): void {
+  for (const name of [...world.hosts.keys()]) if (isOutside(diary, name)) world.remove(name);
   world.heal();
   world.network.hush(0);
+  world.network.mendLines();
   world.falling = false;
   for (const host of world.hosts.values()) {
     host.broken.clear();

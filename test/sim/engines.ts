@@ -14,6 +14,9 @@ const unheardMs = 2_000;
 /** The watchdog kills what was not put off this late at most: it sleeps half a second, and the machine may be busy. */
 const watchdogMs = 1_000;
 
+/** Why an image of which all is there does not start. */
+export const cannotStart = 'no such device';
+
 /** What engines need of World. */
 interface Around {
   readonly hosts: ReadonlyMap<string, SimHost>;
@@ -48,7 +51,7 @@ export class Engines {
           this.#world.give(host.name, {
             type: 'unit.failed',
             key: effect.key,
-            code: image === 'flawed' ? 'start-failed' : 'image-missing',
+            code: image === 'flawed' || message === cannotStart ? 'start-failed' : 'image-missing',
             message,
           });
         return;

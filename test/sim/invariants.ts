@@ -3,6 +3,7 @@
 import { limits } from '../../src/core/limits.ts';
 import { ties } from '../../src/core/ties.ts';
 import type { Diary } from './deeds.ts';
+import { isOutside } from './deeds.ts';
 import { aliveIn } from './makers.ts';
 import type { World } from './world.ts';
 import { listEveryMs } from './world.ts';
@@ -34,11 +35,17 @@ export const always: readonly Invariant[] = [
   },
   {
     name: 'nobody unadmitted is in a view',
-    check: (world) => {
-      const known = namesById(world);
+    check: (world, diary) => {
+      const known = new Set(
+        [...world.hosts.values()].flatMap(({ id, name }) => (diary.strangers.has(name) ? [] : [id])),
+      );
       for (const { name } of world.up()) {
-        const stranger = world.view(name).members.find(({ id }) => !known.has(id));
-        if (stranger !== undefined) return `${name} sees ${stranger.id}`;
+        const { members, tickets } = world.view(name);
+        // Who came in another way may have met them before it heard that their ticket is revoked.
+        const isTold = diary.strangers.size === 0 || tickets.some(({ state }) => state === 'revoked');
+        if (!isTold || isOutside(diary, name)) continue;
+        const stranger = members.find(({ id }) => !known.has(id));
+        if (stranger !== undefined) return `${name} sees ${stranger.name} ${stranger.id}`;
       }
       return undefined;
     },

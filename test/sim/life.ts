@@ -4,8 +4,8 @@
  * and the death of one more cell must be known and made good.
  */
 import { Random } from '../../src/core/random.ts';
-import type { Diary, Fault, Scene } from './deeds.ts';
-import { conditions, faults, happen, mend } from './deeds.ts';
+import type { Fault, Scene } from './deeds.ts';
+import { begin, conditions, faults, freshDiary, happen, isOutside, mend } from './deeds.ts';
 import type { Invariant } from './invariants.ts';
 import { always, settled, silence } from './invariants.ts';
 import { appliance, grown } from './makers.ts';
@@ -80,12 +80,13 @@ function lived(life: Life, tell: (world: World) => void): World {
   if (on.has('clock')) for (const host of world.hosts.values()) host.rate = 1 + random.between(-45, 45) / 10_000;
   if (on.has('hush')) world.network.hush(40);
   const { ticket } = world.get('h1', { op: 'ticket.create', uses: 64, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
-  const diary: Diary = { kept: [], disksLost: 0, ticket: String(ticket), joined: 0 };
+  const diary = freshDiary(String(ticket));
   const moods = on.has('bad') ? { bad: new Random(`bad/${seed}`) } : {};
   const works = on.has('work') ? { work: new Random(`work/${seed}`) } : {};
   const share = on.has('shared') ? { shared: new Random(`shared/${seed}`) } : {};
   const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods, ...works, ...share };
-  const witness = new Witness(world);
+  begin(scene, on, seed);
+  const witness = new Witness(world, (name) => !isOutside(diary, name));
   const hold = (invariants: readonly Invariant[]): void => {
     const seen = witness.look();
     if (seen !== undefined) throw new Broken(seen.name, seen.detail, world, life);

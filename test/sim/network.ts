@@ -42,6 +42,9 @@ export class Network {
   /** More of all frames, or of those of one host, are lost until then. */
   #burst: { untilMs: number; percent: number; host: string | undefined } | undefined;
 
+  /** 'FROM TO' -> of a hundred frames that are sent straight, so many are lost. */
+  readonly #lines = new Map<string, number>();
+
   /** Of a hundred pairs, between how many gossip is lost, while all else arrives. */
   #hushed = 0;
 
@@ -80,6 +83,23 @@ export class Network {
     this.#burst = { untilMs, percent, host };
   }
 
+  /** One direction of one line is bad. */
+  spoil(from: string, to: string, lossPercent: number): void {
+    this.#lines.set(`${from} ${to}`, lossPercent);
+  }
+
+  /** All lines are good again. */
+  mendLines(): void {
+    this.#lines.clear();
+  }
+
+  /** Each hears what the other sends, but for what is lost to everybody. */
+  isGood(one: string, other: string): boolean {
+    const lossOf = (from: string, to: string): number => this.#lines.get(`${from} ${to}`) ?? 0;
+    if (!this.reaches(one, other) || !this.reaches(other, one)) return false;
+    return this.#lines.size === 0 || Math.max(lossOf(one, other), lossOf(other, one)) === 0;
+  }
+
   hush(percentOfPairs: number): void {
     this.#hushed = percentOfPairs;
   }
@@ -105,6 +125,11 @@ export class Network {
 
   /** When copies of a frame arrive, in ms from now: none if it is lost, two if it is duplicated. */
   deliveries(from: string, to: string, nowMs: number, hops = 1): number[] {
+    const isLost = this.#lines.size > 0 && this.#random.chance(this.#lines.get(`${from} ${to}`) ?? 0);
+    return isLost ? [] : this.#copies(from, to, nowMs, hops);
+  }
+
+  #copies(from: string, to: string, nowMs: number, hops: number): number[] {
     const { lossPercent, duplicatePercent } = this.options;
     if (!this.reaches(from, to) || this.#random.chance(lossPercent) || this.#isInBurst(from, to, nowMs)) return [];
     const delays = [this.#delay(hops)];
@@ -124,7 +149,7 @@ export class Network {
    */
   spread(from: string, to: string, nowMs: number, hops: number): number | undefined {
     if (hash32([from, to].sort().join()) % 100 < this.#hushed) return undefined;
-    const copies = [1, 2, 3].flatMap(() => this.deliveries(from, to, nowMs, hops));
+    const copies = [1, 2, 3].flatMap(() => this.#copies(from, to, nowMs, hops));
     return copies.length === 0 ? undefined : Math.min(...copies);
   }
 

@@ -1,12 +1,13 @@
 /** A change goes through a service one replica at a time, led by one master, also when that one dies or sleeps. */
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../src/core/events.ts';
+import { freshDiary } from './deeds.ts';
 import { always } from './invariants.ts';
 import { appliance, simService } from './makers.ts';
 import type { World } from './world.ts';
 
 const replicas = 6;
-const diary = { kept: [], disksLost: 0, ticket: '', joined: 0 };
+const diary = freshDiary('');
 const deploy = (image: string): Request => ({
   ...{ op: 'deploy', by: 'test', note: 'test', acks: 1 },
   spec: { name: 'shop', services: [simService('web', replicas, { image })] },

@@ -13,6 +13,7 @@ const observers = 5;
 
 export class Witness {
   readonly #world: World;
+  readonly #isInside: (name: string) => boolean;
   /** Of those that are up, and not slow or stopped for long: since when, and in which life. */
   readonly #sound = new Map<string, { sinceMs: number; life: number }>();
   /** Since when too few to be a majority of its observers can be wrong about a host. */
@@ -21,8 +22,10 @@ export class Witness {
   #held = new Map<string, number>();
   #heard: number;
 
-  constructor(world: World) {
+  /** `isInside`: strangers, and who was removed, are not judged, and judge nobody. */
+  constructor(world: World, isInside: (name: string) => boolean) {
     this.#world = world;
+    this.#isInside = isInside;
     this.#heard = world.events.length;
   }
 
@@ -42,15 +45,17 @@ export class Witness {
     return held === undefined ? undefined : { name: 'who is there is not down for long', detail: held };
   }
 
-  #isSound({ cell, slowMs, pausedUntilMs }: SimHost): boolean {
-    return cell !== undefined && slowMs === 0 && pausedUntilMs - this.#world.nowMs <= shortPauseMs;
+  #isSound({ name, cell, slowMs, pausedUntilMs }: SimHost): boolean {
+    return (
+      this.#isInside(name) && cell !== undefined && slowMs === 0 && pausedUntilMs - this.#world.nowMs <= shortPauseMs
+    );
   }
 
   /** It hears all but those who hear nobody; and those, and the slow ones, are fewer than can be a majority of its observers. */
   #isClear({ name }: SimHost): boolean {
     const { nowMs, network } = this.#world;
     if (network.isBurst(nowMs)) return false;
-    const others = this.#world.up().filter((one) => one.name !== name);
+    const others = this.#world.up().filter((one) => one.name !== name && this.#isInside(one.name));
     const isLonely = (one: string): boolean =>
       !others.some((other) => other.name !== one && this.#isBetween(one, other.name));
     const unheard = others.filter((other) => !this.#isBetween(name, other.name));
@@ -61,8 +66,7 @@ export class Witness {
 
   /** Do they hear each other? */
   #isBetween(one: string, other: string): boolean {
-    const { network } = this.#world;
-    return network.reaches(one, other) && network.reaches(other, one);
+    return this.#world.network.isGood(one, other);
   }
 
   #falseDeath(): string | undefined {

@@ -146,8 +146,8 @@ export class World {
   }
 
   connect(a: string, b: string): void {
-    const [one, two] = [this.hosts.get(a)!, this.hosts.get(b)!];
-    if (one.cell === undefined || two.cell === undefined || !this.network.reaches(a, b)) return;
+    const [one, two] = [this.hosts.get(a), this.hosts.get(b)];
+    if (one?.cell === undefined || two?.cell === undefined || !this.network.reaches(a, b)) return;
     one.connected.add(b);
     two.connected.add(a);
     this.give(a, { type: 'peer.connected', peer: two.id });
@@ -177,6 +177,14 @@ export class World {
     for (const peer of host.connected) this.hosts.get(peer)?.connected.delete(name);
     host.connected.clear();
     this.network.cut(name);
+  }
+
+  /** It is taken away for good. */
+  remove(name: string): void {
+    this.powerOff(name);
+    this.network.uncut(name);
+    this.#byId.delete(this.hosts.get(name)!.id);
+    this.hosts.delete(name);
   }
 
   loseDisk(name: string): void {
@@ -329,8 +337,8 @@ export class World {
       return;
     }
     const { host: name, life, event } = due.what;
-    const host = this.hosts.get(name)!;
-    if (host.life !== life || host.cell === undefined) return;
+    const host = this.hosts.get(name);
+    if (host === undefined || host.life !== life || host.cell === undefined) return;
     if (host.pausedUntilMs > this.nowMs) {
       this.#agenda.push(host.pausedUntilMs, due.what);
       return;
@@ -444,7 +452,8 @@ export class World {
   #publish(host: SimHost, text: string): void {
     if (!text.includes('\n{"t":"alert"')) this.frames.news++;
     for (const target of this.hosts.values()) {
-      if (target === host || target.cell === undefined) continue;
+      // Gossip is for members.
+      if (target === host || target.cell === undefined || host.cell?.isAdmitted(target.id) !== true) continue;
       this.frames.published++;
       this.frames.bytes += text.length;
       const hops = this.hosts.size <= 8 ? 1 : this.#work.between(1, 4);
@@ -456,7 +465,7 @@ export class World {
   readonly #byId = new Map<string, SimHost>();
 
   #hostOf(id: string): SimHost | undefined {
-    if (this.#byId.size !== this.hosts.size) for (const host of this.hosts.values()) this.#byId.set(host.id, host);
+    if (this.#byId.size < this.hosts.size) for (const host of this.hosts.values()) this.#byId.set(host.id, host);
     return this.#byId.get(id);
   }
 

@@ -96,6 +96,16 @@ describe('the trust log', () => {
     expect(trustWith(admit, revoke, { kind: 'admit', chain: fresh }).isAdmitted(second.id)).toBe(true);
   });
 
+  it('keeps who had come by a ticket when it was revoked, and nobody who was let in unbeknown', () => {
+    const [known, unknown] = [second, third].map(({ id }) => ({
+      kind: 'admit',
+      chain: redeem(second, ticket(5, 1_000), id, id, 3),
+    }));
+    const { sub } = ticket(5, 1_000).chain.at(-1)!;
+    const trust = trustWith(known!, unknown!, { kind: 'revoke', sub, by: first.id, users: [second.id] });
+    expect([second, third].map(({ id }) => trust.isAdmitted(id))).toEqual([true, false]);
+  });
+
   it('takes no chain that another key signed', () => {
     const forged = signLink(third, { kind: 'cell', app, sub: third.id, at: 1 });
     expect(trustWith({ kind: 'admit', chain: [forged] }).isAdmitted(third.id)).toBe(false);
