@@ -35,11 +35,13 @@ export interface Diary {
   /** Names of hosts that nobody let in, and of those that were removed. */
   strangers: Set<string>;
   removed: Set<string>;
+  /** The faults have stopped. */
+  isOver: boolean;
 }
 
 export const freshDiary = (ticket: string): Diary => ({
   ...{ kept: [], disksLost: 0, ticket, joined: 0 },
-  ...{ strangers: new Set(), removed: new Set() },
+  ...{ strangers: new Set(), removed: new Set(), isOver: false },
 });
 
 export const isOutside = ({ strangers, removed }: Diary, name: string): boolean =>
@@ -207,6 +209,11 @@ function moody(random: Random): Partial<ServiceSpec> {
   return { update, ...(random.chance(35) ? { image: `falls-${random.below(3)}` } : {}) };
 }
 
+/** So many times, each at a moment of its own, while there are faults. */
+function sometime({ world, diary }: Scene, random: Random, times: number, act: (i: number) => void): void {
+  for (let i = 0; i < times; i++) world.after(random.between(0, 40_000), () => (diary.isOver ? undefined : act(i)));
+}
+
 /** What goes on beside what `happen` draws: at moments, and with dice, of its own. */
 const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
   /** Some lines lose much, each direction by itself. */
@@ -216,51 +223,52 @@ const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
         if (from !== to && random.chance(10)) world.network.spoil(from, to, random.between(10, 100));
   },
   /** All of it is there, and does not start. */
-  flaky: ({ world }, random) => {
-    for (let i = 0; i < 4; i++)
-      world.after(random.between(0, 40_000), () => {
-        const host = random.pick([...world.hosts.values()])!;
-        host.broken.set(random.pick(['busybox', 'image-0', 'image-1'])!, cannotStart);
-      });
+  flaky: (scene, random) => {
+    const { world } = scene;
+    sometime(scene, random, 4, () => {
+      const host = random.pick([...world.hosts.values()])!;
+      host.broken.set(random.pick(['busybox', 'image-0', 'image-1'])!, cannotStart);
+    });
   },
   /** A card is replaced: the same key, and nothing else. */
-  wipe: ({ world, diary }, random) => {
-    for (let i = 0; i < 2; i++)
-      world.after(random.between(0, 40_000), () => {
-        const host = random.pick(world.up());
-        if (host === undefined || isOutside(diary, host.name) || world.up().length < 3) return;
-        world.crash(host.name);
-        world.loseDisk(host.name);
-        diary.disksLost++;
-        world.after(random.between(100, 2_000), () => {
-          if (host.cell === undefined) world.start(host.name, diary.ticket);
-        });
+  wipe: (scene, random) => {
+    const { world, diary } = scene;
+    sometime(scene, random, 2, () => {
+      const host = random.pick(world.up());
+      if (host === undefined || isOutside(diary, host.name) || world.up().length < 3) return;
+      world.crash(host.name);
+      world.loseDisk(host.name);
+      diary.disksLost++;
+      world.after(random.between(100, 2_000), () => {
+        if (host.cell === undefined) world.start(host.name, diary.ticket);
       });
+    });
   },
   /** They hear of the appliance, with no ticket or one that was revoked, and knock. */
-  strangers: ({ world, diary }, random) => {
+  strangers: (scene, random) => {
+    const { world, diary } = scene;
     const { ticket } = world.get('h1', { op: 'ticket.create', uses: 9, expiresInMs: 8.64e7, seed: 'for nobody' });
     world.get('h1', { op: 'ticket.revoke', ticket: String(ticket) });
-    for (let i = 0; i < 2; i++)
-      world.after(random.between(0, 40_000), () => {
-        const { name } = world.addHost(`s${i}`);
-        diary.strangers.add(name);
-        world.start(name, random.chance(50) ? String(ticket) : undefined);
-      });
+    sometime(scene, random, 2, (i) => {
+      const { name } = world.addHost(`s${i}`);
+      diary.strangers.add(name);
+      world.start(name, random.chance(50) ? String(ticket) : undefined);
+    });
   },
   /** They are removed from the appliance by somebody. */
-  leavers: ({ world, diary }, random) => {
-    for (let i = 0; i < 2; i++)
-      world.after(random.between(0, 40_000), () => {
-        const where = random.pick(world.up())?.name;
-        const host = random.pick([...world.hosts.values()])!;
-        const inside = [...world.hosts.keys()].filter((name) => !isOutside(diary, name));
-        if (where === undefined || where === host.name || inside.length <= 3) return;
-        if (![where, host.name].every((name) => inside.includes(name))) return;
-        world.tellOf(world.ask(where, { op: 'cell.rm', cell: host.id }), (reply) => {
-          if (reply.ok) diary.removed.add(host.name);
-        });
+  leavers: (scene, random) => {
+    const { world, diary } = scene;
+    sometime(scene, random, 2, () => {
+      const where = random.pick(world.up())?.name;
+      const host = random.pick([...world.hosts.values()])!;
+      const inside = [...world.hosts.keys()].filter((name) => !isOutside(diary, name));
+      // Who made the ticket stays: with it all that it vouched for would go.
+      if (where === undefined || where === host.name || host.name === 'h1' || inside.length <= 3) return;
+      if (![where, host.name].every((name) => inside.includes(name))) return;
+      world.tellOf(world.ask(where, { op: 'cell.rm', cell: host.id }), (reply) => {
+        if (reply.ok) diary.removed.add(host.name);
       });
+    });
   },
 };
 
@@ -291,6 +299,7 @@ export function happen(scene: Scene, on: ReadonlySet<string>): void {
 
 /** Faults stop: everybody is there, sound, and honest. */
 export function mend({ world, diary }: Scene): void {
+  diary.isOver = true;
   for (const name of [...world.hosts.keys()]) if (isOutside(diary, name)) world.remove(name);
   world.heal();
   world.network.hush(0);

@@ -423,9 +423,20 @@ export class World {
       case 'upgrade':
         return this.#options.onUpgrade?.(this, host, effect.release);
       case 'expel':
+        return this.#reopen(host, effect.peer);
       case 'reach':
         return;
     }
+  }
+
+  /** Lines to who was removed are closed; it dials again, and hears at the door why. */
+  #reopen(host: SimHost, peer: string): void {
+    const other = this.#hostOf(peer);
+    if (other === undefined || !host.connected.delete(other.name)) return;
+    other.connected.delete(host.name);
+    if (this.network.reaches(host.name, other.name))
+      this.#later(other, { type: 'peer.disconnected', peer: host.id }, 2);
+    this.after(1_000, () => this.connect(other.name, host.name));
   }
 
   #send(host: SimHost, to: string, text: string): void {
