@@ -29,6 +29,8 @@ export interface AdmissionDeps {
   records(): string[];
   compareWith(peer: CellId): void;
   mergeRecords(sealed: readonly string[], now: number): void;
+  /** I was a member before I came, and my disk does not know it. */
+  onKnown(now: number): void;
 }
 
 const knockEveryMs = 1_000;
@@ -385,7 +387,12 @@ export class Admission {
     this.#doorMs = now + strangerMs;
     const own = this.#own;
     const opens = own !== undefined || this.phase === 'member';
+    // Let in by this chain, or by somebody who compared its code, it was no member before.
+    const isMember = this.phase === 'member';
+    const isWaiting = this.phase === 'waiting';
     this.refresh();
+    const mine = this.trust.chainOf(this.#deps.self);
+    if (!isMember && !isWaiting && mine !== undefined && mine.at(-1)?.sig !== own?.at(-1)?.sig) this.#deps.onKnown(now);
     // A newcomer that opened to me is written down by me: so it stands after all that my ticket's maker knew.
     if (opens && !this.isAdmitted(from))
       this.#deps.append({ kind: 'admit', chain: frame.chain }, Math.max(floorOf(frame.chain), floorOf(own ?? [])));

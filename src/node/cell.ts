@@ -128,6 +128,7 @@ export class Cell {
       mergeDocument: (doc) => doc === '' || this.#replication.receive(doc),
       records: () => (this.#antiEntropy.isLarge() ? [] : this.#membership.members().map(({ sealed }) => sealed)),
       compareWith: (peer) => this.#antiEntropy.compareWith(peer),
+      onKnown: (now) => this.#leases.known(now),
       mergeRecords: (sealed, now) => this.#hearing.takeRecords(sealed, now),
     });
     this.#replication = new Replication({

@@ -88,6 +88,7 @@ export class Leases {
   /** What I promised to whom. */
   readonly #promises = new Map<string, Given>();
   #silentUntilMs = Number.POSITIVE_INFINITY;
+  #isFirstLife = false;
   #sought: ReadonlySet<string> = new Set();
   /** replica -> until when I have it. */
   readonly #held = new Map<string, number>();
@@ -109,11 +110,18 @@ export class Leases {
     this.#options = options;
   }
 
-  /** In its first life a cell can't have promised anything before. */
+  /** In its first life a cell can't have promised anything before, unless others know better. */
   boot(incarnation: number, now: number): void {
-    this.#silentUntilMs = incarnation <= 1 ? now : now + this.#options.leaseMs;
+    this.#isFirstLife = incarnation <= 1;
+    this.#silentUntilMs = this.#isFirstLife ? now : now + this.#options.leaseMs;
     // Questions of this life are newer than those of the one before.
     this.#round = incarnation * 2 ** 24;
+  }
+
+  /** Others knew this cell: its disk has forgotten what it promised. */
+  known(now: number): void {
+    if (this.#isFirstLife) this.#silentUntilMs = now + this.#options.leaseMs;
+    this.#isFirstLife = false;
   }
 
   /** May it run here? Ends early enough to stop it before it may run elsewhere. */

@@ -34,14 +34,15 @@ export interface Diary {
   joined: number;
   /** Names of hosts that nobody let in, and of those that were removed. */
   strangers: Set<string>;
-  removed: Set<string>;
+  /** Of those that were removed, and their ids. */
+  removed: Map<string, string>;
   /** The faults have stopped. */
   isOver: boolean;
 }
 
 export const freshDiary = (ticket: string): Diary => ({
   ...{ kept: [], disksLost: 0, ticket, joined: 0 },
-  ...{ strangers: new Set(), removed: new Set(), isOver: false },
+  ...{ strangers: new Set(), removed: new Map(), isOver: false },
 });
 
 export const isOutside = ({ strangers, removed }: Diary, name: string): boolean =>
@@ -266,7 +267,7 @@ const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
       if (where === undefined || where === host.name || host.name === 'h1' || inside.length <= 3) return;
       if (![where, host.name].every((name) => inside.includes(name))) return;
       world.tellOf(world.ask(where, { op: 'cell.rm', cell: host.id }), (reply) => {
-        if (reply.ok) diary.removed.add(host.name);
+        if (reply.ok) diary.removed.set(host.name, host.id);
       });
     });
   },

@@ -36,9 +36,9 @@ export const always: readonly Invariant[] = [
   {
     name: 'nobody unadmitted is in a view',
     check: (world, diary) => {
-      const known = new Set(
-        [...world.hosts.values()].flatMap(({ id, name }) => (diary.strangers.has(name) ? [] : [id])),
-      );
+      const hosts = [...world.hosts.values()].flatMap(({ id, name }) => (diary.strangers.has(name) ? [] : [id]));
+      // Of those that were removed, all need not have heard yet.
+      const known = new Set([...hosts, ...diary.removed.values()]);
       for (const { name } of world.up()) {
         const { members, tickets } = world.view(name);
         // Who came in another way may have met them before it heard that their ticket is revoked.

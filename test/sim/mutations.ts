@@ -76,8 +76,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a cell promises again as soon as it has started',
     file: 'src/placement/leases.ts',
-    find: 'this.#silentUntilMs = incarnation <= 1 ? now : now + this.#options.leaseMs;',
+    find: 'this.#silentUntilMs = this.#isFirstLife ? now : now + this.#options.leaseMs;',
     put: 'this.#silentUntilMs = now;',
+  },
+  {
+    name: 'a cell whose disk is lost promises again at once',
+    file: 'src/placement/leases.ts',
+    find: 'if (this.#isFirstLife) this.#silentUntilMs = now + this.#options.leaseMs;',
+    put: '',
   },
   {
     name: 'a lease lasts longer than its promise',

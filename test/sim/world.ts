@@ -250,7 +250,8 @@ export class World {
   #meet(): void {
     const up = [...this.hosts.values()].filter(({ cell }) => cell !== undefined);
     for (const host of up) {
-      for (const other of this.#work.shuffle(up.filter((one) => one !== host)).slice(0, 3)) {
+      const near = up.filter((one) => one !== host && this.network.reaches(host.name, one.name));
+      for (const other of this.#work.shuffle(near).slice(0, 3)) {
         this.after(this.#work.between(50, 1_000), () => this.connect(host.name, other.name));
       }
     }
