@@ -374,7 +374,8 @@ export class Admission {
       const verdict = trust.judge(frame.chain, nowMs);
       if (frame.chain.at(-1)?.sub !== from || !verdict.ok) {
         const reason = verdict.ok ? 'the chain admits another cell' : verdict.reason;
-        if (this.phase === 'member') this.#send(from, { t: 'refuse', app: this.appliance, reason });
+        const spent = trust.spentOf(frame.chain);
+        if (this.phase === 'member') this.#send(from, { t: 'refuse', app: this.appliance, reason, spent });
         return;
       }
     }

@@ -167,6 +167,8 @@ export class Trust {
   readonly #revoked = new Set<string>();
   readonly #everRevoked = new Set<string>();
   readonly #spent = new Map<CellId, Set<string>>();
+  /** Of a ticket that was revoked, who stays. */
+  readonly #stay = new Map<string, ReadonlySet<CellId>>();
   readonly #tickets = new Map<string, TicketUse>();
   readonly #entries = new Map<string, ReadEntry>();
   #read = 0;
@@ -188,7 +190,7 @@ export class Trust {
     this.#read = log.length;
     if (log.length <= limits.trustEntries && fresh.every((item) => this.#takeIn(item))) return [];
     const before = [...this.#admitted.keys()];
-    for (const map of [this.#admitted, this.#spent, this.#tickets]) map.clear();
+    for (const map of [this.#admitted, this.#spent, this.#tickets, this.#stay]) map.clear();
     this.#revoked.clear();
     const sorted = [...log].sort((a, b) => compare(a.key, b.key)).slice(0, limits.trustEntries);
     for (const { text } of sorted) this.#apply(text);
@@ -245,10 +247,13 @@ export class Trust {
     const ticket = this.#tickets.get(sub);
     if (ticket !== undefined) ticket.revoked = true;
     if (users === undefined) return;
-    for (const [cell, chain] of this.#admitted) {
-      const by = chain.findIndex((link) => link.sub === sub);
-      if (by >= 0 && by < chain.length - 1 && !users.includes(chain[by + 1]!.sub)) this.#admitted.delete(cell);
-    }
+    this.#stay.set(sub, new Set(users));
+    for (const [cell, chain] of this.#admitted) if (this.#isOut(chain)) this.#admitted.delete(cell);
+  }
+
+  /** It leads over a ticket that was revoked, by a cell that is none of those who stay. */
+  #isOut(chain: readonly Link[]): boolean {
+    return chain.some(({ sub }, i) => i > 0 && this.#stay.get(chain[i - 1]!.sub)?.has(sub) === false);
   }
 
   #noteTickets(chain: readonly Link[]): void {
@@ -318,6 +323,11 @@ export class Trust {
   /** What a revoked cell can't use again. */
   spentBy(cell: CellId): string[] {
     return [...(this.#spent.get(cell) ?? [])];
+  }
+
+  /** What who came by this chain can't use, whatever else is in the log. */
+  spentOf(chain: readonly Link[]): string[] {
+    return this.#isOut(chain) ? [spendKey(chain)] : [];
   }
 
   /** Did `cell` come in by one of these? */

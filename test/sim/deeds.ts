@@ -86,7 +86,7 @@ const harms: Record<string, Deed> = {
     for (const { name } of world.up()) {
       world.after((at += random.between(200, 800) * pace), () => world.crash(name));
       world.after(at + random.between(50, 700), () => {
-        if (world.hosts.get(name)!.cell === undefined) world.start(name);
+        if (world.hosts.get(name)?.cell === undefined) world.powerOn(name);
       });
     }
   },
@@ -248,8 +248,9 @@ const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
   /** They hear of the appliance, with no ticket or one that was revoked, and knock. */
   strangers: (scene, random) => {
     const { world, diary } = scene;
-    const { ticket } = world.get('h1', { op: 'ticket.create', uses: 9, expiresInMs: 8.64e7, seed: 'for nobody' });
-    world.get('h1', { op: 'ticket.revoke', ticket: String(ticket) });
+    const made = { op: 'ticket.create', uses: 9, expiresInMs: 8.64e7, seed: 'for nobody' } as const;
+    const { ticket } = world.get('h1', made, 60_000);
+    world.get('h1', { op: 'ticket.revoke', ticket: String(ticket) }, 60_000);
     sometime(scene, random, 2, (i) => {
       const { name } = world.addHost(`s${i}`);
       diary.strangers.add(name);
@@ -267,7 +268,10 @@ const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
       if (where === undefined || where === host.name || host.name === 'h1' || inside.length <= 3) return;
       if (![where, host.name].every((name) => inside.includes(name))) return;
       world.tellOf(world.ask(where, { op: 'cell.rm', cell: host.id }), (reply) => {
-        if (reply.ok) diary.removed.set(host.name, host.id);
+        if (!reply.ok || diary.isOver) return;
+        diary.removed.set(host.name, host.id);
+        // What only it had goes with it.
+        diary.disksLost++;
       });
     });
   },
@@ -314,4 +318,6 @@ export function mend({ world, diary }: Scene): void {
     if (host.saysCpuMilli !== host.cpuMilli) world.say(host.name, host.cpuMilli);
     world.setClock(host.name, 0);
   }
+  // Where the removal itself was lost, somebody sees it and removes it again.
+  for (const cell of diary.removed.values()) world.ask('h1', { op: 'cell.rm', cell });
 }

@@ -26,22 +26,10 @@ export const mutations: readonly Mutation[] = [
     put: 'const majorityOf = (count: number): number => Math.min(1, count);',
   },
   {
-    name: 'who hears nobody blames all the others',
-    file: 'src/gossip/detector.ts',
-    find: '* (deaf ? 2 : 1);',
-    put: '* (deaf ? 1 : 1);',
-  },
-  {
     name: 'who was stopped for a moment blames all the others',
     file: 'src/gossip/detector.ts',
     find: '      if (!watch.alerted || watch.doubted) watch.misses = 0;\n    }\n  }',
     put: '      watch.misses = Math.max(watch.misses, this.#options.missesToAlert - 1);\n    }\n  }',
-  },
-  {
-    name: 'nobody else is asked to knock',
-    file: 'src/gossip/membership.ts',
-    find: 'helpers.slice(0, this.#options.indirect)',
-    put: 'helpers.slice(0, 0)',
   },
   {
     name: 'who is stopped for a second is dead',

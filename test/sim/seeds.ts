@@ -8,6 +8,8 @@ import { drawn } from './life.ts';
 const strictFaults: readonly Fault[] = ['crash', 'partition', 'rolling', 'pause'];
 const dutyFaults: readonly Fault[] = ['crash', 'partition', 'heavy'];
 
+const doorFaults: readonly Fault[] = ['strangers', 'leavers', 'wipe', 'join', 'partition', 'crash'];
+
 export const seedsFile = join(import.meta.dirname, 'seeds.txt');
 
 /** All that it was, whatever is drawn by the same seed later. */
@@ -33,5 +35,9 @@ export function fixedLives(): LifeOptions[] {
   const large = Array.from({ length: 3 }, (_, i): LifeOptions => ({ seed: `many-${i}`, between: [30, 60], deeds: 25 }));
   // Cells come on both sides of a cut.
   const growing = [15, 40].map((i): LifeOptions => ({ seed: `grow-${i}`, faults: ['join', 'partition'], cells: 3 }));
-  return [...kept, ...growing, ...strict, ...duties, ...small, ...large];
+  // One that hears nobody and is heard, and one that was stopped.
+  const deaf = [1, 21, 24].map((i): LifeOptions => ({ seed: `deaf-${i}`, faults: ['oneway', 'pause'], cells: 5 }));
+  // Who comes without leave, who goes, and whose card is new.
+  const doors = Array.from({ length: 12 }, (_, i): LifeOptions => ({ seed: `door-${i}`, faults: doorFaults }));
+  return [...kept, ...growing, ...strict, ...duties, ...deaf, ...doors, ...small, ...large];
 }

@@ -156,7 +156,8 @@ export class World {
 
   /** kill -9 of the daemon: connections close, containers live on. */
   crash(name: string): void {
-    const host = this.hosts.get(name)!;
+    const host = this.hosts.get(name);
+    if (host === undefined) return;
     host.cell = undefined;
     host.life++;
     for (const peer of host.connected) {
@@ -234,7 +235,8 @@ export class World {
   /** Power is back on one board. */
   powerOn(name: string): void {
     this.network.uncut(name);
-    const host = this.hosts.get(name)!;
+    const host = this.hosts.get(name);
+    if (host === undefined) return;
     if (host.cell === undefined) this.start(name);
     // Whose daemon was started while its cable was out looks for the others again.
     else this.#discover(host);
