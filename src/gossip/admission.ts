@@ -60,6 +60,8 @@ export class Admission {
    * came first by a ticket decides who is in.
    */
   #own: Link[] | undefined;
+  /** The last signature of it, also when it is in the log. */
+  #signed: string | undefined;
   /** Seed of the founding key, where my ticket brings it and I know of nobody who used it. */
   #founding: string | undefined;
   phase: Phase = 'fresh';
@@ -130,6 +132,7 @@ export class Admission {
     this.join = {};
     this.#deps.out.push({ type: 'appliance', id: this.appliance, founder: ticket.founder, ticket: text });
     this.#own = chain;
+    this.#signed = chain.at(-1)!.sig;
     this.#founding = ticket.founding;
     this.#deps.out.push({ type: 'reach', addrs: ticket.addrs });
     this.#joiningMs = now;
@@ -393,7 +396,7 @@ export class Admission {
     const isWaiting = this.phase === 'waiting';
     this.refresh();
     const mine = this.trust.chainOf(this.#deps.self);
-    if (!isMember && !isWaiting && mine !== undefined && mine.at(-1)?.sig !== own?.at(-1)?.sig) this.#deps.onKnown(now);
+    if (!isMember && !isWaiting && mine !== undefined && mine.at(-1)?.sig !== this.#signed) this.#deps.onKnown(now);
     // A newcomer that opened to me is written down by me: so it stands after all that my ticket's maker knew.
     if (opens && !this.isAdmitted(from))
       this.#deps.append({ kind: 'admit', chain: frame.chain }, Math.max(floorOf(frame.chain), floorOf(own ?? [])));

@@ -126,6 +126,29 @@ describe('an appliance in World', () => {
     world.until(() => world.view('h2').phase === 'member', 2_000, 'it is a member');
   });
 
+  it('a line that is cut between two says nothing of them: others are asked', () => {
+    const world = appliance(3, { seed: 'line' });
+    for (const [from, to] of [
+      ['h1', 'h2'],
+      ['h2', 'h1'],
+    ] as const)
+      world.network.spoil(from, to, 100);
+    for (let second = 0; second < 120; second++) {
+      world.run(1_000);
+      for (const { name } of world.up())
+        expect(world.view(name).members.map(({ state }) => state)).toEqual(['alive', 'alive', 'alive']);
+    }
+  });
+
+  it('a cell that was stopped for three seconds holds nobody dead when it goes on', () => {
+    const world = appliance(2, { seed: 'stopped' });
+    for (let i = 0; i < 20; i++) {
+      world.pause('h1', 3_000);
+      world.run(10_000);
+    }
+    expect(world.events.filter(({ kind }) => kind === 'cell.down')).toEqual([]);
+  });
+
   it('a removed cell is out everywhere, stops its replicas, and needs a new ticket', () => {
     const world = appliance(3, { seed: 'revoke' });
     world.get('h1', deploy('shop', 3));

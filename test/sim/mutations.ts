@@ -26,12 +26,6 @@ export const mutations: readonly Mutation[] = [
     put: 'const majorityOf = (count: number): number => Math.min(1, count);',
   },
   {
-    name: 'who was stopped for a moment blames all the others',
-    file: 'src/gossip/detector.ts',
-    find: '      if (!watch.alerted || watch.doubted) watch.misses = 0;\n    }\n  }',
-    put: '      watch.misses = Math.max(watch.misses, this.#options.missesToAlert - 1);\n    }\n  }',
-  },
-  {
     name: 'who is stopped for a second is dead',
     file: 'src/gossip/detector.ts',
     find: 'const busy = watch.there && now - watch.silentMs < this.#options.busyMs;',
@@ -66,12 +60,6 @@ export const mutations: readonly Mutation[] = [
     file: 'src/placement/leases.ts',
     find: 'this.#silentUntilMs = this.#isFirstLife ? now : now + this.#options.leaseMs;',
     put: 'this.#silentUntilMs = now;',
-  },
-  {
-    name: 'a cell whose disk is lost promises again at once',
-    file: 'src/placement/leases.ts',
-    find: 'if (this.#isFirstLife) this.#silentUntilMs = now + this.#options.leaseMs;',
-    put: '',
   },
   {
     name: 'a lease lasts longer than its promise',

@@ -229,6 +229,24 @@ describe('a strict service', () => {
     }
   });
 
+  it.each(['card-1', 'card-2', 'card-3'])('is never doubled where one that decides has lost its disk (%s)', (seed) => {
+    const { world, home } = strictWorld(3, seed);
+    const { ticket } = world.get(home, { op: 'ticket.create', uses: 2, expiresInMs: 3_600_000, seed: 'again' });
+    const [mate, other] = others(world, home) as [string, string];
+    // Its mate alone has promised it.
+    world.partition([[home, mate], [other]]);
+    world.run(15_000);
+    world.crash(home);
+    world.crash(mate);
+    world.loseDisk(mate);
+    world.heal();
+    world.start(mate, String(ticket));
+    world.until(() => world.view(mate).phase === 'member', 10_000, 'it is a member again');
+    const next = runs(world, home);
+    expect([mate, other]).toContain(next);
+    expect(world.violations).toEqual([]);
+  });
+
   it('is never doubled under loss, with clocks that drift, through cuts and returns', () => {
     for (let i = 0; i < 15; i++) {
       const world = appliance(5, { seed: `storm-${i}`, network: rough });

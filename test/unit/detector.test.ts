@@ -49,6 +49,24 @@ describe('the detector', () => {
     expect(count(watched(11_300, strays, { urgedFromMs: 10_000 }), 'lost')).toBe(1);
   });
 
+  it('waits twice as long where nobody of several answers: it may be me', () => {
+    const lostAt = (silent: readonly string[]): number => {
+      const detector = new Detector(detectorDefaults);
+      detector.retarget(['one', 'other'], () => 0);
+      for (let now = 0; now < 20_000; now += 50)
+        for (const verdict of detector.tick(now)) {
+          if (verdict.kind === 'lost') return now;
+          if (verdict.kind !== 'probe' || (now >= 10_000 && silent.includes(verdict.subject))) continue;
+          detector.answered(verdict.subject, verdict.probe, now, true);
+        }
+      return Number.POSITIVE_INFINITY;
+    };
+    const [one, both] = [lostAt(['one']), lostAt(['one', 'other'])].map((at) => at - 10_000);
+    expect(one).toBeLessThan(2_000);
+    expect(both!).toBeGreaterThan(one! * 1.5);
+    expect(both).toBeLessThan(3_000);
+  });
+
   it('is as patient only once: who stays silent is asked again as soon as the path at its best allows', () => {
     const strays = (now: number): number | undefined => (now < 8_000 ? 20 : now < 10_000 ? 400 : undefined);
     expect(count(watched(12_000, strays), 'lost')).toBe(1);
