@@ -149,6 +149,52 @@ describe('an appliance in World', () => {
     expect(world.events.filter(({ kind }) => kind === 'cell.down')).toEqual([]);
   });
 
+  it.each([1, 3])('takes in at most %i moving replicas at once', (maxMoves) => {
+    const world = appliance(2, { seed: `moves-${maxMoves}`, startMs: [400, 800] });
+    const drain = (name: string, to: boolean) =>
+      world.get('h1', { op: 'cell.set', cell: world.hosts.get(name)!.id, drain: to });
+    world.get('h1', { op: 'settings.set', settings: { maxMoves } });
+    drain('h2', true);
+    world.get('h1', deploy('shop', 12));
+    world.until(() => world.running().length === 12, 30_000, 'all run on h1');
+    // Who has just started stops nothing yet.
+    world.run(12_000);
+    drain('h1', true);
+    drain('h2', false);
+    let most = 0;
+    const isMoved = (): boolean => {
+      const { units } = world.view('h2').members.find(({ self }) => self)!;
+      most = Math.max(most, units.filter(({ state }) => state !== 'ready').length);
+      return world.hosts.get('h1')!.containers.size === 0;
+    };
+    world.until(isMoved, 60_000, 'all run on h2', 1);
+    expect(most).toBe(maxMoves);
+    expect(world.violations).toEqual([]);
+  });
+
+  it('has as many masters as its settings say, also after some have died', () => {
+    const world = appliance(7, { seed: 'masters' });
+    const masters = (): number[] => world.up().map(({ name }) => world.view(name).masters.length);
+    const settle = (threshold: number, maximum: number): void => {
+      world.get('h1', { op: 'settings.set', settings: { mastersThreshold: threshold, mastersMaximum: maximum } });
+      within(threshold, maximum);
+    };
+    const within = (threshold: number, maximum: number): void => {
+      world.until(() => masters().every((count) => count >= threshold && count <= maximum), 60_000, 'masters');
+      world.run(20_000);
+      expect(masters().every((count) => count >= threshold && count <= maximum)).toBe(true);
+    };
+    settle(4, 5);
+    const dead = world.view('h1').masters.slice(0, 2);
+    for (const host of world.up()) if (dead.includes(host.id)) world.powerOff(host.name);
+    within(4, 5);
+    world.heal();
+    const [first] = world.up();
+    const settings = { mastersThreshold: 1, mastersMaximum: 1 };
+    world.get(first!.name, { op: 'settings.set', settings });
+    within(1, 1);
+  });
+
   it('a removed cell is out everywhere, stops its replicas, and needs a new ticket', () => {
     const world = appliance(3, { seed: 'revoke' });
     world.get('h1', deploy('shop', 3));

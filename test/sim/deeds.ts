@@ -267,12 +267,11 @@ const beside: Partial<Record<Fault, (scene: Scene, random: Random) => void>> = {
       // Who made the ticket stays: with it all that it vouched for would go.
       if (where === undefined || where === host.name || host.name === 'h1' || inside.length <= 3) return;
       if (![where, host.name].every((name) => inside.includes(name))) return;
-      world.tellOf(world.ask(where, { op: 'cell.rm', cell: host.id }), (reply) => {
-        if (!reply.ok || diary.isOver) return;
-        diary.removed.set(host.name, host.id);
-        // What only it had goes with it.
-        diary.disksLost++;
-      });
+      // Whether it is told or not: somebody sees to it in the end.
+      world.ask(where, { op: 'cell.rm', cell: host.id });
+      diary.removed.set(host.name, host.id);
+      // What only it had goes with it.
+      diary.disksLost++;
     });
   },
 };
