@@ -158,7 +158,8 @@ const people: Record<string, Deed> = {
     const lostBefore = diary.disksLost;
     const request = { op: 'deploy', spec: { name: app, services }, by: where, note: 'random', acks: 1 } as const;
     world.tellOf(world.ask(where, request), (reply) => {
-      if (!reply.ok || reply.warning !== undefined) return;
+      // Who is out, and does not know it, has only itself to promise for.
+      if (!reply.ok || reply.warning !== undefined || isOutside(diary, where)) return;
       diary.kept.push({ app, revision: String(reply.value.revision), acks: Number(reply.value.acks), lostBefore });
     });
   },

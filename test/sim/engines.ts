@@ -9,8 +9,9 @@ import type { Network } from './network.ts';
 
 /** A death takes this long to be known; until then its replicas count as running. */
 const detectedWithinMs = 20_000;
-/** A daemon that has much to do hears this late of what ended. */
+/** A daemon that has much to do hears this late of what ended; one that is slow, later. */
 const unheardMs = 2_000;
+const slowUnheardMs = 10_000;
 /** The watchdog kills what was not put off this late at most: it sleeps half a second, and the machine may be busy. */
 const watchdogMs = 1_000;
 
@@ -161,7 +162,10 @@ export class Engines {
     // Its successor, where it only changes its form; that it fell just now a busy daemon may not know.
     const successor = [...host.containers.values()].some((one) => one.replica === replica && one.handle !== handle);
     const last = host.last.get(replica);
-    const fell = last !== undefined && last.handle !== handle && last.atMs > this.#world.nowMs - unheardMs;
+    const fell =
+      last !== undefined &&
+      last.handle !== handle &&
+      last.atMs > this.#world.nowMs - (host.slowMs > 0 ? slowUnheardMs : unheardMs);
     if (successor || fell) return;
     const others = [...this.#world.hosts.values()].filter((other) => other !== host);
     if (others.some(({ ran }) => (ran.get(replica) ?? Number.NEGATIVE_INFINITY) > this.#world.nowMs - detectedWithinMs))

@@ -56,6 +56,8 @@ export class Witness {
     const { nowMs, network } = this.#world;
     if (network.isBurst(nowMs)) return false;
     const others = this.#world.up().filter((one) => one.name !== name && this.#isInside(one.name));
+    // What one alone says of the other, where frames are lost, is a matter of luck.
+    if (others.length < 2 && network.options.lossPercent > 0) return false;
     const isLonely = (one: string): boolean =>
       !others.some((other) => other.name !== one && this.#isBetween(one, other.name));
     const unheard = others.filter((other) => !this.#isBetween(name, other.name));
