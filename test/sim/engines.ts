@@ -162,10 +162,11 @@ export class Engines {
     // Its successor, where it only changes its form; that it fell just now a busy daemon may not know.
     const successor = [...host.containers.values()].some((one) => one.replica === replica && one.handle !== handle);
     const last = host.last.get(replica);
+    const wasSlow = host.wasSlowMs > this.#world.nowMs - slowUnheardMs;
     const fell =
       last !== undefined &&
       last.handle !== handle &&
-      last.atMs > this.#world.nowMs - (host.slowMs > 0 ? slowUnheardMs : unheardMs);
+      last.atMs > this.#world.nowMs - (wasSlow ? slowUnheardMs : unheardMs);
     if (successor || fell) return;
     const others = [...this.#world.hosts.values()].filter((other) => other !== host);
     if (others.some(({ ran }) => (ran.get(replica) ?? Number.NEGATIVE_INFINITY) > this.#world.nowMs - detectedWithinMs))

@@ -57,6 +57,8 @@ export interface SimHost {
   /** How fast its clock goes, and by how much a busy loop may delay each event. */
   rate: number;
   slowMs: number;
+  /** When it was slow last: what waited then is heard later. */
+  wasSlowMs: number;
   /** How far its wall clock is off. */
   wallByMs: number;
   /** What it says of its cores, which may be a lie. */
@@ -90,7 +92,7 @@ export function simHost(name: string, id: string, engine: string, cpuMilli: numb
       ...{ ran: new Map(), last: new Map(), forced: new Set<string>(), told: new Set<string>() },
       strict: new Set<string>(),
       rate: 1,
-      slowMs: 0,
+      ...{ slowMs: 0, wasSlowMs: Number.NEGATIVE_INFINITY },
       wallByMs: 0,
       startFactor: 1,
     },

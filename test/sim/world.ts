@@ -347,7 +347,10 @@ export class World {
       return;
     }
     // A busy loop: each event keeps the next ones waiting.
-    if (host.slowMs > 0) host.pausedUntilMs = this.nowMs + this.#work.between(0, host.slowMs);
+    if (host.slowMs > 0) {
+      host.pausedUntilMs = this.nowMs + this.#work.between(0, host.slowMs);
+      host.wasSlowMs = this.nowMs;
+    }
     this.#handle(host, event);
   }
 
