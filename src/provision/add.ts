@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { OscaError, reasonOf } from '../core/errors.ts';
 import { defaultPort } from '../node/config.ts';
-import { authorize, byKey, passwordsOff } from './logins.ts';
+import { authorize, byKey, passwordsOff, unauthorize } from './logins.ts';
 import type { Arch } from './package.ts';
 import type { Login } from './ssh.ts';
 import { lastWords, must, quoted, Ssh } from './ssh.ts';
@@ -74,7 +74,7 @@ const neededKb = 400_000;
 
 const look = `[ ! -r /etc/os-release ] || . /etc/os-release
 echo "pretty=\${PRETTY_NAME-this system}"
-echo "arch=$(dpkg --print-architecture 2>/dev/null || uname -m)"
+echo "arch=$(dpkg --print-architecture 2>/dev/null || echo none)"
 package=$(dpkg-query -W -f '\${Status} \${Version}' osca 2>/dev/null | sed '/ not-installed /d')
 echo "package=$package"
 [ ! -e /var/lib/osca/cell.key ] || echo data=1
@@ -105,16 +105,18 @@ export async function addCell(
     const isMember = machine.status?.phase === 'member' && machine.status.appliance === mine;
     if (isMember) say('member', 'it is a member already');
     else check(machine, mine);
-    if (request.authorize !== undefined) await authorize(ssh, request.authorize);
+    const { authorize: key } = request;
+    if (key !== undefined && (await authorize(ssh, key)))
+      undo.push(async () => await again(request, async (back) => await unauthorize(back, key)));
     if (request.noPasswords) await byKey(request);
     if (!isMember) {
       const { id, ticket } = await appliance.ticket();
       undo.push(async () => await appliance.revoke(id));
       await install(ssh, request, machine, ticket, say, undo);
       await joined(ssh, appliance, say, undo);
-      // It is a cell now, and stays one whatever comes.
-      undo.length = 0;
     }
+    // It is a cell now, and stays one whatever comes.
+    undo.length = 0;
     await reach(ssh, host, appliance, say);
     if (request.noPasswords) {
       await passwordsOff(ssh, request);
@@ -170,7 +172,7 @@ function check(
   if (arch !== 'amd64' && arch !== 'arm64')
     throw new OscaError(
       'bad-request',
-      `${pretty} on ${arch} is not supported`,
+      arch === 'none' ? `${pretty} has no Debian packages` : `${pretty} on ${arch} is not supported`,
       'x64 and arm64 are, with Debian 12, Ubuntu 22.04, Raspberry Pi OS or later; a Raspberry Pi needs a 64-bit system',
     );
   if (!systemd)
@@ -287,18 +289,23 @@ const answers = async (host: string, port: number): Promise<boolean> =>
   });
 
 /** On a connection of its own: the one before may be what broke. */
-async function removed({ login, trusts }: AddRequest): Promise<void> {
+async function again({ login, trusts }: AddRequest, act: (ssh: Ssh) => Promise<void>): Promise<void> {
   const ssh = await Ssh.open(login, trusts);
   try {
+    await act(ssh);
+  } finally {
+    ssh.end();
+  }
+}
+
+const removed = async (request: AddRequest): Promise<void> =>
+  await again(request, async (ssh) => {
     await must(
       ssh,
       'export DEBIAN_FRONTEND=noninteractive; systemctl stop osca.service 2>/dev/null; dpkg --configure -a >/dev/null 2>&1; ! dpkg-query -W osca >/dev/null 2>&1 || apt-get purge -y -q -o DPkg::Lock::Timeout=300 osca >/dev/null && rm -rf /var/lib/osca',
       'it could not be removed',
     );
-  } finally {
-    ssh.end();
-  }
-}
+  });
 
 async function takeBack(
   { login: { host }, engine }: AddRequest,
@@ -309,6 +316,6 @@ async function takeBack(
   const failures: string[] = [];
   for (const step of undo.reverse()) await step().catch((error: unknown) => failures.push(reasonOf(error)));
   if (failures.length === 0)
-    say('undone', `nothing of osca is left there${engine ? '; Docker stays where it was installed' : ''}`);
+    say('undone', `what was done there${engine ? '; Docker stays where it was installed' : ''}`);
   else say('undone', `not all could be undone: ${failures.join('; ')}`, `on ${host}: apt-get purge osca`);
 }

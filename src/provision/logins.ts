@@ -8,11 +8,18 @@ export interface Entry {
   trusts(fingerprint: string): boolean;
 }
 
-/** A public key more for the user who logs in. */
-export async function authorize(ssh: Ssh, key: string): Promise<void> {
+const keysFile = `home=$(getent passwd "\${SUDO_USER-$(id -un)}" | cut -d: -f6); f=$home/.ssh/authorized_keys`;
+
+/** A public key more for the user who logs in; true where it was not there before. */
+export async function authorize(ssh: Ssh, key: string): Promise<boolean> {
   const line = key.trim();
-  const command = `home=$(getent passwd "\${SUDO_USER-$(id -un)}" | cut -d: -f6); own=$(stat -c %u:%g "$home"); install -d -m 700 "$home/.ssh"; f=$home/.ssh/authorized_keys; touch "$f"; [ -z "$(tail -c 1 "$f")" ] || echo >>"$f"; grep -qxF ${quoted(line)} "$f" || printf '%s\\n' ${quoted(line)} >>"$f"; chmod 600 "$f"; chown "$own" "$home/.ssh" "$f"`;
-  await must(ssh, command, 'the key could not be added');
+  const command = `${keysFile}; own=$(stat -c %u:%g "$home"); install -d -m 700 "$home/.ssh"; touch "$f"; [ -z "$(tail -c 1 "$f")" ] || echo >>"$f"; grep -qxF ${quoted(line)} "$f" || { printf '%s\\n' ${quoted(line)} >>"$f" && echo added; }; chmod 600 "$f"; chown "$own" "$home/.ssh" "$f"`;
+  return (await must(ssh, command, 'the key could not be added')).includes('added');
+}
+
+export async function unauthorize(ssh: Ssh, key: string): Promise<void> {
+  const rest = `{ grep -vxF ${quoted(key.trim())} "$f" || true; } >"$f.new" && cat "$f.new" >"$f" && rm "$f.new"`;
+  await must(ssh, `${keysFile}; ${rest}`, 'the key could not be removed again');
 }
 
 const offFile = '/etc/ssh/sshd_config.d/00-osca.conf';

@@ -207,6 +207,13 @@ describe('osca cell add', () => {
     for (const name of ['key', 'key.pub']) m1.put(join(lab.folder, name), `root/${name}`);
     mkdirSync(join(m2.root, 'home/pi/.ssh'));
     m2.write('home/pi/.ssh/authorized_keys', 'ssh-ed25519 AAAA somebody\\nelse');
+    // Nobody has its other half: it is taken out again.
+    const keyless = ['--authorize', '/root/key.pub', '--no-passwords'];
+    const undone = await add([`pi@${m2.address}`, '--password', ...keyless], passwords.pi, m1);
+    expect(stepsOf(undone)).toBe('connected machine failed undone');
+    expect(readFileSync(join(m2.root, 'home/pi/.ssh/authorized_keys'), 'utf8')).toBe(
+      'ssh-ed25519 AAAA somebody\\nelse\n',
+    );
     const args = ['--authorize', '/root/key.pub', '--key', '/root/key', '--no-passwords'];
     const done = await add([`pi@${m2.address}`, '--password', ...args], passwords.pi, m1);
     expect(stepsOf(done), `${done.stdout}${done.stderr}`).toBe(

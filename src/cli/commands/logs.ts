@@ -88,7 +88,7 @@ interface Status {
   join?: { code?: string; appliance?: string; refused?: string; note?: string };
 }
 
-/** Strict services run only where more than half of the cells see each other. */
+/** Strict services run only where more than half of the cells (of those that decide, up to fifteen) see each other. */
 function quorumLines({ phase, strict, cells: all, quorum: { cells, seen, needed } }: Status): string[] {
   if (phase !== 'member') return [];
   const lines: string[] = [];
