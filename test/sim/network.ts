@@ -117,6 +117,11 @@ export class Network {
     return this.#burst !== undefined && nowMs < this.#burst.untilMs;
   }
 
+  /** All that have their power hear all others. */
+  get isWhole(): boolean {
+    return this.#island.size + this.#mute.size + this.#deaf.size + this.#lines.size === 0;
+  }
+
   reaches(from: string, to: string): boolean {
     if (this.#cut.has(from) || this.#cut.has(to) || this.#mute.has(from) || this.#deaf.has(to)) return false;
     if (this.#bridges.has(from) || this.#bridges.has(to)) return true;

@@ -36,9 +36,8 @@ export class Witness {
       const { name, life } = host;
       if (!this.#isSound(host)) this.#sound.delete(name);
       else if (this.#sound.get(name)?.life !== life) this.#sound.set(name, { sinceMs: nowMs, life });
-      if (!this.#isClear(host)) this.#clear.delete(name);
-      else if (!this.#clear.has(name)) this.#clear.set(name, nowMs);
     }
+    this.#lookWho();
     const died = this.#falseDeath();
     if (died !== undefined) return { name: 'nobody dies who is there', detail: died };
     const held = this.#heldDown();
@@ -51,19 +50,29 @@ export class Witness {
     );
   }
 
-  /** It hears all but those who hear nobody; and those, and the slow ones, are fewer than can be a majority of its observers. */
-  #isClear({ name }: SimHost): boolean {
+  /**
+   * Who hears all but those who hear nobody; and those, and the slow ones, are fewer than can be a majority of its observers. Since when
+   * is kept.
+   */
+  #lookWho(): void {
     const { nowMs, network } = this.#world;
-    if (network.isBurst(nowMs)) return false;
-    const others = this.#world.up().filter((one) => one.name !== name && this.#isInside(one.name));
-    // What one alone says of the other, where frames are lost, is a matter of luck.
-    if (others.length < 2 && network.options.lossPercent > 0) return false;
-    const isLonely = (one: string): boolean =>
-      !others.some((other) => other.name !== one && this.#isBetween(one, other.name));
-    const unheard = others.filter((other) => !this.#isBetween(name, other.name));
-    if (!unheard.every((other) => isLonely(other.name))) return false;
-    const wrong = unheard.length + others.filter(({ slowMs }) => slowMs > 0).length;
-    return wrong <= Math.min(observers, others.length) / 2;
+    const up = this.#world.up().filter(({ name }) => this.#isInside(name));
+    const slow = up.filter(({ slowMs }) => slowMs > 0).length;
+    const heard = (name: string): number =>
+      up.filter((other) => other.name === name || this.#isBetween(name, other.name)).length;
+    const counts = network.isWhole ? undefined : new Map(up.map(({ name }) => [name, heard(name)]));
+    const lonely = [...(counts ?? [])].filter(([, count]) => count <= 1).length;
+    const isClear = ({ name, slowMs }: SimHost): boolean => {
+      const others = up.length - 1;
+      // What one alone says of the other, where frames are lost, is a matter of luck.
+      if (network.isBurst(nowMs) || (others < 2 && network.options.lossPercent > 0)) return false;
+      const unheard = up.length - (counts?.get(name) ?? up.length);
+      if (unheard > 0 && unheard !== lonely) return false;
+      return unheard + slow - (slowMs > 0 ? 1 : 0) <= Math.min(observers, others) / 2;
+    };
+    const clear = new Set(up.filter(isClear).map(({ name }) => name));
+    for (const name of this.#clear.keys()) if (!clear.has(name)) this.#clear.delete(name);
+    for (const name of clear) if (!this.#clear.has(name)) this.#clear.set(name, nowMs);
   }
 
   /** Do they hear each other? */
