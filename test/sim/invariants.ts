@@ -103,8 +103,12 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     name: 'documents are equal',
     withinMs: 30_000,
     check: (world) => {
-      const apps = world.up().map(({ name }) => JSON.stringify(world.view(name).apps));
-      return new Set(apps).size <= 1 ? undefined : `${new Set(apps).size} different documents`;
+      const documents = world.up().map(({ name }) => {
+        const { apps, settings, tickets, members } = world.view(name);
+        const told = members.map(({ id, name: called, labels, drain, cordon }) => [id, called, labels, drain, cordon]);
+        return JSON.stringify({ apps, settings, tickets, told });
+      });
+      return new Set(documents).size <= 1 ? undefined : `${new Set(documents).size} different documents`;
     },
   },
   {

@@ -467,6 +467,7 @@ export class World {
   }
 
   #publish(host: SimHost, text: string): void {
+    this.frames.longest = Math.max(this.frames.longest, text.length);
     if (!text.includes('\n{"t":"alert"')) this.frames.news++;
     for (const target of this.hosts.values()) {
       // Gossip is for members.
