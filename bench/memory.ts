@@ -53,15 +53,22 @@ function recordOf({ name }: Peer, addrs: string[]): MemberRecord {
   };
 }
 
-/** With whom the daemon keeps connections, as Membership.neighbours() has it. */
+/** With whom the daemon keeps connections, as Membership.neighbours() has it, and who keeps one with it. */
 function nearOf(self: string, ids: readonly string[]): Set<string> {
   const observers = new Observers(5);
   for (const id of [self, ...ids]) {
     observers.addSubject(id);
     observers.setFit(id, true);
   }
-  const some = [...ids].sort((a, b) => hash32(a + self, 5) - hash32(b + self, 5)).slice(0, 8);
-  return new Set([...observers.subjectsOf(self), ...observers.of(self), ...some]);
+  const drawnBy = (one: string): string[] =>
+    [self, ...ids]
+      .filter((id) => id !== one)
+      .map((id) => ({ id, at: hash32(id + one, 5) }))
+      .sort((a, b) => a.at - b.at)
+      .slice(0, 8)
+      .map(({ id }) => id);
+  const choosers = ids.filter((id) => drawnBy(id).includes(self));
+  return new Set([...observers.subjectsOf(self), ...observers.of(self), ...drawnBy(self), ...choosers]);
 }
 
 export async function benchMemory(count: number, tell: (text: string) => void): Promise<object> {
@@ -186,5 +193,5 @@ export async function benchMemory(count: number, tell: (text: string) => void): 
 /** What the process read and wrote, sockets among it. */
 function bytesOf(pid: number): number {
   const io = readFileSync(`/proc/${pid}/io`, 'utf8');
-  return Number(/wchar: (\d+)/.exec(io)?.[1] ?? 0);
+  return ['rchar', 'wchar'].reduce((sum, name) => sum + Number(new RegExp(`${name}: (\\d+)`).exec(io)?.[1] ?? 0), 0);
 }
