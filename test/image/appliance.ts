@@ -1,5 +1,5 @@
 /** Two machines that start from one image are an appliance by themselves, outlive each other, and have nothing in common that they should not. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Arch } from '../../src/provision/package.ts';
@@ -7,20 +7,11 @@ import { Lab } from '../lab/lab.ts';
 import { sh } from '../lab/shell.ts';
 import { until } from '../until.ts';
 import type { BoardKind } from './board.ts';
-import { Board, bootAt, buildImage } from './board.ts';
+import { Board, buildImage, edit } from './board.ts';
 
 let lab: Lab;
 let boards: [Board, Board];
 let ticket: string;
-
-/** What any computer can do with a card. */
-function edit(image: string, change: (yaml: string) => string): void {
-  const yaml = join(lab.folder, 'osca.yaml');
-  const fat = `${image}@@${bootAt}M`;
-  sh('mcopy', '-n', '-o', '-i', fat, '::osca.yaml', yaml);
-  writeFileSync(yaml, change(readFileSync(yaml, 'utf8')));
-  sh('mcopy', '-o', '-i', fat, yaml, '::osca.yaml');
-}
 
 const isThere = async (name: string): Promise<boolean> => (await lab.host(1).alive()).includes(name);
 
@@ -38,7 +29,7 @@ export function applianceOf(arch: Arch, kinds: [BoardKind, BoardKind]): void {
     ticket = forOthers;
     const second = join(lab.folder, 'b2.img');
     sh('cp', '--sparse=always', first, second);
-    edit(second, (yaml) => yaml.replace('"b1"', '"b2"').replace('10.77.0.201', '10.77.0.202'));
+    edit(lab, second, (yaml) => yaml.replace('"b1"', '"b2"').replace('10.77.0.201', '10.77.0.202'));
     boards = [new Board(lab, 1, kinds[0], first, key), new Board(lab, 2, kinds[1], second, key)];
   });
   afterAll(async () => {

@@ -1,7 +1,7 @@
 /** A board of the lab: an emulated machine that starts from an image, a Raspberry Pi's or a PC's, on the bridge of the hosts. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arch } from '../../src/provision/package.ts';
 import { root } from '../lab/host.ts';
@@ -12,7 +12,7 @@ import { run, sh } from '../lab/shell.ts';
 /** MiB from the start of the image to its FAT partition. */
 export const bootAt = 4;
 
-/** An image for the first board, of a new appliance where there is no ticket. What is returned is the ticket for others. */
+/** An image for the first board, of a new appliance where nothing is said of a ticket; '' for none. What is returned is the ticket for others. */
 export async function buildImage(
   lab: Lab,
   arch: Arch,
@@ -21,7 +21,8 @@ export async function buildImage(
 ): Promise<{ image: string; key: string; ticket: string }> {
   const [image, key] = [join(lab.folder, 'b1.img'), join(lab.folder, 'key')];
   sh('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key);
-  const whose = ticket === undefined ? ['--new-appliance', 'attic'] : ['--ticket', ticket];
+  const given = ticket === '' ? [] : ['--ticket', ticket ?? ''];
+  const whose = ticket === undefined ? ['--new-appliance', 'attic'] : given;
   const words = ['--arch', arch, ...whose, ...also, '--name', 'b1', '--static-ip', '10.77.0.201/24'];
   const more = ['--ssh-key', `${key}.pub`, '--timezone', 'Europe/Berlin', '-o', image, '--json'];
   const made = await run(join(root, 'osca'), ['image', 'build', ...words, ...more]);
@@ -31,6 +32,15 @@ export async function buildImage(
   // (QEMU wants a power of two.)
   sh('truncate', '-s', '8G', image);
   return { image, key, ticket: ticket ?? (JSON.parse(made.stdout) as { ticket: string }).ticket };
+}
+
+/** What any computer can do with a card. */
+export function edit(lab: Lab, image: string, change: (yaml: string) => string): void {
+  const yaml = join(lab.folder, 'osca.yaml');
+  const fat = `${image}@@${bootAt}M`;
+  sh('mcopy', '-n', '-o', '-i', fat, '::osca.yaml', yaml);
+  writeFileSync(yaml, change(readFileSync(yaml, 'utf8')));
+  sh('mcopy', '-o', '-i', fat, yaml, '::osca.yaml');
 }
 
 /** What starts it: QEMU has no firmware of a Pi, so its kernel is handed over; a PC's is started by the image itself. */
@@ -44,6 +54,7 @@ export class Board {
   readonly #lab: Lab;
   readonly #key: string;
   readonly #number: number;
+  memoryMb = 1_024;
   /** Of a PC: does it look to the network first? */
   fromNetwork = false;
   /** Of a Pi: the folder that its firmware starts from over the network, where its card is empty. */
@@ -108,7 +119,7 @@ export class Board {
   }
 
   #machine(): string[] {
-    const shared = ['-accel', 'tcg,tb-size=192', '-m', '1024', '-display', 'none', '-no-reboot'];
+    const shared = ['-accel', 'tcg,tb-size=192', '-m', String(this.memoryMb), '-display', 'none', '-no-reboot'];
     const words = (console: string): string => `${this.#words} console=${console}`;
     const kernel = ['-kernel', this.#file('kernel'), '-initrd', this.#file('initrd')];
     if (this.kind === 'raspi3b')
