@@ -160,7 +160,7 @@ export function filesOf(settings: BoardSettings, { serial }: BoardFacts): BoardF
     { path: '/etc/timezone', text: `${timezone}\n`, mode: 0o644 },
     {
       path: '/etc/default/osca',
-      text: `# Of osca.yaml on the boot partition.\nOSCA_UP="--name ${name}"\n`,
+      text: `# Of osca.yaml on the boot partition.\nOSCA_UP="--name ${name}"\nOSCA_ALONE_AFTER=60\n`,
       mode: 0o600,
     },
     { path: '/var/lib/osca/ticket', ...(ticket === undefined ? {} : { text: `${ticket}\n` }), mode: 0o600 },

@@ -56,7 +56,7 @@ export function makeConfig(given: Partial<Config>): Config {
       ticket: given.ticket ?? bakedTicket(dataDir),
       isBaked: given.ticket === undefined,
       found: given.found ?? false,
-      listenMs: given.listenMs ?? 3_000,
+      listenMs: given.listenMs ?? aloneAfterMs(),
     },
     ...{ lifeline: given.lifeline ?? false, versions: given.versions ?? versionsFolder() },
   };
@@ -81,6 +81,14 @@ export function makeConfig(given: Partial<Config>): Config {
 function versionsFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
   const { OSCA_INSTALLED: installed, OSCA_SUPERVISED: supervised, OSCA_VERSIONS: versions } = env;
   return installed === undefined || supervised === undefined ? undefined : (versions ?? '/var/lib/osca/versions');
+}
+
+/** OSCA_ALONE_AFTER, in seconds: a slow board hears others late. */
+function aloneAfterMs({ OSCA_ALONE_AFTER: given }: NodeJS.ProcessEnv = process.env): number {
+  if (given === undefined || given === '') return 3_000;
+  if (!/^\d{1,4}$/.test(given))
+    throw new OscaError('bad-request', `OSCA_ALONE_AFTER is '${given}'`, 'write seconds, as OSCA_ALONE_AFTER=60');
+  return Number(given) * 1_000;
 }
 
 /** A ticket from the environment, or from a file that an image brought along. */

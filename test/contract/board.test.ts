@@ -45,7 +45,7 @@ describe('a board', () => {
     expect(apply('# prefix: attic\n').changed).toEqual([]);
     expect(apply('prefix: pi\n').name).toBe('pi-cdef12');
     expect(read('etc/hostname')).toBe('pi-cdef12\n');
-    expect(read('etc/default/osca')).toContain('OSCA_UP="--name pi-cdef12"');
+    expect(read('etc/default/osca')).toContain('OSCA_UP="--name pi-cdef12"\nOSCA_ALONE_AFTER=60\n');
     for (const path of ['var/lib/osca/ticket', 'root/.ssh/authorized_keys', 'etc/systemd/network/10-static.network'])
       expect(existsSync(at(path))).toBe(false);
   });

@@ -4,6 +4,9 @@ import type { World } from './world.ts';
 
 /** Who is sound is not down for so long in the view of somebody who hears it. */
 const heldMs = 10_000;
+/** Of many, one that starts may hear of another late. */
+const heldOfManyMs = 30_000;
+const many = 12;
 /** After so long without a fault of its own, or of too many others, a death is a false one. */
 const calmMs = 10_000;
 /** A machine whose daemon is stopped for so long is not dead yet. */
@@ -113,7 +116,7 @@ export class Witness {
         if (unheard > Math.min(observers, watching.length) / 2) continue;
         const sinceMs = before.get(`${name} ${other}`) ?? nowMs;
         this.#held.set(`${name} ${other}`, sinceMs);
-        if (nowMs - sinceMs > heldMs)
+        if (nowMs - sinceMs > (this.#world.hosts.size > many ? heldOfManyMs : heldMs))
           return `${other} is there, and down for ${name} since ${Math.round(sinceMs)} ms at least`;
       }
     }
