@@ -78,7 +78,8 @@ describe('a revision that falls', () => {
   });
 
   it('is paused where its file says so; somebody may insist, or go back', async () => {
-    const bad = shop('sh -c "sleep 0.3; exit 4"', 'failure_action: pause');
+    // It lives long enough to be seen on its way again.
+    const bad = shop('sh -c "sleep 0.8; exit 4"', 'failure_action: pause');
     const { code, stderr } = await ann.osca('deploy', ann.file('shop.yaml', bad));
     expect(code).toBe(1);
     expect(stderr).toMatch(/exit code 4; shop is paused on its way to revision 3/);
