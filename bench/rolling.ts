@@ -3,21 +3,18 @@
  * request fail, and how long does it take, beside Swarm. Swarm's mesh needs IPVS, so on both sides the client follows the replicas
  * itself: OSCA tells it of each change, Swarm is asked ten times a second.
  */
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { ReplicaRow } from '../src/api/rows.ts';
+import type { Asked } from '../test/lab/asked.ts';
+import { addressOf, followOsca, under } from '../test/lab/asked.ts';
 import type { LabHost } from '../test/lab/host.ts';
-import { root } from '../test/lab/host.ts';
 import type { Lab } from '../test/lab/lab.ts';
 import { until } from '../test/until.ts';
-import type { Seen } from './client.ts';
 import { quietMachine, series } from './measure.ts';
 
 const replicas = 6;
-const perSecond = 200;
+const asked = { replicas, calmMs: 2_000 };
 const rounds = 3;
 // It goes on serving for a second after it was told to end, as servers that drain do.
 const line = 'httpd -p 8080 -h /www; trap "sleep 1; exit 0" TERM; sleep 100000 & wait';
@@ -35,62 +32,7 @@ services:
     deploy: { replicas: ${replicas}, update_config: { parallelism: 1, order: start-first } }
 `;
 
-interface Round {
-  ms: number;
-  seen: Seen;
-}
-
-/** Runs `change` while the client asks whoever `follow` says is ready. */
-async function under(
-  host: LabHost,
-  follow: (tell: (targets: string[]) => void) => () => void,
-  change: () => Promise<void>,
-): Promise<Round> {
-  const node = join(root, 'node_modules/.bin/node');
-  const args = [`--net=/run/netns/${host.space}`, node, join(root, 'bench/client.ts'), String(perSecond)];
-  const client = spawn('nsenter', args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  let known = '';
-  const end = follow((targets) => {
-    const text = JSON.stringify(targets.sort());
-    if (text !== known) client.stdin.write(`${text}\n`);
-    known = text;
-  });
-  const told = (async (): Promise<Seen> => {
-    for await (const text of createInterface({ input: client.stdout })) return JSON.parse(text) as Seen;
-    throw new Error('the client said nothing');
-  })();
-  await until('it knows all', () => (JSON.parse(known || '[]') as string[]).length === replicas, 30_000);
-  await new Promise((done) => setTimeout(done, 2_000));
-  const startMs = performance.now();
-  await change();
-  const ms = Math.round(performance.now() - startMs);
-  await new Promise((done) => setTimeout(done, 3_000));
-  client.stdin.end();
-  const seen = await told;
-  end();
-  return { ms, seen };
-}
-
-const addressOf = (lab: Lab, cell: string): string => lab.hosts.find(({ name }) => name === cell)!.address;
-
-/** From the stream of one daemon. */
-const followOsca = (lab: Lab) => (tell: (targets: string[]) => void) => {
-  const asked = request({ socketPath: join(lab.host(1).dataDir, 'osca.sock'), path: '/v1/watch' }, (answer) => {
-    createInterface({ input: answer.on('error', () => {}) })
-      .on('error', () => {})
-      .on('line', (text) => {
-        if (!text.startsWith('data: ')) return;
-        const { replicas: rows } = JSON.parse(text.slice(6)) as { replicas: ReplicaRow[] };
-        const ready = rows.filter(({ app, state, ports }) => app === 'roll' && state === 'ready' && ports.length > 0);
-        tell(ready.map(({ cell, ports }) => `${addressOf(lab, cell)}:${ports[0]}`));
-      });
-  });
-  asked.on('error', () => {});
-  asked.end();
-  return () => void asked.destroy();
-};
-
-export async function rollOsca(lab: Lab, tell: (text: string) => void): Promise<Round[]> {
+export async function rollOsca(lab: Lab, tell: (text: string) => void): Promise<Asked[]> {
   const [host] = lab.hosts as [LabHost];
   const path = join(host.folder, 'roll.yaml');
   const deploy = async (form: number): Promise<void> => {
@@ -103,12 +45,12 @@ export async function rollOsca(lab: Lab, tell: (text: string) => void): Promise<
     rows.length === replicas && rows.every(({ state, hash }) => state === 'ready' && hash !== not);
   await until('six run', async () => isWhole(await all(), ''), 60_000);
   await until('it is through', async () => (await host.ok('history', 'roll')).includes('done'), 60_000);
-  const done: Round[] = [];
+  const done: Asked[] = [];
   for (let form = 1; form <= rounds; form++) {
     const [{ hash }] = (await all()) as [ReplicaRow];
     await quietMachine();
     done.push(
-      await under(host, followOsca(lab), async () => {
+      await under(host, followOsca(lab, 'roll'), asked, async () => {
         await deploy(form);
         await until('all are new', async () => isWhole(await all(), hash), 180_000);
       }),
@@ -140,7 +82,7 @@ const swarmSpec = (form: number): object => ({
   EndpointSpec: { Ports: [{ Protocol: 'tcp', TargetPort: 8_080, PublishMode: 'host' }] },
 });
 
-export async function rollSwarm(lab: Lab, tell: (text: string) => void): Promise<Round[]> {
+export async function rollSwarm(lab: Lab, tell: (text: string) => void): Promise<Asked[]> {
   const [host] = lab.hosts as [LabHost];
   const nodes = (await host.docker.listNodes()) as {
     ID: string;
@@ -162,11 +104,11 @@ export async function rollSwarm(lab: Lab, tell: (text: string) => void): Promise
   };
   await host.docker.createService(swarmSpec(0));
   await until('six run', async () => (await tasks()).length === replicas, 90_000);
-  const done: Round[] = [];
+  const done: Asked[] = [];
   for (let form = 1; form <= rounds; form++) {
     await quietMachine();
     done.push(
-      await under(host, follow, async () => {
+      await under(host, follow, asked, async () => {
         const service = host.docker.getService('roll');
         const { Version } = (await service.inspect()) as { Version: { Index: number } };
         await service.update({ version: Version.Index, ...swarmSpec(form) });
@@ -187,7 +129,7 @@ export async function rollSwarm(lab: Lab, tell: (text: string) => void): Promise
   return done;
 }
 
-const summed = (rounds: readonly Round[]) => ({
+const summed = (rounds: readonly Asked[]) => ({
   ms: series(rounds.map(({ ms }) => ms)),
   failed: rounds.reduce((sum, { seen }) => sum + seen.failed, 0),
   requests: rounds.reduce((sum, { seen }) => sum + seen.requests, 0),
@@ -195,7 +137,7 @@ const summed = (rounds: readonly Round[]) => ({
   longestGapMs: Math.max(...rounds.map(({ seen }) => seen.gapMs)),
 });
 
-export function rolled(ours: readonly Round[], theirs: readonly Round[]): object {
+export function rolled(ours: readonly Asked[], theirs: readonly Asked[]): object {
   const [osca, swarm] = [summed(ours), summed(theirs)];
   return {
     what: 'rolling update of 6 replicas with a health check, 200 requests a second meanwhile: ms until all are new, requests that failed',

@@ -1,5 +1,6 @@
 /** What people read, projected from the view: pure, the same rows for the CLI, the API and the tests. */
 
+import { penaltyMs } from '../core/flapping.ts';
 import { compare } from '../core/hash.ts';
 import type { AppState, Assignment, ClusterView, MemberView, Run, UnitState, UnitStatus } from '../core/model.ts';
 import { isRun, servicePart } from '../core/runs.ts';
@@ -202,6 +203,8 @@ export interface CellRow {
   leaving: boolean;
   /** It fell so often of late that it gets no replicas for a while; 0 where not. */
   falls: number;
+  /** For so long after each fall, ms. */
+  heldMs: number;
   replicas: number;
   arch: string;
   cpus: number;
@@ -227,6 +230,7 @@ export function cellRows(view: ClusterView): CellRow[] {
       cordon: member.cordon === true,
       leaving: member.leaving === true,
       falls: member.held ?? 0,
+      heldMs: penaltyMs(member.held ?? 0),
     },
     ...{
       replicas: member.units.filter(({ state }) => state === 'ready' || state === 'running').length,

@@ -17,6 +17,7 @@ import type { Random } from '../core/random.ts';
 import { Alerts } from './alerts.ts';
 import type { DetectorOptions, Verdict } from './detector.ts';
 import { Detector, detectorDefaults } from './detector.ts';
+import { Errands } from './errands.ts';
 import { Observers } from './observers.ts';
 import type { Member } from './roster.ts';
 import { Roster } from './roster.ts';
@@ -66,7 +67,7 @@ export class Membership {
   readonly #returning = new Map<CellId, number>();
   /** Who said of late that I don't answer. */
   readonly #accusers = new Map<CellId, number>();
-  readonly #asks = new Map<string, CellId[]>();
+  readonly #errands = new Errands();
   readonly #observers: Observers;
   readonly #detector: Detector;
   #retarget = true;
@@ -244,7 +245,7 @@ export class Membership {
     if (this.#retarget) this.#aim(now);
     this.#obey(this.#detector.tick(now), now);
     this.#repeatAlerts(now);
-    if (this.#asks.size > 1_000) this.#asks.clear();
+    this.#errands.fade(now);
   }
 
   #aim(now: number): void {
@@ -384,7 +385,7 @@ export class Membership {
   onFrame(from: CellId, frame: Frame, now: number): void {
     if (frame.t === 'ping') this.#onPing(from, frame.q, frame.inc);
     else if (frame.t === 'pong') this.#onPong(from, frame.q, frame.inc, now);
-    else if (frame.t === 'ask') this.#onAsk(from, frame.q, frame.who);
+    else if (frame.t === 'ask') this.#onAsk(from, frame.q, frame.who, now);
     else if (frame.t === 'told') this.#obey(this.#detector.answered(frame.who, frame.q, now, false), now);
     else if (frame.t === 'dispute') {
       this.#onDispute(frame.inc, now);
@@ -403,31 +404,27 @@ export class Membership {
 
   #onPing(from: CellId, q: number, inc: number): void {
     this.#send(from, { t: 'pong', q, inc: this.#deps.voice.incarnation });
-    const member = this.#members.get(from);
-    if (member?.state === 'down' && inc <= member.inc) this.#send(from, { t: 'dispute', inc: member.inc });
+    this.#doubt(from, inc);
   }
 
   #onPong(from: CellId, q: number, inc: number, now: number): void {
-    const member = this.#members.get(from);
-    if (member?.state === 'down' && inc <= member.inc) this.#send(from, { t: 'dispute', inc: member.inc });
-    const askers = this.#asks.get(`${from} ${q}`);
-    if (askers !== undefined) {
-      this.#asks.delete(`${from} ${q}`);
-      for (const asker of askers) this.#send(asker, { t: 'told', q: q - helperOffset, who: from });
-      return;
-    }
-    this.#obey(this.#detector.answered(from, q, now, true), now);
+    this.#doubt(from, inc);
+    const errand = this.#errands.end(from, q);
+    if (errand === undefined) this.#obey(this.#detector.answered(from, q, now, true), now);
+    else for (const asker of errand.askers) this.#send(asker, { t: 'told', q: errand.q, who: from });
   }
 
-  #onAsk(from: CellId, q: number, who: CellId): void {
+  /** It is here, and I hold it down, or never heard its record: it says so itself. */
+  #doubt(from: CellId, inc: number): void {
+    const member = this.#members.get(from);
+    if (member === undefined ? this.#deps.isAdmitted(from) : member.state === 'down' && inc <= member.inc)
+      this.#send(from, { t: 'dispute', inc: member?.inc ?? 0 });
+  }
+
+  #onAsk(from: CellId, q: number, who: CellId, now: number): void {
     if (this.#members.get(who) === undefined) return;
-    const key = `${who} ${q + helperOffset}`;
-    const askers = this.#asks.get(key);
-    if (askers !== undefined) askers.push(from);
-    else {
-      this.#asks.set(key, [from]);
-      this.#send(who, { t: 'ping', q: q + helperOffset, inc: this.#deps.voice.incarnation });
-    }
+    const number = this.#errands.begin(from, who, q, now);
+    if (number !== undefined) this.#send(who, { t: 'ping', q: number, inc: this.#deps.voice.incarnation });
   }
 
   onDisconnected(peer: CellId, now: number): void {
@@ -466,9 +463,6 @@ const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** As many again choose me; with five each way to watch that is below limits.connections. */
 const someNeighbours = 8;
-
-/** Probe numbers of pings that I send for others, so that they never meet my own. */
-const helperOffset = 1_000_000_000_000;
 
 function isNewer(inc: number, seq: number, known: Member): boolean {
   return inc > known.inc || (inc === known.inc && seq > known.seq);

@@ -1,7 +1,7 @@
 /** How this cell stands with the others, as it says itself: whether it goes, starts anew, or is held back because it fell so often. */
 import type { Outbox } from '../core/events.ts';
+import { Flapping } from '../core/flapping.ts';
 import type { MemberRecord } from '../core/model.ts';
-import { Flapping } from '../gossip/flapping.ts';
 
 type Told = Pick<MemberRecord, 'left' | 'leaving' | 'returns' | 'held'>;
 

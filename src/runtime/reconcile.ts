@@ -160,14 +160,14 @@ function release(picture: Picture, unit: Held, steps: Steps, portNeeded: boolean
   }
   if (home === undefined || picture.isFresh) return;
   const told = picture.told.get(unit.replica) ?? [];
-  // One former form is as good as another; a wanted one is not given up for it.
+  // A former form is as good as another that is as ready; a wanted one is not given up for it.
   const isFormer = unit.hash !== assignment.hash;
   const ready = told.some(
     ({ cell, suspect, hash, state }) =>
       cell === home &&
       suspect === undefined &&
       (isFormer
-        ? state === 'ready' || (state === 'running' && hash !== assignment.hash)
+        ? state === 'ready' || (state === unit.state && hash !== assignment.hash)
         : state === 'ready' && hash === assignment.hash),
   );
   if (ready) steps.stop.push({ key: unit.key, why: 'runs on another cell now' });

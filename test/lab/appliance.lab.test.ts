@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../until.ts';
+import { followOsca, under } from './asked.ts';
 import type { LabHost } from './host.ts';
 import { Lab } from './lab.ts';
 
@@ -237,6 +238,30 @@ describe('three hosts', () => {
     await until('its share is back', async () =>
       (await settled(h(1), 'shop', 3, 60_000)).some((one) => one.endsWith('@h2')),
     );
+  });
+
+  it('drop no request on SIGTERM: who follows the replicas reaches one all along', async () => {
+    // It goes on serving for a second after it was told to end, as servers that drain do.
+    const line = 'httpd -p 8080 -h /www; trap "sleep 1; exit 0" TERM; sleep 100000 & wait';
+    const spec = `name: site
+services:
+  web:
+    image: busybox:lab
+    command: [sh, -c, '${line}']
+    ports: ["8080"]
+    healthcheck: { test: [CMD, wget, -q, -O, /dev/null, "127.0.0.1:8080"], interval: 1s, start_period: 10s, start_interval: 200ms }
+    deploy: { replicas: 3 }
+`;
+    await h(1).ok('deploy', file(h(1), 'site.yaml', spec));
+    await settled(h(1), 'site', 3);
+    const { seen } = await under(h(1), followOsca(lab, 'site'), { replicas: 3, calmMs: 0 }, () => h(2).leave());
+    console.log(`a cell left: ${JSON.stringify(seen)}`);
+    expect(seen.requests).toBeGreaterThan(100);
+    expect(seen.reasons).toEqual({});
+    expect((await settled(h(1), 'site', 3)).filter((one) => one.endsWith('@h2'))).toEqual([]);
+    await h(2).up('--name', 'h2');
+    await together();
+    await h(1).ok('rm', 'site');
   });
 
   it('end a strict service with its lease where the daemon is dead, before it runs elsewhere', async () => {

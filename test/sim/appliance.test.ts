@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { cellRows } from '../../src/api/rows.ts';
 import type { Request } from '../../src/core/events.ts';
 import { aliveIn, allSee, appliance, simService } from './makers.ts';
 import { rough } from './network.ts';
@@ -327,6 +328,8 @@ describe('an appliance in World', () => {
     }
     const seen = (): number | undefined => world.view('h1').members.find(({ name }) => name === 'h3')?.held;
     expect(seen()).toBe(6);
+    // As `cell ls` shows it.
+    expect(cellRows(world.view('h1')).find(({ name }) => name === 'h3')).toMatchObject({ falls: 6, heldMs: 20_000 });
     world.until(() => world.running().every((one) => !one.endsWith('@h3')), 10_000, 'h3 runs nothing');
     expect(world.running()).toHaveLength(6);
     world.until(() => seen() === undefined, 60_000, 'h3 is calm');

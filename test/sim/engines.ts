@@ -2,6 +2,7 @@
 import type { Effect, Event } from '../../src/core/events.ts';
 import { unitKey } from '../../src/core/events.ts';
 import type { Random } from '../../src/core/random.ts';
+import { hasPulse } from '../../src/runtime/pulse.ts';
 import { needsStopFirst } from '../../src/runtime/reconcile.ts';
 import type { SimHost } from './host.ts';
 import { clockOf, observedOf } from './host.ts';
@@ -14,6 +15,9 @@ const unheardMs = 2_000;
 const slowUnheardMs = 10_000;
 /** The watchdog kills what was not put off this late at most: it sleeps half a second, and the machine may be busy. */
 const watchdogMs = 1_000;
+
+/** For so long it counts that something was ill. */
+const illMs = 30_000;
 
 /** Why an image of which all is there does not start. */
 export const cannotStart = 'no such device';
@@ -79,7 +83,7 @@ export class Engines {
         const observed =
           same === undefined ? observedOf(effect.unit, this.#world.nowMs) : Object.assign(same, { running: true });
         host.containers.set(observed.handle, observed);
-        host.ran.set(observed.replica, Number.POSITIVE_INFINITY);
+        if (!hasPulse(effect.unit.service)) host.ran.set(observed.replica, Number.POSITIVE_INFINITY);
         if (needsStopFirst(effect.unit.service)) host.forced.add(observed.replica);
         if (strict === true) this.#onlyOnce(host, observed);
         host.ended.delete(observed.handle);
@@ -88,6 +92,22 @@ export class Engines {
         if (host.life !== life) return;
         this.#world.give(host.name, { type: 'unit.started', key: effect.key, observed });
       }
+    });
+  }
+
+  /** It answers in time, badly, or not before the question is given up. What never does is a command that is `false`. */
+  probe(host: SimHost, { key, check, timeoutMs, ...effect }: Effect & { type: 'unit.probe' }): void {
+    const { life } = host;
+    const isStuck = host.illUntilMs > this.#world.nowMs && this.#random.chance(50);
+    this.#world.after(isStuck ? timeoutMs : this.#random.between(1, 50), () => {
+      if (host.life !== life) return;
+      const there = host.containers.get(effect.handle);
+      const never = this.#world.falling && check.kind === 'exec' && check.command[0] === 'false';
+      const ok = !isStuck && !never && there !== undefined && host.illUntilMs <= this.#world.nowMs;
+      if (!ok) host.ill.set(key, this.#world.nowMs);
+      else if (effect.name === 'health' || effect.name === 'ready')
+        host.ran.set(there.replica, Number.POSITIVE_INFINITY);
+      this.#world.give(host.name, { ...effect, key, type: 'unit.probed', ok, output: ok ? '' : 'ill' });
     });
   }
 
@@ -152,6 +172,8 @@ export class Engines {
   mayStop(host: SimHost, key: string, handle: string): void {
     const replica = key.split('@')[0]!;
     if (!host.containers.has(handle) || !host.told.has(handle) || host.strict.has(handle)) return;
+    // What is ill is replaced where it is.
+    if ((host.ill.get(key) ?? Number.NEGATIVE_INFINITY) > this.#world.nowMs - illMs) return;
     const { assignments, apps } = host.cell!.view(clockOf(host, this.#world.nowMs));
     const assignment = assignments.find((one) => one.replica === replica);
     if (assignment?.cell === undefined || host.forced.has(replica)) return;
@@ -181,7 +203,7 @@ export class Engines {
     host.containers.delete(handle);
     if (gone !== undefined) host.last.set(gone.replica, { handle, atMs: this.#world.nowMs });
     if (gone === undefined || [...host.containers.values()].some(({ replica }) => replica === gone.replica)) return;
-    host.ran.set(gone.replica, this.#world.nowMs);
+    if (host.ran.get(gone.replica) === Number.POSITIVE_INFINITY) host.ran.set(gone.replica, this.#world.nowMs);
   }
 
   /** The time it takes. */

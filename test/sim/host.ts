@@ -44,7 +44,7 @@ export interface SimHost {
   connected: Set<string>;
   /** replica@hash -> when it ends unless that is put off, whatever the daemon does (world time). */
   fuses: Map<string, number>;
-  /** replica -> when its container here was last there; infinite while it is. */
+  /** replica -> when its container here was last there and well; infinite while it is. */
   ran: Map<string, number>;
   /** What of each replica ended here last. */
   last: Map<string, { handle: string; atMs: number }>;
@@ -61,11 +61,18 @@ export interface SimHost {
   wasSlowMs: number;
   /** How far its wall clock is off. */
   wallByMs: number;
-  /** What it says of its cores, which may be a lie. */
-  saysCpuMilli: number;
+  /** What it says of itself, which may be a lie. */
+  says: { cpuMilli: number; memoryBytes: number };
+  /** Until when whatever is asked how it is answers ill, or not at all. */
+  illUntilMs: number;
+  /** replica@hash -> when it was said to be ill last. */
+  ill: Map<string, number>;
   /** Containers take so much longer to start. */
   startFactor: number;
 }
+
+/** What each machine has. */
+export const memoryBytes = 4 * 2 ** 30;
 
 export function simHost(name: string, id: string, engine: string, cpuMilli: number): SimHost {
   return {
@@ -82,7 +89,8 @@ export function simHost(name: string, id: string, engine: string, cpuMilli: numb
       ended: new Map(),
       engine,
       cpuMilli,
-      saysCpuMilli: cpuMilli,
+      says: { cpuMilli, memoryBytes },
+      ...{ illUntilMs: Number.NEGATIVE_INFINITY, ill: new Map() },
       broken: new Map(),
       pausedUntilMs: 0,
     },

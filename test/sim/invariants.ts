@@ -1,6 +1,7 @@
 /** What must hold of an appliance, each with a name: some at every moment, the others after the faults have stopped. */
 
 import { limits } from '../../src/core/limits.ts';
+import type { ClusterView } from '../../src/core/model.ts';
 import { ties } from '../../src/core/ties.ts';
 import type { Diary } from './deeds.ts';
 import { isOutside } from './deeds.ts';
@@ -17,6 +18,10 @@ export interface Invariant {
 const namesById = (world: World): Map<string, string> =>
   new Map([...world.hosts.values()].map(({ id, name }) => [id, name]));
 
+export const dutyOwned = 'every duty is owned by one master, the same in all views';
+export const rolledOut = 'every rollout is done, rolled back or paused, unless a replica has no place';
+
+/** At every event that touches it. */
 export const always: readonly Invariant[] = [
   {
     name: 'a strict service runs once, and what moves is made before it is broken',
@@ -33,58 +38,50 @@ export const always: readonly Invariant[] = [
       return undefined;
     },
   },
+];
+
+/** Of every view that a cell ever has. */
+export const ofEachView: readonly {
+  name: string;
+  check(view: ClusterView, name: string, world: World, diary: Diary): string | undefined;
+}[] = [
   {
     name: 'nobody unadmitted is in a view',
-    check: (world, diary) => {
-      const hosts = [...world.hosts.values()].flatMap(({ id, name }) => (diary.strangers.has(name) ? [] : [id]));
+    check: ({ members, tickets }, name, world, diary) => {
+      // Who came in another way may have met them before it heard that their ticket is revoked.
+      const isTold = diary.strangers.size === 0 || tickets.some(({ state }) => state === 'revoked');
+      if (!isTold || isOutside(diary, name)) return undefined;
       // Of those that were removed, all need not have heard yet.
-      const known = new Set([...hosts, ...diary.removed.values()]);
-      for (const { name } of world.up()) {
-        const { members, tickets } = world.view(name);
-        // Who came in another way may have met them before it heard that their ticket is revoked.
-        const isTold = diary.strangers.size === 0 || tickets.some(({ state }) => state === 'revoked');
-        if (!isTold || isOutside(diary, name)) continue;
-        const stranger = members.find(({ id }) => !known.has(id));
-        if (stranger !== undefined) return `${name} sees ${stranger.name} ${stranger.id}`;
-      }
-      return undefined;
+      const isKnown = (id: string): boolean => {
+        const host = world.hostOf(id);
+        return host === undefined ? [...diary.removed.values()].includes(id) : !diary.strangers.has(host.name);
+      };
+      const stranger = members.find(({ id }) => !isKnown(id));
+      return stranger === undefined ? undefined : `${name} sees ${stranger.name} ${stranger.id}`;
     },
   },
   {
     name: 'no cell thinks itself dead',
-    check: (world) => {
-      for (const { name } of world.up()) {
-        const self = world.view(name).members.find((member) => member.self);
-        if (self?.state === 'down') return `${name} is down in its own view`;
-      }
-      return undefined;
-    },
+    check: ({ members }, name) =>
+      members.find(({ self }) => self)?.state === 'down' ? `${name} is down in its own view` : undefined,
   },
   {
     name: 'of the orders for a duty the newest is obeyed',
-    check: (world) => {
-      for (const { name } of world.up()) {
-        const { duties, members } = world.view(name);
-        for (const { duty, epoch, by } of duties) {
-          const given = members.flatMap(({ id, orders = [] }) => orders.map((order) => ({ ...order, id })));
-          const newer = given.find(
-            (one) => one.duty === duty && (one.epoch > epoch || (one.epoch === epoch && one.id > by)),
-          );
-          if (newer !== undefined) return `${name} obeys epoch ${epoch} of ${duty}, and knows ${newer.epoch}`;
-        }
+    check: ({ duties, members }, name) => {
+      const given = members.flatMap(({ id, orders = [] }) => orders.map((order) => ({ ...order, id })));
+      for (const { duty, epoch, by } of duties) {
+        const newer = given.find(
+          (one) => one.duty === duty && (one.epoch > epoch || (one.epoch === epoch && one.id > by)),
+        );
+        if (newer !== undefined) return `${name} obeys epoch ${epoch} of ${duty}, and knows ${newer.epoch}`;
       }
       return undefined;
     },
   },
   {
     name: 'no replica is placed twice in one view',
-    check: (world) => {
-      for (const { name } of world.up()) {
-        const { assignments } = world.view(name);
-        if (new Set(assignments.map(({ replica }) => replica)).size !== assignments.length) return name;
-      }
-      return undefined;
-    },
+    check: ({ assignments }, name) =>
+      new Set(assignments.map(({ replica }) => replica)).size === assignments.length ? undefined : name,
   },
 ];
 
@@ -207,7 +204,7 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     },
   },
   {
-    name: 'every rollout is done, rolled back or paused, unless a replica has no place',
+    name: rolledOut,
     withinMs: 60_000,
     check: (world) => {
       for (const { name } of world.up()) {
@@ -256,7 +253,7 @@ export const settled: readonly (Invariant & { withinMs: number })[] = [
     },
   },
   {
-    name: 'every duty is owned by one master, the same in all views',
+    name: dutyOwned,
     withinMs: 10_000,
     check: (world) => {
       const seen = new Set(world.up().map(({ name }) => JSON.stringify(world.view(name).duties)));

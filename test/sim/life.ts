@@ -4,13 +4,19 @@
  * and the death of one more cell must be known and made good.
  */
 import { Random } from '../../src/core/random.ts';
+import { begin } from './beside.ts';
 import type { Fault, Scene } from './deeds.ts';
-import { begin, conditions, faults, freshDiary, happen, isOutside, mend } from './deeds.ts';
+import { conditions, faults, freshDiary, happen, isOutside, mend } from './deeds.ts';
+import type { Moods } from './forms.ts';
+import { moodNames } from './forms.ts';
+import type { SimHost } from './host.ts';
+import { clockOf } from './host.ts';
 import type { Invariant } from './invariants.ts';
-import { always, settled, silence } from './invariants.ts';
-import { appliance, grown } from './makers.ts';
+import { always, dutyOwned, ofEachView, rolledOut, settled, silence } from './invariants.ts';
+import { appliance, grown, simService } from './makers.ts';
 import type { NetworkOptions } from './network.ts';
 import { lan, rough, wifi } from './network.ts';
+import { grownOf, oversizeOf, sizesOf } from './sizes.ts';
 import { Witness } from './witness.ts';
 import type { World } from './world.ts';
 
@@ -79,12 +85,12 @@ function lived(life: Life, tell: (world: World) => void): World {
   const random = new Random(`deeds/${seed}`);
   if (on.has('clock')) for (const host of world.hosts.values()) host.rate = 1 + random.between(-45, 45) / 10_000;
   if (on.has('hush')) world.network.hush(40);
-  const { ticket } = world.get('h1', { op: 'ticket.create', uses: 64, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
+  const { ticket } = world.get('h1', { op: 'ticket.create', uses: 999, expiresInMs: 8.64e7 * 3, seed: `life ${seed}` });
   const diary = freshDiary(String(ticket));
-  const moods = on.has('bad') ? { bad: new Random(`bad/${seed}`) } : {};
-  const works = on.has('work') ? { work: new Random(`work/${seed}`) } : {};
-  const share = on.has('shared') ? { shared: new Random(`shared/${seed}`) } : {};
-  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), ...moods, ...works, ...share };
+  const moods: Moods = Object.fromEntries(
+    moodNames.filter((name) => on.has(name)).map((name) => [name, new Random(`${name}/${seed}`)]),
+  );
+  const scene: Scene = { world, random, diary, room: Math.max(2, cells >> 1), moods };
   begin(scene, on, seed);
   const witness = new Witness(world, (name) => !isOutside(diary, name));
   const hold = (invariants: readonly Invariant[]): void => {
@@ -95,11 +101,19 @@ function lived(life: Life, tell: (world: World) => void): World {
       if (detail !== undefined) throw new Broken(name, detail, world, life);
     }
   };
+  world.onView = ({ name, cell }) => {
+    const view = cell!.view(clockOf(world.hosts.get(name)!, world.nowMs));
+    for (const { name: invariant, check } of ofEachView) {
+      const detail = check(view, name, world, diary);
+      if (detail !== undefined) throw new Broken(invariant, detail, world, life);
+    }
+  };
   const come = (invariants: typeof settled): void => {
     for (const { name, withinMs, check } of invariants) {
       try {
         world.until(() => check(world, diary) === undefined, withinMs, name, 50);
-      } catch {
+      } catch (error) {
+        if (error instanceof Broken) throw error;
         throw new Broken(name, check(world, diary) ?? 'not in time', world, life);
       }
       hold(always);
@@ -111,9 +125,20 @@ function lived(life: Life, tell: (world: World) => void): World {
       hold(always);
     }
   };
+  const measure = (some: readonly SimHost[]): void => {
+    for (const { name, cell } of some) {
+      const { apps, assignments } = world.view(name);
+      const revisions = apps.reduce((sum, { history }) => sum + history.length, 0);
+      const things = world.hosts.size + diary.removed.size + diary.joined + assignments.length + revisions;
+      const detail = oversizeOf(cell!, things);
+      if (detail !== undefined)
+        throw new Broken('every queue and map is within its limit', `${name}: ${detail}`, world, life);
+    }
+  };
   for (let i = 0; i < deeds; i++) {
     happen(scene, on);
     pass(random.between(100, 3_000));
+    if (i % 10 === 9) measure(world.up().slice(0, 3));
   }
   mend(scene);
   // What was set off may go on for a moment: a rolling restart, power that returns.
@@ -125,11 +150,20 @@ function lived(life: Life, tell: (world: World) => void): World {
   come(settled);
   world.run(5_000);
   const before = silence(world);
+  const [first] = world.up();
+  const sizes = sizesOf(first!.cell!);
   world.run(20_000);
   hold([...always, ...settled]);
+  measure(world.up().slice(0, 3));
+  const grownTo = grownOf(sizes, sizesOf(first!.cell!));
+  if (grownTo !== undefined) throw new Broken('no queue or map grows while nothing changes', grownTo, world, life);
   const noise = before();
   if (noise !== undefined) throw new Broken('no work while nothing changes', noise, world, life);
-  if (cells >= 3) examine(world, random, (name, detail) => new Broken(name, detail, world, life), hold);
+  if (cells < 3) return world;
+  const leader = change(world, (name, detail) => new Broken(name, detail, world, life));
+  const victim = leader ?? world.hosts.get(random.pick([...world.hosts.keys()])!)!;
+  examine(world, victim, (name, detail) => new Broken(name, detail, world, life), hold);
+  come(settled.filter(({ name }) => name === rolledOut));
   return world;
 }
 
@@ -142,14 +176,49 @@ function begun(life: Life, network: NetworkOptions): World {
   }
 }
 
+/** A change that takes a while: one leads it, and all know who. Where it has a place. */
+function change(world: World, broken: (name: string, detail: string) => Broken): SimHost | undefined {
+  const { name: where } = world.up()[0]!;
+  for (const host of world.hosts.values()) host.startFactor = 10;
+  const deploy = (form: string): void => {
+    const services = [simService('web', 3, { image: 'busybox', environment: { FORM: form } })];
+    world.get(where, { op: 'deploy', spec: { name: 'last', services }, by: where, note: '', acks: 1 });
+  };
+  const isDone = (): boolean =>
+    world
+      .up()
+      .every(
+        ({ name }) => world.view(name).apps.find((app) => app.name === 'last')?.revision.outcome?.state === 'done',
+      );
+  deploy('1');
+  world.run(500);
+  if (world.view(where).assignments.some(({ app, cell }) => app === 'last' && cell === undefined)) return undefined;
+  try {
+    world.until(isDone, 60_000, 'the first revision', 50);
+    deploy('2');
+    world.until(() => world.up().every(({ name }) => world.view(name).duties.length > 0), 5_000, 'a duty in all views');
+  } catch (error) {
+    if (error instanceof Broken) throw error;
+    throw broken('a change is led and ends', (error as Error).message);
+  }
+  const owned = settled.find(({ name }) => name === dutyOwned)!;
+  let why: string | undefined;
+  try {
+    world.until(() => (why = owned.check(world, freshDiary(''))) === undefined, owned.withinMs, dutyOwned);
+  } catch (error) {
+    if (error instanceof Broken) throw error;
+    throw broken(dutyOwned, why ?? 'not in time');
+  }
+  return world.hostOf(world.view(where).duties[0]?.by ?? '');
+}
+
 /** One more dies: all must know, and what it ran must run elsewhere. */
 function examine(
   world: World,
-  random: Random,
+  victim: SimHost,
   broken: (name: string, detail: string) => Broken,
   hold: (invariants: readonly Invariant[]) => void,
 ): void {
-  const victim = world.hosts.get(random.pick([...world.hosts.keys()])!)!;
   const lost = [...victim.containers.values()].filter(({ handle }) => !victim.strict.has(handle));
   world.powerOff(victim.name);
   const blind = () =>
@@ -163,12 +232,14 @@ function examine(
   };
   try {
     world.until(() => blind() === undefined, 15_000, 'known', 20);
-  } catch {
+  } catch (error) {
+    if (error instanceof Broken) throw error;
     throw broken('a dead cell is down in every view', `${victim.name} is dead, and ${blind()!.name} does not know`);
   }
   try {
     world.until(() => missing().length === 0, 60_000, 'elsewhere', 50);
-  } catch {
+  } catch (error) {
+    if (error instanceof Broken) throw error;
     throw broken('what a dead cell ran runs elsewhere', `${victim.name} ran ${missing().join(' ')}`);
   }
   hold(always);

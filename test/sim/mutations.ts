@@ -50,6 +50,24 @@ export const mutations: readonly Mutation[] = [
     put: '  if (ready || told.length > 0) steps.stop.push(',
   },
   {
+    name: 'what is well gives way to what is not',
+    file: 'src/runtime/reconcile.ts',
+    find: '(state === unit.state && hash !== assignment.hash)',
+    put: "(state === 'running' && hash !== assignment.hash)",
+  },
+  {
+    name: 'who was never heard is never asked',
+    file: 'src/gossip/membership.ts',
+    find: 'if (member === undefined ? this.#deps.isAdmitted(from) :',
+    put: 'if (member === undefined ? false :',
+  },
+  {
+    name: 'questions for leases are never forgotten',
+    file: 'src/placement/leases.ts',
+    find: 'this.#rounds.delete(q - roundsKept);',
+    put: '',
+  },
+  {
     name: 'a promise is given twice',
     file: 'src/placement/leases.ts',
     find: 'promise.to !== to && promise.untilMs > now) return false;',

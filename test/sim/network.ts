@@ -33,6 +33,8 @@ export class Network {
   readonly #random: Random;
   /** Which island each host is on; hosts of different islands do not hear each other. */
   readonly #island = new Map<string, number>();
+  /** Each island hears those before it, though they do not hear it. */
+  #isOneWay = false;
   /** They hear all islands, and are heard by all. */
   readonly #bridges = new Set<string>();
   readonly #cut = new Set<string>();
@@ -41,6 +43,8 @@ export class Network {
   readonly #deaf = new Set<string>();
   /** More of all frames, or of those of one host, are lost until then. */
   #burst: { untilMs: number; percent: number; host: string | undefined } | undefined;
+  /** All frames, or those of one host, come so much later. */
+  #lag: { untilMs: number; byMs: number; host: string | undefined } | undefined;
 
   /** 'FROM TO' -> of a hundred frames that are sent straight, so many are lost. */
   readonly #lines = new Map<string, number>();
@@ -53,7 +57,8 @@ export class Network {
     this.options = options;
   }
 
-  partition(islands: readonly (readonly string[])[], bridges: readonly string[] = []): void {
+  partition(islands: readonly (readonly string[])[], bridges: readonly string[] = [], isOneWay = false): void {
+    this.#isOneWay = isOneWay;
     this.#island.clear();
     this.#bridges.clear();
     islands.forEach((hosts, island) => {
@@ -83,6 +88,10 @@ export class Network {
     this.#burst = { untilMs, percent, host };
   }
 
+  lag(untilMs: number, byMs: number, host?: string): void {
+    this.#lag = { untilMs, byMs, host };
+  }
+
   /** One direction of one line is bad. */
   spoil(from: string, to: string, lossPercent: number): void {
     this.#lines.set(`${from} ${to}`, lossPercent);
@@ -96,7 +105,7 @@ export class Network {
   /** Each hears what the other sends, but for what is lost to everybody. */
   isGood(one: string, other: string): boolean {
     const lossOf = (from: string, to: string): number => this.#lines.get(`${from} ${to}`) ?? 0;
-    if (!this.reaches(one, other) || !this.reaches(other, one)) return false;
+    if (!this.isBetween(one, other)) return false;
     return this.#lines.size === 0 || Math.max(lossOf(one, other), lossOf(other, one)) === 0;
   }
 
@@ -111,10 +120,13 @@ export class Network {
     this.#mute.clear();
     this.#deaf.clear();
     this.#burst = undefined;
+    this.#lag = undefined;
   }
 
+  /** Much of what is sent is lost, or on its way for long. */
   isBurst(nowMs: number): boolean {
-    return this.#burst !== undefined && nowMs < this.#burst.untilMs;
+    const { untilMs: lagMs, byMs } = this.#lag ?? { untilMs: 0, byMs: 0 };
+    return nowMs < lagMs + byMs || nowMs < (this.#burst?.untilMs ?? 0);
   }
 
   /** All that have their power hear all others. */
@@ -125,7 +137,13 @@ export class Network {
   reaches(from: string, to: string): boolean {
     if (this.#cut.has(from) || this.#cut.has(to) || this.#mute.has(from) || this.#deaf.has(to)) return false;
     if (this.#bridges.has(from) || this.#bridges.has(to)) return true;
-    return (this.#island.get(from) ?? 0) === (this.#island.get(to) ?? 0);
+    const [here, there] = [this.#island.get(from) ?? 0, this.#island.get(to) ?? 0];
+    return here === there || (this.#isOneWay && here < there);
+  }
+
+  /** What answers come back from can be connected with. */
+  isBetween(one: string, other: string): boolean {
+    return this.reaches(one, other) && this.reaches(other, one);
   }
 
   /** When copies of a frame arrive, in ms from now: none if it is lost, two if it is duplicated. */
@@ -139,7 +157,14 @@ export class Network {
     if (!this.reaches(from, to) || this.#random.chance(lossPercent) || this.#isInBurst(from, to, nowMs)) return [];
     const delays = [this.#delay(hops)];
     if (this.#random.chance(duplicatePercent)) delays.push(this.#delay(hops));
-    return delays;
+    const lag = this.#lagOf(from, to, nowMs);
+    return lag === 0 ? delays : delays.map((delay) => delay + this.#random.between(0, lag));
+  }
+
+  #lagOf(from: string, to: string, nowMs: number): number {
+    if (this.#lag === undefined || nowMs >= this.#lag.untilMs) return 0;
+    const { host, byMs } = this.#lag;
+    return host === undefined || host === from || host === to ? byMs : 0;
   }
 
   #isInBurst(from: string, to: string, nowMs: number): boolean {

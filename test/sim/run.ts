@@ -1,5 +1,5 @@
 /**
- * npm run sim -- [--seeds 100] [--seed NAME] [--cells 5|30-100] [--faults swarm|a,b|none] [--deeds 40] [--minutes 30] [--keep] [--fixed]
+ * npm run sim -- [--seeds 100] [--seed NAME] [--scenario NAME] [--cells 5|30-100] [--faults swarm|a,b|none] [--deeds 40] [--minutes 30] [--keep] [--fixed]
  *
  * Random lives with fresh seeds (as many as --seeds says, or as fit into --minutes). A failure prints its seed, what broke, the last
  * events of the cells involved, the command that replays it, and the smallest life that still fails. `--keep` writes failing
@@ -8,14 +8,21 @@
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Fault } from './deeds.ts';
-import { conditions, faults } from './deeds.ts';
+import { allFaults } from './deeds.ts';
 import type { Broken, LifeOptions } from './life.ts';
 import { commandOf, live, reduced } from './life.ts';
+import { scenarios } from './scenarios.ts';
 import { fixedLives, keptLine, seedsFile } from './seeds.ts';
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\n  npm run sim -- [--seeds 100 | --minutes 30] [--seed NAME] [--cells 5|30-100] [--faults swarm|none|${[...faults, ...conditions].join()}] [--deeds 40] [--keep]`,
+    `${problem}
+  npm run sim -- [--seeds 100 | --minutes 30] [--seed NAME] [--scenario NAME] [--cells 5|30-100] [--deeds 40] [--keep]
+    [--faults swarm|none|${allFaults.join()}]
+  scenarios:
+${Object.entries(scenarios)
+  .map(([name, { what }]) => `    ${name.padEnd(16)} ${what}`)
+  .join('\n')}`,
   );
   process.exit(2);
 }
@@ -28,6 +35,7 @@ function parsed() {
     seed: text,
     cells: text,
     faults: text,
+    scenario: text,
     deeds: text,
     minutes: text,
     keep: flag,
@@ -52,11 +60,15 @@ function cellsOf(text: string): Pick<LifeOptions, 'cells' | 'between'> {
 }
 
 const given = parsed();
-const named = given.faults === undefined || given.faults === 'swarm' ? undefined : given.faults.split(',');
-const chosen = named?.filter((name) => name !== 'none');
-const unknown = chosen?.find((name) => !([...faults, ...conditions] as readonly string[]).includes(name));
+const listed = given.faults === undefined || given.faults === 'swarm' ? undefined : given.faults.split(',');
+const chosen = listed?.filter((name) => name !== 'none');
+const unknown = chosen?.find((name) => !allFaults.includes(name));
 if (unknown !== undefined) usage(`there is no fault '${unknown}'`);
+const scenario = given.scenario === undefined ? undefined : scenarios[given.scenario];
+if (given.scenario !== undefined && scenario === undefined) usage(`there is no scenario '${given.scenario}'`);
+const { what: _, ...named } = scenario ?? { what: '' };
 const base: Omit<LifeOptions, 'seed'> = {
+  ...named,
   ...(given.cells === undefined ? {} : cellsOf(given.cells)),
   ...(given.deeds === undefined ? {} : { deeds: count('deeds', given.deeds, 0) }),
   ...(chosen === undefined ? {} : { faults: chosen as Fault[] }),

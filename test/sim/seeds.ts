@@ -10,6 +10,8 @@ const dutyFaults: readonly Fault[] = ['crash', 'partition', 'heavy'];
 
 const doorFaults: readonly Fault[] = ['strangers', 'leavers', 'wipe', 'join', 'partition', 'crash'];
 
+const seaFaults: readonly Fault[] = ['gulf', 'lag', 'storm', 'sick', 'tight', 'bad', 'partition', 'wifi'];
+
 export const seedsFile = join(import.meta.dirname, 'seeds.txt');
 
 /** All that it was, whatever is drawn by the same seed later. */
@@ -39,5 +41,7 @@ export function fixedLives(): LifeOptions[] {
   const deaf = [1, 21, 24].map((i): LifeOptions => ({ seed: `deaf-${i}`, faults: ['oneway', 'pause'], cells: 5 }));
   // Who comes without leave, who goes, and whose card is new.
   const doors = Array.from({ length: 12 }, (_, i): LifeOptions => ({ seed: `door-${i}`, faults: doorFaults }));
-  return [...kept, ...growing, ...strict, ...duties, ...deaf, ...doors, ...small, ...large];
+  // Cuts in one direction, slow lines, flocks of newcomers, and replicas that are ill.
+  const sea = Array.from({ length: 12 }, (_, i): LifeOptions => ({ seed: `sea-${i}`, faults: seaFaults }));
+  return [...kept, ...sea, ...growing, ...strict, ...duties, ...deaf, ...doors, ...small, ...large];
 }

@@ -57,6 +57,8 @@ export class World {
   readonly worked = new Map<string, number>();
   /** How often a cell brought its view up to date. */
   changes = 0;
+  /** Called with each cell that did. */
+  onView: ((host: SimHost) => void) | undefined;
   nowMs = 0;
   /** Hosts that began an appliance, in order. */
   readonly founders: string[] = [];
@@ -123,7 +125,7 @@ export class World {
     this.after(listEveryMs, () => this.#list(host, life));
   }
 
-  #tellFacts({ name, engine, saysCpuMilli: cpuMilli, disk }: SimHost): void {
+  #tellFacts({ name, engine, says, disk }: SimHost): void {
     const machine = {
       version: disk.version ?? '1.0.0',
       upgrades: true as const,
@@ -131,7 +133,7 @@ export class World {
       arch: 'amd64',
       hostname: name,
     };
-    const facts = { ...machine, cpuMilli, memoryBytes: 4 * 2 ** 30, engine };
+    const facts = { ...machine, ...says, engine };
     this.give(name, { type: 'facts', name, facts, addrs: [`/sim/${name}`] });
   }
 
@@ -147,7 +149,7 @@ export class World {
 
   connect(a: string, b: string): void {
     const [one, two] = [this.hosts.get(a), this.hosts.get(b)];
-    if (one?.cell === undefined || two?.cell === undefined || !this.network.reaches(a, b)) return;
+    if (one?.cell === undefined || two?.cell === undefined || !this.network.isBetween(a, b)) return;
     one.connected.add(b);
     two.connected.add(a);
     this.give(a, { type: 'peer.connected', peer: two.id });
@@ -212,8 +214,8 @@ export class World {
     host.pausedUntilMs = Math.max(host.pausedUntilMs, this.nowMs + forMs);
   }
 
-  partition(islands: string[][], bridges: string[] = []): void {
-    this.network.partition(islands, bridges);
+  partition(islands: string[][], bridges: string[] = [], isOneWay = false): void {
+    this.network.partition(islands, bridges, isOneWay);
     // Some may be together that were apart.
     this.#meet();
   }
@@ -226,9 +228,9 @@ export class World {
   }
 
   /** What it says of its machine from now on, true or not. */
-  say(name: string, cpuMilli: number): void {
+  say(name: string, lie: Partial<SimHost['says']>): void {
     const host = this.hosts.get(name)!;
-    host.saysCpuMilli = cpuMilli;
+    Object.assign(host.says, lie);
     this.#tellFacts(host);
   }
 
@@ -252,7 +254,7 @@ export class World {
   #meet(): void {
     const up = [...this.hosts.values()].filter(({ cell }) => cell !== undefined);
     for (const host of up) {
-      const near = up.filter((one) => one !== host && this.network.reaches(host.name, one.name));
+      const near = up.filter((one) => one !== host && this.network.isBetween(host.name, one.name));
       for (const other of this.#work.shuffle(near).slice(0, 3)) {
         this.after(this.#work.between(50, 1_000), () => this.connect(host.name, other.name));
       }
@@ -371,9 +373,11 @@ export class World {
       `${this.nowMs} ${host.name} ${event.type} ${event.type === 'frame' ? event.text : ''}`,
       this.digest,
     );
+    const before = this.changes;
     for (const effect of host.cell!.handle(event, clockOf(host, this.nowMs))) this.#perform(host, effect);
     if (event.type === 'unit.started') host.told.add(event.observed.handle);
     else if (event.type === 'units.observed') for (const { handle } of event.units) host.told.add(handle);
+    if (this.changes > before) this.onView?.(host);
   }
 
   // -- effects -----------------------------------------------------------------------------------------------------
@@ -416,7 +420,7 @@ export class World {
       case 'unit.fuse':
         return this.#engines.fuse(host, effect.key, effect.forMs);
       case 'unit.probe':
-        return this.#later(host, { ...effect, type: 'unit.probed', ok: true, output: '' }, 5);
+        return this.#engines.probe(host, effect);
       case 'reply':
         this.replies.set(effect.id, effect.reply);
         return;
@@ -437,7 +441,7 @@ export class World {
 
   /** Lines to who was removed are closed; it dials again, and hears at the door why. */
   #reopen(host: SimHost, peer: string): void {
-    const other = this.#hostOf(peer);
+    const other = this.hostOf(peer);
     if (other === undefined || !host.connected.delete(other.name)) return;
     other.connected.delete(host.name);
     if (this.network.reaches(host.name, other.name))
@@ -449,7 +453,7 @@ export class World {
     this.frames.sent++;
     this.frames.longest = Math.max(this.frames.longest, text.length);
     this.frames.bytes += text.length;
-    const target = this.#hostOf(to);
+    const target = this.hostOf(to);
     if (target === undefined) return;
     for (const delay of this.network.deliveries(host.name, target.name, this.nowMs)) {
       if (target.cell === undefined) this.#later(host, { type: 'peer.refused', peer: to }, delay);
@@ -459,7 +463,7 @@ export class World {
 
   /** A kernel answers also while its daemon is paused; where no daemon is, it refuses; a dead machine says nothing. */
   #look(host: SimHost, to: string): void {
-    const target = this.#hostOf(to);
+    const target = this.hostOf(to);
     if (target === undefined) return;
     const type = target.cell === undefined ? 'peer.refused' : 'peer.there';
     for (const delay of this.network.deliveries(host.name, target.name, this.nowMs, 2))
@@ -482,7 +486,7 @@ export class World {
 
   readonly #byId = new Map<string, SimHost>();
 
-  #hostOf(id: string): SimHost | undefined {
+  hostOf(id: string): SimHost | undefined {
     if (this.#byId.size < this.hosts.size) for (const host of this.hosts.values()) this.#byId.set(host.id, host);
     return this.#byId.get(id);
   }

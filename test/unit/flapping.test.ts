@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Flapping } from '../../src/gossip/flapping.ts';
+import { Flapping } from '../../src/core/flapping.ts';
 
 const minute = 60_000;
 

@@ -6,7 +6,7 @@ import { reconcile } from '../../src/runtime/reconcile.ts';
 const replica = 'shop/web/1';
 
 /** What becomes of a unit of this form that runs away from home, given what its home says of its own. */
-function isStopped(hash: string, home: Pick<Told, 'hash' | 'state' | 'suspect'>): boolean {
+function isStopped(hash: string, home: Pick<Told, 'hash' | 'state' | 'suspect'>, state: UnitState = 'ready'): boolean {
   const assignment = { replica, app: 'shop', service: 'web', index: '1', hash: 'new', cell: 'home', verdicts: [] };
   const { stop } = reconcile(
     {
@@ -14,7 +14,7 @@ function isStopped(hash: string, home: Pick<Told, 'hash' | 'state' | 'suspect'>)
       ...{ told: new Map([[replica, [{ cell: 'home', replica, restarts: 0, ...home }]]]), strict: new Map() },
       ...{ turns: new Set<string>(), isFresh: false, kept: new Set<string>(), maxMoves: 4 },
     },
-    [{ key: `${replica}@${hash}`, replica, hash, state: 'ready', hostPorts: [] }],
+    [{ key: `${replica}@${hash}`, replica, hash, state, hostPorts: [] }],
   );
   return stop.length > 0;
 }
@@ -32,7 +32,10 @@ describe('a replica away from home', () => {
 
   it('stays for a former form at home, and as a former form gives way to one', () => {
     expect(isStopped('new', { hash: 'old', state: 'ready' })).toBe(false);
-    expect(isStopped('old', { hash: 'old', state: 'running' })).toBe(true);
+    expect(isStopped('old', { hash: 'old', state: 'ready' })).toBe(true);
+    expect(isStopped('old', { hash: 'old', state: 'running' }, 'running')).toBe(true);
+    // It may never be as well as this one is.
+    expect(isStopped('old', { hash: 'old', state: 'running' })).toBe(false);
     expect(isStopped('old', { hash: 'new', state: 'ready' })).toBe(true);
     // The new form may never get well.
     expect(isStopped('old', { hash: 'new', state: 'running' })).toBe(false);

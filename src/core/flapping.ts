@@ -21,6 +21,11 @@ export const flappingDefaults: FlappingOptions = {
   mergeMs: 3_000,
 };
 
+/** How long it is held back after the last of so many falls. */
+export function penaltyMs(falls: number, { free, firstMs, mostMs }: FlappingOptions = flappingDefaults): number {
+  return falls <= free ? 0 : Math.min(mostMs, firstMs * 2 ** (falls - free - 1));
+}
+
 export class Flapping {
   readonly #options: FlappingOptions;
   #falls: number[] = [];
@@ -41,11 +46,9 @@ export class Flapping {
 
   /** How often it fell of late, and how long it is still held back. */
   state(now: number): { falls: number; heldMs: number } {
-    const { windowMs, free, firstMs, mostMs } = this.#options;
-    this.#falls = this.#falls.filter((atMs) => now - atMs < windowMs);
+    this.#falls = this.#falls.filter((atMs) => now - atMs < this.#options.windowMs);
     const falls = this.#falls.length;
-    if (falls <= free) return { falls, heldMs: 0 };
-    const penaltyMs = Math.min(mostMs, firstMs * 2 ** (falls - free - 1));
-    return { falls, heldMs: Math.max(0, this.#falls.at(-1)! + penaltyMs - now) };
+    const untilMs = (this.#falls.at(-1) ?? now) + penaltyMs(falls, this.#options);
+    return { falls, heldMs: Math.max(0, untilMs - now) };
   }
 }
