@@ -311,7 +311,7 @@ export interface ClusterView {
   mature: boolean;
   self: CellId;
   appliance: string;
-  members: MemberView[];
+  members: readonly MemberView[];
   apps: AppState[];
   assignments: Assignment[];
   /** 'APP/SERVICE' of those that wait for others before they start, and for what. */

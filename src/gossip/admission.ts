@@ -82,7 +82,7 @@ export class Admission {
     return this.trust?.isAdmitted(cell) ?? false;
   }
 
-  admitted(): CellId[] {
+  admitted(): readonly CellId[] {
     return this.trust?.admitted() ?? [];
   }
 

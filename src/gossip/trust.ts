@@ -164,6 +164,7 @@ export class Trust {
   readonly #sealer: Sealer;
   readonly #founder: string;
   readonly #admitted = new Map<CellId, Link[]>();
+  #sorted: readonly CellId[] | undefined;
   readonly #revoked = new Set<string>();
   readonly #everRevoked = new Set<string>();
   readonly #spent = new Map<CellId, Set<string>>();
@@ -188,6 +189,7 @@ export class Trust {
     if (log.length === this.#read) return undefined;
     const fresh = log.slice(this.#read);
     this.#read = log.length;
+    this.#sorted = undefined;
     if (log.length <= limits.trustEntries && fresh.every((item) => this.#takeIn(item))) return [];
     const before = [...this.#admitted.keys()];
     for (const map of [this.#admitted, this.#spent, this.#tickets, this.#stay]) map.clear();
@@ -336,8 +338,10 @@ export class Trust {
     return chain !== undefined && spent.includes(spendKey(chain));
   }
 
-  admitted(): CellId[] {
-    return [...this.#admitted.keys()].sort(compare);
+  /** Sorted; the same list until something changes. */
+  admitted(): readonly CellId[] {
+    this.#sorted ??= [...this.#admitted.keys()].sort(compare);
+    return this.#sorted;
   }
 
   chainOf(cell: CellId): Link[] | undefined {

@@ -28,18 +28,25 @@ export class Members {
   readonly #deps: MembersDeps;
   /** A member that did not change is shown as before. */
   readonly #shown = new WeakMap<Member, MemberView>();
+  #heardFor = '';
+  #heard: readonly MemberView[] = [];
 
   constructor(deps: MembersDeps) {
     this.#deps = deps;
   }
 
-  /** Those whose record is known, sorted by id. */
-  heard(): MemberView[] {
-    return this.#deps.membership.members().map((member) => this.#show(member));
+  /** Those whose record is known, sorted by id; the same list until something changes. */
+  heard(): readonly MemberView[] {
+    const { membership, document } = this.#deps;
+    const state = `${membership.version} ${document.version}`;
+    if (state === this.#heardFor) return this.#heard;
+    this.#heardFor = state;
+    this.#heard = membership.members().map((member) => this.#show(member));
+    return this.#heard;
   }
 
   /** All; of a cell that was removed itself alone: what it knows of the others is of before. */
-  shown(): MemberView[] {
+  shown(): readonly MemberView[] {
     const heard = this.heard();
     if (this.#deps.admission.phase === 'revoked') return heard.filter(({ self }) => self);
     return [...heard, ...this.absent()];

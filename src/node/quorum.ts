@@ -51,8 +51,8 @@ export class Quorum {
 
   /** The same object until something changes. */
   electorate(): Electorate {
-    const { membership, admission, document } = this.#deps;
-    const state = `${membership.version} ${admission.version} ${document.version} ${admission.phase}`;
+    const { admission, document } = this.#deps;
+    const state = `${admission.version} ${document.version} ${admission.phase}`;
     if (state !== this.#madeFor) {
       this.#madeFor = state;
       this.#made = this.#make();
@@ -68,8 +68,12 @@ export class Quorum {
   }
 
   #seenOf(ids: readonly CellId[]): number {
-    const present = new Set([this.#deps.self, ...this.#deps.membership.peers()]);
-    return ids.filter((id) => present.has(id)).length;
+    const { self, membership } = this.#deps;
+    const isHere = (id: CellId): boolean => {
+      const state = membership.get(id)?.state;
+      return id === self || state === 'alive' || state === 'suspect';
+    };
+    return ids.filter(isHere).length;
   }
 
   /** What is to be written now, by this cell. */

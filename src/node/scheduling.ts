@@ -269,8 +269,7 @@ export class Scheduling {
   }
 
   #input(apps: readonly AppState[]): ReturnType<typeof placementInput> {
-    const members: MemberView[] = this.#deps.members.heard();
-    return placementInput(members, apps);
+    return placementInput(this.#deps.members.heard(), apps);
   }
 }
 

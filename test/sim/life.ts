@@ -111,7 +111,8 @@ function lived(life: Life, tell: (world: World) => void): World {
   const come = (invariants: typeof settled): void => {
     for (const { name, withinMs, check } of invariants) {
       try {
-        world.until(() => check(world, diary) === undefined, withinMs, name, 50);
+        // Of a thousand views each is looked at once a second.
+        world.until(() => check(world, diary) === undefined, withinMs, name, Math.max(50, world.hosts.size));
       } catch (error) {
         if (error instanceof Broken) throw error;
         throw new Broken(name, check(world, diary) ?? 'not in time', world, life);
@@ -120,8 +121,9 @@ function lived(life: Life, tell: (world: World) => void): World {
     }
   };
   const pass = (forMs: number): void => {
-    for (let left = forMs; left > 0; left -= 250) {
-      world.run(Math.min(250, left));
+    const stepMs = Math.max(250, world.hosts.size);
+    for (let left = forMs; left > 0; left -= stepMs) {
+      world.run(Math.min(stepMs, left));
       hold(always);
     }
   };

@@ -130,7 +130,7 @@ describe('the trust log', () => {
       { kind: 'revoke', sub: cells[3]!.id, by: first.id },
     ];
     const items = entries.map((entry, i) => ({ key: `k${i}`, text: JSON.stringify(entry) }));
-    const admittedBy = (log: typeof items, batches: number[]): string[] => {
+    const admittedBy = (log: typeof items, batches: number[]): readonly string[] => {
       const trust = new Trust(sealer(8), founding.id);
       for (const end of [...batches, log.length].sort((a, b) => a - b)) trust.update(log.slice(0, end));
       return trust.admitted();
