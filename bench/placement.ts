@@ -159,3 +159,5 @@ function drawAll(replicas: number, cells: number): number {
   }
   return best > 0 ? performance.now() - start : 0;
 }
+
+if (process.argv[1] === import.meta.filename) console.log(JSON.stringify(benchPlacement(() => {})));

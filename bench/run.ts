@@ -2,7 +2,8 @@
  * npm run bench -- [NAME] [--json]: OSCA beside Docker Swarm, on the same three lab hosts in the same run. Times are of this
  * machine and this day; the ratios are what counts. Results go to bench/results/NAME.json.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { LabHost } from '../test/lab/host.ts';
@@ -352,6 +353,13 @@ const inLab = (bench: (lab: Lab) => Promise<object>) => async (): Promise<object
   }
 };
 
+/** The same once more, with the flags of the daemon. */
+function asDaemon(script: string): object {
+  const [, flags = ''] = /^flags='(.*)'$/m.exec(readFileSync(join(root, 'osca'), 'utf8'))!;
+  const out = execFileSync(join(root, 'node_modules/.bin/node'), [...flags.split(' '), join(root, script)]);
+  return JSON.parse(String(out)) as object;
+}
+
 const benchmarks: Record<string, () => Promise<object>> = {
   deploy: inLab(deploy),
   'failover-cut': inLab(failoverCut),
@@ -364,7 +372,7 @@ const benchmarks: Record<string, () => Promise<object>> = {
   years: async () => benchYears(tell),
   deploys: async () => await benchDeploys(tell),
   membership: async () => await benchMembership(tell),
-  placement: async () => benchPlacement(tell),
+  placement: async () => ({ ...benchPlacement(tell), asTheDaemonRuns: asDaemon('bench/placement.ts') }),
   boot: async () => await benchBoot(tell),
   // A thousand cell-days are hours: with other seeds and minutes they add up.
   'sim-wifi': async () =>

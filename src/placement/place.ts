@@ -32,6 +32,8 @@ export class Placement {
   readonly #wants = new Map<string, Want>();
   #homes = new Layout(this.#fleet, new Int32Array(0));
   #last = this.#homes;
+  /** By row: whose replicas live there. */
+  #dwellers: Group[][] = [];
   /** Cells that may have anything at all; the others are asked service by service. */
   #isOpen = new Uint8Array(0);
   /** Not all that are there are held back. */
@@ -86,6 +88,8 @@ export class Placement {
     this.#count = replicated.reduce((sum, { own }) => sum + own.length, 0);
     const layout = new Layout(fleet, sharesAt(sharesOf(fleet, this.#count, () => true)));
     this.#wants.clear();
+    this.#dwellers = fleet.cells.map(() => []);
+    for (const group of this.#groups) group.unsettle();
     const open = (spec: ServiceSpec): void => {
       const isFree = !isChoosy(spec);
       layout.open(spec, (row) => isFree || refusal(spec, fleet.cells[row]!, nothingTaken) === undefined);
@@ -100,6 +104,7 @@ export class Placement {
           open((want.asked = least));
           want.home = layout.choose(want.keyHash, want.replica);
         }
+        if (want.home >= 0) this.#dwellers[want.home]!.push(want.group);
         this.#wants.set(want.replica, want);
         for (const guest of want.guests) this.#wants.set(guest.replica, guest);
       }
@@ -115,6 +120,7 @@ export class Placement {
       const before = this.#units.get(id) ?? [];
       if (before === now || (before.length === 0 && now.length === 0)) return;
       this.#units.set(id, now);
+      this.#unsettle(row);
       for (const replica of before) {
         const want = this.#wants.get(replica);
         if (want !== undefined) want.held = want.held.filter((holder) => holder !== row);
@@ -124,6 +130,10 @@ export class Placement {
         if (want !== undefined) want.held = [...want.held, row];
       }
     });
+  }
+
+  #unsettle(row: number): void {
+    for (const group of this.#dwellers[row]!) group.unsettle();
   }
 
   // -- where they are now ------------------------------------------------------------------------------------------
@@ -138,20 +148,33 @@ export class Placement {
     const loose: Want[] = [];
     this.#anyHeld = cells.some(({ held }) => held);
     this.#anyCalm = cells.some(({ up, drain, leaving, held }) => up && !drain && !leaving && !held);
-    this.#isOpen = Uint8Array.from(cells, ({ up, drain, cordon, leaving, held, vetoes, facts }) =>
+    const isOpen = Uint8Array.from(cells, ({ up, drain, cordon, leaving, held, vetoes, facts }) =>
       up && !drain && !cordon && !leaving && !held && vetoes.size === 0 && facts.engine !== '' ? 1 : 0,
     );
+    for (let row = 0; row < isOpen.length; row++) if (isOpen[row] !== this.#isOpen[row]) this.#unsettle(row);
+    this.#isOpen = isOpen;
     for (const group of this.#groups) {
-      if (group.isGlobal) continue;
+      if (group.isGlobal || group.isSettled) continue;
       const { own } = group;
       if (own.length === 0) continue;
-      const may = this.#whoMay(group);
-      const mayStay = this.#whoMay(group, false, true);
+      let may: ((row: number) => boolean) | undefined;
+      let mayStay: ((row: number) => boolean) | undefined;
+      group.isSettled = group.service.tie === undefined;
       for (const want of own) {
-        const { home, replica, asked } = want;
+        const { home } = want;
+        // Nearly all are at home.
+        if (want.held[0] === home && isOpen[home] === 1) {
+          want.row = home;
+          want.taken = want.asked;
+          continue;
+        }
+        const { replica, asked } = want;
+        group.isSettled = false;
+        may ??= this.#whoMay(group);
+        mayStay ??= this.#whoMay(group, false, true);
         const held = heldBy(want);
         const isThere = held.includes(home);
-        const isHome = home >= 0 && (this.#isOpen[home] === 1 || (isThere ? mayStay(home) : may(home)));
+        const isHome = home >= 0 && (isOpen[home] === 1 || (isThere ? mayStay(home) : may(home)));
         want.row = isHome ? home : -1;
         want.taken = asked;
         if (isHome && isThere) continue;
@@ -298,8 +321,13 @@ export class Placement {
   // -- what is told ------------------------------------------------------------------------------------------------
 
   #tellOf(group: Group, into: Assignment[]): void {
+    if (group.told !== undefined) {
+      for (const assignment of group.told) into.push(assignment);
+      return;
+    }
     const { cells } = this.#fleet;
     const { app, spec, hash } = group.service;
+    const from = into.length;
     let verdicts: Verdict[] | undefined;
     for (const want of group.wants) {
       const cell = cells[want.row]?.id;
@@ -316,6 +344,7 @@ export class Placement {
       }
       into.push(want.assignment);
     }
+    if (group.isSettled) group.told = into.slice(from);
   }
 
   #verdictsOf(group: Group, want: Want): Verdict[] {

@@ -77,7 +77,8 @@ function unpack(strays: readonly Stray[], fleet: Fleet, go: (stray: Stray) => vo
   for (const stray of strays) {
     if (at !== stray.service) {
       at = stray.service;
-      for (const tally of tallies) tally.begin(at);
+      const [homes, lie] = [at.homes(), at.lie()];
+      for (const tally of tallies) tally.begin(homes, lie);
     }
     if (!tallies.some((tally) => tally.isOver(stray.here))) continue;
     go(stray);
@@ -97,11 +98,11 @@ class Tally {
     this.#now = new Int32Array(size);
   }
 
-  begin(service: Spread): void {
-    const most = this.#count(service.homes());
+  begin(homes: readonly number[], lie: readonly number[]): void {
+    const most = this.#count(homes);
     // In a zone one more than laid out is no reason to move, unless they were to be apart.
     this.#most = this.#zones === undefined || most === 1 ? most : most + 1;
-    this.#count(service.lie());
+    this.#count(lie);
   }
 
   /** The most in one place. */

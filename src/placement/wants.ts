@@ -49,6 +49,9 @@ export class Group implements Spread {
   least: ServiceSpec;
   /** Those that stand together, by service and hash. */
   keys: readonly string[] = [];
+  /** All are at home, and nothing has changed there: what was told of them holds. */
+  isSettled = false;
+  told: readonly Assignment[] | undefined;
 
   constructor(service: PlacementService) {
     this.service = service;
@@ -63,6 +66,11 @@ export class Group implements Spread {
 
   get isGlobal(): boolean {
     return this.service.spec.mode === 'global';
+  }
+
+  unsettle(): void {
+    this.isSettled = false;
+    this.told = undefined;
   }
 
   homes(): number[] {
@@ -130,11 +138,12 @@ export function areSame(a: readonly PlacementService[], b: readonly PlacementSer
 }
 
 const isSame = (a: PlacementService, b: PlacementService): boolean =>
-  a.app === b.app &&
-  a.spec === b.spec &&
-  a.hash === b.hash &&
-  a.ended?.join() === b.ended?.join() &&
-  areTied(a.tie, b.tie);
+  a === b ||
+  (a.app === b.app &&
+    a.spec === b.spec &&
+    a.hash === b.hash &&
+    a.ended?.join() === b.ended?.join() &&
+    areTied(a.tie, b.tie));
 
 const areTied = (a: Tied | undefined, b: Tied | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && JSON.stringify(a) === JSON.stringify(b));

@@ -98,6 +98,7 @@ describe('a system on trial', () => {
   });
 
   it('is kept where the cell does well', () => {
+    writeFileSync(at('data/system/before'), '{}\n');
     tool('osca', 'echo osca "$@" >>"$OSCA_ROOT/done"');
     const { stdout, stderr, status } = start('settle');
     expect({ stdout, stderr, status }).toEqual({
@@ -107,6 +108,12 @@ describe('a system on trial', () => {
     });
     expect(environment()).toBe(block('b', ''));
     expect(readdirSync(at('data/system'))).toEqual([]);
+    expect(done()).toEqual([`osca board well --as ${at('data/system/before')} --for 3m --wait 15m`]);
+  });
+
+  it('is kept also where nothing was written down of what ran', () => {
+    tool('osca', 'echo osca "$@" >>"$OSCA_ROOT/done"');
+    expect(start('settle').status).toBe(0);
     expect(done()).toEqual(['osca board well --for 3m --wait 15m']);
   });
 

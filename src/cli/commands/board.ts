@@ -1,5 +1,6 @@
 /** osca board: what the image's first start does with osca.yaml. osca image: cards for boards. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,7 +9,10 @@ import { Option } from 'commander';
 import { applyBoard } from '../../board/files/apply.ts';
 import type { CellStatus, TurnCell } from '../../board/turn.ts';
 import { turnHindrance, unwell } from '../../board/turn.ts';
-import { OscaError, wordsOf } from '../../core/errors.ts';
+import { OscaError, reasonOf, wordsOf } from '../../core/errors.ts';
+import type { ClusterView } from '../../core/model.ts';
+import type { Before } from '../../core/well.ts';
+import { beforeOf, lackingOf } from '../../core/well.ts';
 import { version } from '../../node/version.ts';
 import type { ImageRequest } from '../../provision/image.ts';
 import type { NewAppliance } from '../../provision/main.ts';
@@ -43,6 +47,30 @@ interface BuildOptions {
   json?: boolean;
 }
 
+interface WellOptions {
+  for: string;
+  wait: string;
+  note?: string;
+  as?: string;
+}
+
+/** Throws OscaError where it was not written by `--note`. */
+function beforeIn(file: string): Before {
+  const hint = `write it first: osca board well --note ${file}`;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new OscaError('not-found', `${file} can't be read: ${reasonOf(error)}`, hint);
+  }
+  try {
+    const { others, ready } = JSON.parse(text) as Before;
+    return { others, ready: [...ready] };
+  } catch {
+    throw new OscaError('data-unusable', `${file} does not say what ran`, hint);
+  }
+}
+
 export function addBoardCommands(osca: Command): void {
   const board = osca.command('board').description('boards that start from an OSCA image');
   board
@@ -61,14 +89,27 @@ export function addBoardCommands(osca: Command): void {
     });
   board
     .command('well')
-    .description('is this cell well: a member, with its engine, that hears others?')
+    .description('is this cell well: a member, with its engine, that hears others, and runs what it ran?')
     .option('--for <time>', 'it has to stay so, so long', '0s')
     .option('--wait <time>', 'until it is, so long', '0s')
+    .option('--note <file>', 'write down what runs here, to be held against later')
+    .option('--as <file>', 'all that was written down runs again')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  sudo osca board well --for 1m --wait 15m')
-    .action(async (options: { for: string; wait: string }, command: Command) => {
-      const check = async (): Promise<string> => unwell(await clientOf(command).call<CellStatus>('GET', '/v1/status'));
+    .addHelpText(
+      'after',
+      `
+Example:
+  sudo osca board well --note /run/before && sudo systemctl restart docker && sudo osca board well --as /run/before --for 1m --wait 15m`,
+    )
+    .action(async (options: WellOptions, command: Command) => {
+      const before = options.as === undefined ? undefined : beforeIn(options.as);
+      const view = async (): Promise<ClusterView> => await clientOf(command).call<ClusterView>('GET', '/v1/view');
+      const check = async (): Promise<string> => {
+        const lacks = unwell(await clientOf(command).call<CellStatus>('GET', '/v1/status'));
+        return lacks === '' && before !== undefined ? lackingOf(before, await view()) : lacks;
+      };
       await untilNothing(check, { waitMs: duration(options.wait), holdMs: duration(options.for) });
+      if (options.note !== undefined) writeFileSync(options.note, JSON.stringify(beforeOf(await view())));
       show(command, { well: true }, () => 'this cell is well');
     });
   board

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OscaError, wordsOf } from '../../core/errors.ts';
 import type { CellId, ClusterView, LogEvent, PackageSum, Release, Upgrade } from '../../core/model.ts';
+import { beforeOf, lackingOf } from '../../core/well.ts';
 import type { Packages } from './packages.ts';
 import { checkSpace } from './packages.ts';
 import type { Trial, Versions } from './versions.ts';
@@ -83,12 +84,7 @@ export class Upgrader {
     checkSpace(packages.folder, sum.bytes);
     const name = await versions.add(path, version, sum.sha256);
     packages.keep(Object.values(release.packages).map(({ sha256 }) => sha256));
-    const { members, self } = view();
-    const units = members.find((member) => member.id === self)?.units ?? [];
-    const ready = units
-      .filter(({ state }) => state === 'ready' || state === 'running')
-      .map(({ replica, hash, state }) => ({ replica, hash, state }));
-    return { ...{ release: id, version, name, wellMs, ready }, others: othersOf(view()) > 0 };
+    return { ...{ release: id, version, name, wellMs }, ...beforeOf(view()) };
   }
 
   /** From whoever told of it, or anybody else who has it. */
@@ -181,24 +177,4 @@ async function within<T>(ms: number, asked: Promise<T>): Promise<T> {
 function whileItComes(answer: IncomingMessage): IncomingMessage {
   const timer = setTimeout(() => answer.destroy(new Error('nothing more came')), silentMs);
   return answer.on('data', () => timer.refresh()).once('close', () => clearTimeout(timer));
-}
-
-const othersOf = ({ members, self }: ClusterView): number =>
-  members.filter(({ id, state }) => id !== self && state === 'alive').length;
-
-/** What is not as it was before; '' where all is. */
-function lackingOf({ others, ready }: Trial, view: ClusterView): string {
-  if (view.phase !== 'member') return 'it was no member';
-  if (others && othersOf(view) === 0) return 'it heard no other cell';
-  const mine = new Map(
-    view.assignments.filter(({ cell }) => cell === view.self).map(({ replica, hash }) => [replica, hash]),
-  );
-  const units = view.members.find(({ id }) => id === view.self)?.units ?? [];
-  const now = new Map(units.map(({ replica, hash, state }) => [`${replica}@${hash}`, state]));
-  // What was deployed anew meanwhile, or came to its end, says nothing of the version.
-  const lost = ready.find(({ replica, hash, state }) => {
-    const is = now.get(`${replica}@${hash}`);
-    return mine.get(replica) === hash && is !== state && is !== 'ready' && is !== 'exited';
-  });
-  return lost === undefined ? '' : `${lost.replica} was not ${lost.state} again`;
 }

@@ -21,19 +21,16 @@ import {
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { OscaError, reasonOf } from '../../core/errors.ts';
+import type { Before } from '../../core/well.ts';
 
 const run = promisify(execFile);
 
 /** What a version on trial has to come up to. */
-export interface Trial {
+export interface Trial extends Before {
   release: string;
   version: string;
   /** Its folder. */
   name: string;
-  /** Other cells were heard. */
-  others: boolean;
-  /** Replicas that were ready here. */
-  ready: { replica: string; hash: string; state: string }[];
   /** It must be well for so long. */
   wellMs: number;
   /** Why it was given up. */
