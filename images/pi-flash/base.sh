@@ -24,6 +24,13 @@ case $arch in
   *) echo "base.sh: arm64 or amd64, not $arch" >&2; exit 2 ;;
 esac
 
+# What is for routers, phones and phone-like laptops only, and of containerd what Docker does not use.
+without=''
+for path in mediatek/mt798 mediatek/mt7916 mediatek/mt7996 mediatek/mt8 mediatek/sof ath10k/QCA4019 ath10k/WCN3990 ath11k/IPQ ath11k/QCN9074 ath11k/WCN6750; do
+  without="$without --dpkgopt=path-exclude=/usr/lib/firmware/$path*"
+done
+for path in ctr containerd-shim containerd-shim-runc-v1; do without="$without --dpkgopt=path-exclude=/usr/bin/$path"; done
+
 # Each kernel package would make an initrd of its own: one at the end does, and takes two minutes under qemu.
 TMPDIR=$(dirname -- "$out")
 export TMPDIR INITRD=No SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-0}
@@ -33,7 +40,7 @@ mmdebstrap --architectures="$arch" --variant=minbase --mode=root --format=tar \
   --aptopt='Apt::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-  --dpkgopt='path-exclude=/usr/lib/firmware/mediatek/mt8*' --dpkgopt='path-exclude=/usr/lib/firmware/mediatek/sof*' \
+  $without \
   --customize-hook='mkdir -p "$1/boot/firmware"' \
   --customize-hook="tar -C '$here/base' --mode=u+rwX,go=rX -c . | tar -C \"\$1\" -x --no-same-owner" \
   --customize-hook="chroot \"\$1\" sh -s $arch $mirror $security $suite <'$here/inside.sh'" \

@@ -40,7 +40,7 @@ export function addCellRoutes(app: FastifyInstance, deps: ApiDeps): void {
   });
   app.get('/v1/view', { schema: { summary: 'Everything this cell believes now' } }, () => host.view());
   app.get('/v1/cells', { schema: { summary: 'All cells, and those that wait for approval' } }, () => ({
-    cells: cellRows(host.view()),
+    cells: cellRows(host.view(), (ms) => host.wallMs(ms)),
     pending: host.view().pending,
   }));
   app.patch<{

@@ -238,7 +238,7 @@ function addStreamRoutes(app: FastifyInstance, deps: ApiDeps): void {
     { schema: { summary: 'Cells, apps and replicas on every change, as server-sent events' } },
     (_request, reply) => {
       const picture = () => ({
-        cells: cellRows(host.view()),
+        cells: cellRows(host.view(), (ms) => host.wallMs(ms)),
         apps: host.view().apps.map((one) => appRow(host.view(), one)),
         replicas: replicaRows(host.view()),
       });

@@ -196,6 +196,8 @@ export interface CellRow {
   id: string;
   self: boolean;
   state: string;
+  /** When this cell saw it come into this state, Unix ms. */
+  sinceMs: number;
   master: boolean;
   drain: boolean;
   cordon: boolean;
@@ -218,13 +220,15 @@ export interface CellRow {
   rttMs?: number;
 }
 
-export function cellRows(view: ClusterView): CellRow[] {
+/** `wallMs`: what Unix time a moment of the cell's own clock is. */
+export function cellRows(view: ClusterView, wallMs: (ms: number) => number): CellRow[] {
   return view.members.map((member) => ({
     ...{
       name: member.name,
       id: member.id,
       self: member.self,
       state: member.state,
+      sinceMs: Math.round(wallMs(member.sinceMs)),
       master: member.master > 0,
       drain: member.drain,
       cordon: member.cordon === true,

@@ -6,6 +6,8 @@ export interface TurnCell {
   name: string;
   self: boolean;
   state: string;
+  /** Since when, Unix ms. */
+  sinceMs: number;
 }
 
 /** Of what it says of itself (`/v1/status`). */
@@ -18,19 +20,22 @@ export interface CellStatus {
 }
 
 const turnMs = 600_000;
+/** Who is down for longer keeps the others from no updates. */
+const goneMs = 3 * 86_400_000;
 /** Who begins later is not back when the next one's turn comes. */
 const latestMs = turnMs / 2;
 
 /**
  * What keeps this board from starting anew; '' where nothing does. One board after the other: by the order of their ids each has ten minutes of the
- * clock, and begins in the first half of them while all cells are alive. Nobody has to be asked, so boards of one image need no master for it.
+ * clock, and begins in the first half of them while all cells are alive but those that are down for three days. Nobody has to be asked, so boards of one image need no master for it.
  * `wallMs`: Unix time.
  */
 export function turnHindrance(cells: readonly TurnCell[], wallMs: number): string {
   const all = cells.filter(({ state }) => state !== 'left').sort((a, b) => (a.id < b.id ? -1 : 1));
   const mine = all.findIndex(({ self }) => self);
   if (mine < 0) return 'this board is no member';
-  const away = all.filter(({ state }) => state !== 'alive').map(({ name }) => name);
+  const isGone = ({ state, sinceMs }: TurnCell): boolean => state === 'down' && wallMs - sinceMs > goneMs;
+  const away = all.filter((cell) => cell.state !== 'alive' && !isGone(cell)).map(({ name }) => name);
   if (away.length > 0) return `not all cells are up: ${away.slice(0, 5).join(', ')}${away.length > 5 ? ' …' : ''}`;
   const whose = Math.floor(wallMs / turnMs) % all.length;
   if (whose === mine && wallMs % turnMs < latestMs) return '';

@@ -329,7 +329,10 @@ describe('an appliance in World', () => {
     const seen = (): number | undefined => world.view('h1').members.find(({ name }) => name === 'h3')?.held;
     expect(seen()).toBe(6);
     // As `cell ls` shows it.
-    expect(cellRows(world.view('h1')).find(({ name }) => name === 'h3')).toMatchObject({ falls: 6, heldMs: 20_000 });
+    expect(cellRows(world.view('h1'), (ms) => ms).find(({ name }) => name === 'h3')).toMatchObject({
+      falls: 6,
+      heldMs: 20_000,
+    });
     world.until(() => world.running().every((one) => !one.endsWith('@h3')), 10_000, 'h3 runs nothing');
     expect(world.running()).toHaveLength(6);
     world.until(() => seen() === undefined, 60_000, 'h3 is calm');

@@ -5,7 +5,7 @@ import { turnHindrance, unwell } from '../../src/board/turn.ts';
 
 const ids = ['a', 'b', 'c'];
 const cellsFor = (self: string, states: Record<string, string> = {}) =>
-  ids.map((id) => ({ id, name: `n${id}`, self: id === self, state: states[id] ?? 'alive' }));
+  ids.map((id) => ({ id, name: `n${id}`, self: id === self, state: states[id] ?? 'alive', sinceMs: 0 }));
 const minute = 60_000;
 
 it('gives each board ten minutes, and lets it begin in the first five', () => {
@@ -28,7 +28,8 @@ it('never lets two begin within five minutes of each other, and each once a roun
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 40 }), fc.nat(2 ** 41), (count, from) => {
       const names = Array.from({ length: count }, (_, i) => `c${i}`);
-      const rows = (self: string) => names.map((id) => ({ id, name: id, self: id === self, state: 'alive' }));
+      const rows = (self: string) =>
+        names.map((id) => ({ id, name: id, self: id === self, state: 'alive', sinceMs: 0 }));
       const begins: string[] = [];
       for (let at = from; at < from + count * 10 * minute; at += 5 * minute)
         begins.push(names.filter((id) => turnHindrance(rows(id), at) === '').join());
@@ -42,6 +43,17 @@ it('waits for all that are up no more, not for those that left', () => {
   expect(turnHindrance(cellsFor('a', { b: 'down', c: 'suspect' }), 0)).toBe('not all cells are up: nb, nc');
   expect(turnHindrance(cellsFor('a', { b: 'left' }), 20 * minute)).toBe('');
   expect(turnHindrance(cellsFor('x'), 0)).toBe('this board is no member');
+});
+
+it('waits three days for one that is down, whose turn goes by unused from then on', () => {
+  const [day, round] = [86_400_000, 30 * minute];
+  const rows = cellsFor('a', { b: 'down' });
+  const at = (ms: number): number => Math.ceil(ms / round) * round;
+  expect(turnHindrance(rows, at(3 * day - round))).toBe('not all cells are up: nb');
+  expect(turnHindrance(rows, at(3 * day) + round)).toBe('');
+  expect(turnHindrance(rows, at(3 * day) + round + 10 * minute)).toBe('its turn comes in 20 min');
+  // One that hears nothing of it may be about to start anew itself.
+  expect(turnHindrance(cellsFor('a', { b: 'suspect' }), at(9 * day))).toBe('not all cells are up: nb');
 });
 
 it('says what a cell lacks', () => {

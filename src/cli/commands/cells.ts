@@ -149,7 +149,7 @@ function cellsText(cells: readonly CellRow[], pending: readonly PendingCell[]): 
   const rows = cells.map((cell) => [
     `${bold(cell.name)}${cell.self ? dim(' (here)') : ''}`,
     ...[
-      `${stateColour(cell.state)}${cell.drain ? yellow(' drained') : cell.cordon ? yellow(' cordoned') : ''}${cell.leaving ? yellow(' leaving') : ''}${cell.falls > 0 ? yellow(` held back for ${Math.ceil(cell.heldMs / 1_000)} s: fell ${cell.falls} times`) : ''}${cell.master ? dim(' master') : ''}`,
+      `${stateColour(cell.state)}${cell.state === 'down' ? dim(` ${ago(cell.sinceMs)}`) : ''}${cell.drain ? yellow(' drained') : cell.cordon ? yellow(' cordoned') : ''}${cell.leaving ? yellow(' leaving') : ''}${cell.falls > 0 ? yellow(` held back for ${Math.ceil(cell.heldMs / 1_000)} s: fell ${cell.falls} times`) : ''}${cell.master ? dim(' master') : ''}`,
       String(cell.replicas),
     ],
     ...[
