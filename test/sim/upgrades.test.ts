@@ -2,8 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../src/core/events.ts';
 import type { Release } from '../../src/core/model.ts';
+import { WantedDocument } from '../../src/crdt/document.ts';
+import { signRelease } from '../../src/release/release.ts';
 import { turnMs } from '../../src/release/turns.ts';
 import type { SimHost } from './host.ts';
+import { simSealer } from './host.ts';
 import { appliance, simService } from './makers.ts';
 import type { World } from './world.ts';
 
@@ -195,5 +198,33 @@ describe('an upgrade', () => {
     expect(said({ op: 'upgrade', version: '1.1.0', packages: other, wellMs: 0 })).toMatch(
       /^there is no package for amd64, which h[12] needs$/,
     );
+  });
+
+  const forgeries: Record<string, (world: World, genuine: Release) => Release> = {
+    'that is another than its signer signed': (_, genuine) => ({
+      ...genuine,
+      packages: { amd64: { sha256: 'b'.repeat(64), bytes: 1_000 } },
+    }),
+    'that was signed for another appliance': (world, { version, packages: sums, wellMs, atMs }) =>
+      signRelease(simSealer(world.hosts.get('h2')!.id), 'another', { version, packages: sums, wellMs, atMs }),
+    'that a stranger signed': (world, { version, packages: sums, wellMs, atMs }) =>
+      signRelease(simSealer('cell-eve'), world.view('h1').appliance!, { version, packages: sums, wellMs, atMs }),
+  };
+  it.each(Object.keys(forgeries))('is taken by nobody %s', (which) => {
+    const taken: string[] = [];
+    const world = shop(3, 'forged', (_, host) => void taken.push(host.name));
+    const named = { version: '6.6.6', packages, wellMs: 1_000, atMs: 1 };
+    const genuine = signRelease(simSealer(world.hosts.get('h2')!.id), world.view('h1').appliance!, named);
+    const document = new WantedDocument(666);
+    const { disk } = world.hosts.get('h3')!;
+    world.crash('h3');
+    for (const update of disk.updates) document.apply(update);
+    disk.updates.push(document.change(() => document.setRelease(forgeries[which]!(world, genuine)))!);
+    world.start('h3');
+    world.until(() => outcome(world)?.state === 'halted', 60_000, 'it is refused');
+    expect(outcome(world)?.reason).toMatch(/no member of this appliance signed it$/);
+    world.run(60_000);
+    expect(taken).toEqual([]);
+    expect(world.running()).toHaveLength(6);
   });
 });
