@@ -12,7 +12,7 @@ interface Start {
   memberSeconds: number;
 }
 
-async function boot(kind: BoardKind): Promise<object> {
+async function boot(kind: BoardKind) {
   const lab = await Lab.up(1);
   let board: Board | undefined;
   const stop = (): void => {
@@ -78,12 +78,25 @@ async function boot(kind: BoardKind): Promise<object> {
   }
 }
 
+interface Target {
+  memberSeconds: number;
+  daemonMb: number;
+  usedMb: number;
+}
+
+const target: Target = { memberSeconds: 75, daemonMb: 90, usedMb: 320 };
+const targets: Partial<Record<BoardKind, Target>> = { raspi3b: { ...target, memberSeconds: 150 } };
+
 export async function benchBoot(tell: (text: string) => void): Promise<object> {
   const kinds = (process.env.OSCA_BOARDS ?? 'virt,raspi3b,uefi').split(',') as BoardKind[];
   const boards: object[] = [];
   for (const kind of kinds) {
     tell(kind);
-    boards.push(await boot(kind));
+    const seen = await boot(kind);
+    const { memberSeconds, daemonMb, usedMb } = targets[kind] ?? target;
+    const slowest = Math.max(seen.first.memberSeconds, seen.afterCut.memberSeconds);
+    const met = slowest <= memberSeconds && seen.daemonMb <= daemonMb && seen.usedMb <= usedMb;
+    boards.push({ ...seen, target: { memberSeconds, daemonMb, usedMb }, met });
     tell(JSON.stringify(boards.at(-1), null, 2));
   }
   return { boards };

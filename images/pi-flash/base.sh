@@ -26,7 +26,8 @@ esac
 
 # What is for routers, phones and phone-like laptops only, and of containerd what Docker does not use.
 without=''
-for path in mediatek/mt798 mediatek/mt7916 mediatek/mt7996 mediatek/mt8 mediatek/sof ath10k/QCA4019 ath10k/WCN3990 ath11k/IPQ ath11k/QCN9074 ath11k/WCN6750; do
+for path in mediatek/mt798 mediatek/mt7916 mediatek/mt7996 mediatek/mt8 mediatek/sof ath10k/QCA4019 ath10k/QCA99 ath10k/QCA9888 ath10k/WCN3990 \
+  ath11k/IPQ ath11k/QCN9074 ath11k/WCN6750 brcm/brcmfmac4366; do
   without="$without --dpkgopt=path-exclude=/usr/lib/firmware/$path*"
 done
 for path in ctr containerd-shim containerd-shim-runc-v1; do without="$without --dpkgopt=path-exclude=/usr/bin/$path"; done

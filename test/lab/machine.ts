@@ -11,8 +11,16 @@ import type { Ran } from './shell.ts';
 import { childOf, run, sh, trySh } from './shell.ts';
 
 const packages = 'systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,procps,curl';
+
+/** Debian 12, or 13 with all that Docker needs in apt's cache: no machine of the lab reaches a mirror. */
+export type System = 'bookworm' | 'trixie';
+
 /** Half a minute to make, so it is kept; a new name where it changes. */
-const base = '/var/tmp/osca-lab-bookworm-1.tar';
+const baseOf = (system: System): string => `/var/tmp/osca-lab-${system}-1.tar`;
+const withDocker = [
+  '--skip=cleanup/apt',
+  '--customize-hook=chroot "$1" apt-get install -y --download-only --install-recommends docker.io',
+];
 
 /** What `npm run package` made. Debian's name of the architecture. */
 export const debOf = (arch: string): string => {
@@ -22,17 +30,24 @@ export const debOf = (arch: string): string => {
   return join(out, name);
 };
 
-let making: Promise<string> | undefined;
-const madeBase = (): Promise<string> => (making ??= makeBase());
+const making = new Map<System, Promise<string>>();
 
-async function makeBase(): Promise<string> {
+function madeBase(system: System): Promise<string> {
+  const made = making.get(system) ?? makeBase(system);
+  making.set(system, made);
+  return made;
+}
+
+async function makeBase(system: System): Promise<string> {
+  const base = baseOf(system);
   if (existsSync(base)) return base;
   const part = `${base}.${process.pid}`;
   const made = await run('mmdebstrap', [
     '--variant=minbase',
     `--include=${packages}`,
     '--format=tar',
-    'bookworm',
+    ...(system === 'trixie' ? withDocker : []),
+    system,
     part,
   ]);
   if (made.code !== 0) throw new Error(`mmdebstrap: ${made.stderr.slice(-2_000)}`);
@@ -58,10 +73,10 @@ export class Machine {
   }
 
   /** root and pi log in with `passwords`, pi may use sudo. */
-  static async up(lab: Lab, number: number): Promise<Machine> {
+  static async up(lab: Lab, number: number, system: System = 'bookworm'): Promise<Machine> {
     const machine = new Machine(lab, number);
     const { root, name } = machine;
-    sh('tar', '-C', root, '-xf', await madeBase());
+    sh('tar', '-C', root, '-xf', await madeBase(system));
     for (const [user, password] of Object.entries(passwords)) {
       if (user !== 'root') sh('chroot', root, 'useradd', '-m', '-s', '/bin/bash', '-G', 'sudo', user);
       sh('chroot', root, 'sh', '-c', 'echo "$0:$1" | chpasswd', user, password);
@@ -88,8 +103,13 @@ export class Machine {
         '--console=pipe',
         `--hostname=${this.name}`,
         `--network-namespace-path=${space}`,
+        // What an engine needs to start.
+        ...['--capability=all', '--system-call-filter=bpf keyctl add_key'],
       ],
-      { stdio: ['ignore', log, log], env: { ...process.env, OSCA_LAB: this.#lab.id } },
+      {
+        stdio: ['ignore', log, log],
+        env: { ...process.env, OSCA_LAB: this.#lab.id, SYSTEMD_NSPAWN_API_VFS_WRITABLE: 'network' },
+      },
     );
     await until(
       `${this.name} is up`,

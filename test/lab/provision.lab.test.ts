@@ -122,6 +122,21 @@ describe('the package', () => {
     await isClean(m1);
   });
 
+  it('brings Docker along on Debian 13, out of the packages of that system', async () => {
+    const m3 = await Machine.up(lab, 3, 'trixie');
+    m3.put(deb, 'root/osca.deb');
+    m3.put(join(root, 'out/install.sh'), 'root/install.sh');
+    m3.write('etc/default/osca', 'OSCA_UP="--found --no-mdns"\n');
+    expect((await m3.sh('which', 'dockerd')).code).not.toBe(0);
+    const told = await m3.ok('sh', '-c', 'cd /root && sh install.sh --package osca.deb');
+    expect(told).toContain('Debian GNU/Linux 13');
+    expect(told).toMatch(/^engine +Docker \d/m);
+    expect(await m3.ok('sh', '-c', 'cd /root && sh install.sh')).toContain('is installed');
+    await m3.ok('apt-get', '-y', '-q', 'purge', 'osca');
+    expect((await m3.sh('docker', 'ps')).code).toBe(0);
+    await m3.powerOff();
+  }, 240_000);
+
   it('is fetched from where somebody put it, whole or not at all', async () => {
     const site = makeFolder(join(lab.folder, 'site'));
     for (const name of [basename(deb), 'install.sh', 'SHA256SUMS'])
