@@ -63,6 +63,19 @@ async function update(waits = 'ready; waits for its turn'): Promise<void> {
   await until('it starts anew', async () => board.isOff, 300_000);
 }
 
+/** The power goes at any moment while the other system is made. */
+async function cutWhileMade(): Promise<void> {
+  // What was set up for the test is on the disk.
+  await board.ok('sync; systemctl start --no-block osca-update');
+  await until('it is made', async () => await said('is made of this one'), 600_000, 5_000);
+  await new Promise((done) => setTimeout(done, 20_000 * Math.random()));
+  expect((await board.sh('systemctl', 'is-active', 'osca-update')).stdout.trim()).toBe('activating');
+  await board.powerOff();
+  board.powerOn();
+  await until('b1 is a member', isThere, 600_000);
+  await until('ssh answers', async () => (await board.sh('true')).code === 0, 300_000, 5_000);
+}
+
 const brokenInitrd = 'for one in /boot/initrd.img-*; do echo broken >"$one"; done';
 const anotherKernel =
   'cd /boot; k=$(ls -v vmlinuz-* | tail -n 1); cp "$k" vmlinuz-99.9-test; cp "initrd.img-${k#vmlinuz-}" initrd.img-99.9-test';
@@ -101,6 +114,9 @@ export function updatesOf(kind: BoardKind): void {
       expect(await said('there are none')).toBe(true);
       // Of a Pi the kernel comes after its system was kept.
       publish('2', kind === 'virt' ? anotherKernel : '');
+      await cutWhileMade();
+      expect([await slot(), await kept()]).toEqual(['a', 'a']);
+      expect(await board.ok('cat /usr/share/osca-example/version; ls /data/system')).toBe('1\n');
       await update();
       board.powerOn();
       await until('it runs the other system', async () => (await slot()) === 'b', 600_000, 5_000);
